@@ -1,0 +1,44 @@
+//! The one program that every fixed-length family reduces to, for one question: ids in, thoughts, ids out. Knows ids
+//! only: the recipe and the tokenizer have done their work before.
+
+/// What to run for one question.
+///
+/// The prompt is prefilled; its last position gives the first thought. Each of `latent_steps` thoughts takes a
+/// position. The forced ids follow; the first answer token comes from the logits at the last of them (at the last
+/// position before them where there are none).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Prompt and start markers; at least one id.
+    pub prompt: Vec<u32>,
+    /// n: how many thoughts are computed and fed back.
+    pub latent_steps: usize,
+    /// End markers, fed whatever the model would have said.
+    pub forced: Vec<u32>,
+    /// Most answer tokens, at least 1.
+    pub max_tokens: usize,
+    /// When the answer ends.
+    pub stop: StopRule,
+    /// Ids that are never chosen.
+    pub masked: Vec<u32>,
+}
+
+/// When an answer ends by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StopRule {
+    /// End-of-sequence ids.
+    pub eos: Vec<u32>,
+    /// How many of them end the answer: 1, and 2 for iCoT, whose first one closes the (empty) chain of thought.
+    pub eos_count: usize,
+}
+
+impl Program {
+    /// Positions that the program can take at most: what is reserved in KV memory.
+    pub fn positions(&self) -> usize {
+        self.prompt.len() + self.latent_positions() + self.max_tokens
+    }
+
+    /// Positions of the thoughts and the forced ids.
+    pub fn latent_positions(&self) -> usize {
+        self.latent_steps + self.forced.len()
+    }
+}

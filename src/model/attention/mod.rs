@@ -1,0 +1,17 @@
+//! Who attends to whom. An architecture computes queries, keys and values row by row and leaves the rest to an
+//! [`Attention`]: plain causal attention over one batch (the oracle, training), or attention over a paged KV memory
+//! shared by many sequences (the engine). The model is the same in all of them.
+
+pub mod causal;
+pub mod paged;
+mod paged_cpu;
+
+use candle_core::Result;
+use candle_core::Tensor;
+
+/// Attention of one forward pass, asked once per layer.
+pub trait Attention {
+    /// q (R, H, E), k and v (R, G, E) -> (R, H * E); query head h reads key head h / (H / G), scores scaled by
+    /// 1 / sqrt(E).
+    fn attend(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor>;
+}

@@ -1,0 +1,143 @@
+//! The few operations that the architectures are made of, each in two forms: one that gradients pass through, and
+//! candle's fused kernel, which is faster and has no backward pass (gradients would stop silently). Knows no weights.
+
+use candle_core::D;
+use candle_core::Result;
+use candle_core::Tensor;
+
+/// Which form of an operation runs. Serving takes `Fused`; training and the oracle take `Differentiable`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernels {
+    /// Chains of candle operations with gradients.
+    Differentiable,
+    /// candle's fused kernels, without gradients.
+    Fused,
+}
+
+/// A matrix product with weights kept contiguous as (in, out): a transposed weight runs up to 40 times slower in gemm.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    /// (in, out)
+    pub weight: Tensor,
+    /// (out,)
+    pub bias: Option<Tensor>,
+}
+
+impl Linear {
+    /// (R, in) -> (R, out)
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let y = x.matmul(&self.weight)?;
+        match &self.bias {
+            Some(bias) => y.broadcast_add(bias),
+            None => Ok(y),
+        }
+    }
+}
+
+/// Layer normalisation with scale and shift (GPT-2).
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    /// (D,)
+    pub weight: Tensor,
+    /// (D,)
+    pub bias: Tensor,
+    /// Added to the variance.
+    pub eps: f64,
+}
+
+impl LayerNorm {
+    /// (R, D) -> (R, D)
+    #[expect(clippy::disallowed_methods, reason = "the fused kernel, for serving only")]
+    pub fn forward(&self, x: &Tensor, kernels: Kernels) -> Result<Tensor> {
+        let apply = match kernels {
+            Kernels::Differentiable => candle_nn::ops::layer_norm_slow,
+            Kernels::Fused => candle_nn::ops::layer_norm,
+        };
+        apply(x, &self.weight, &self.bias, self.eps as f32)
+    }
+}
+
+/// Root-mean-square normalisation with scale (Llama and its kin).
+#[derive(Clone, Debug)]
+pub struct RmsNorm {
+    /// (D,)
+    pub weight: Tensor,
+    /// Added to the mean square.
+    pub eps: f64,
+}
+
+impl RmsNorm {
+    /// (R, D) -> (R, D)
+    #[expect(clippy::disallowed_methods, reason = "the fused kernel, for serving only")]
+    pub fn forward(&self, x: &Tensor, kernels: Kernels) -> Result<Tensor> {
+        let apply = match kernels {
+            Kernels::Differentiable => candle_nn::ops::rms_norm_slow,
+            Kernels::Fused => candle_nn::ops::rms_norm,
+        };
+        apply(x, &self.weight, self.eps as f32)
+    }
+}
+
+/// Softmax over the last dimension.
+#[expect(clippy::disallowed_methods, reason = "the fused kernel, for serving only")]
+pub fn softmax(x: &Tensor, kernels: Kernels) -> Result<Tensor> {
+    match kernels {
+        Kernels::Differentiable => candle_nn::ops::softmax(x, D::Minus1),
+        Kernels::Fused => candle_nn::ops::softmax_last_dim(x),
+    }
+}
+
+/// Rotary position embedding, each row at its own angle: x (R, H, E), cos and sin (R, E/2) -> (R, H, E).
+///
+/// Halves are rotated against each other (element i with i + E/2), as Hugging Face stores Llama weights.
+#[expect(clippy::disallowed_methods, reason = "the fused kernel, for serving only")]
+pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, kernels: Kernels) -> Result<Tensor> {
+    let (rows, heads, size) = x.dims3()?;
+    match kernels {
+        Kernels::Differentiable => {
+            let (cos, sin) = (cos.unsqueeze(1)?, sin.unsqueeze(1)?);
+            let low = x.narrow(D::Minus1, 0, size / 2)?;
+            let high = x.narrow(D::Minus1, size / 2, size / 2)?;
+            let turned_low = (low.broadcast_mul(&cos)? - high.broadcast_mul(&sin)?)?;
+            let turned_high = (high.broadcast_mul(&cos)? + low.broadcast_mul(&sin)?)?;
+            Tensor::cat(&[turned_low, turned_high], D::Minus1)
+        }
+        Kernels::Fused => {
+            let x = x.contiguous()?.reshape((rows, heads, 1, size))?;
+            let turned = candle_nn::rotary_emb::rope(&x, &cos.unsqueeze(1)?, &sin.unsqueeze(1)?)?;
+            turned.reshape((rows, heads, size))
+        }
+    }
+}
+
+/// The non-linearity of a feed-forward block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// GELU by the tanh approximation (`gelu_new` of GPT-2).
+    GeluTanh,
+    /// GELU by the error function.
+    GeluErf,
+    /// x * sigmoid(x)
+    Silu,
+}
+
+impl Activation {
+    /// By the names that config.json uses.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "gelu_new" | "gelu_pytorch_tanh" => Some(Self::GeluTanh),
+            "gelu" => Some(Self::GeluErf),
+            "silu" | "swish" => Some(Self::Silu),
+            _ => None,
+        }
+    }
+
+    /// Any shape -> same shape.
+    pub fn forward(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::GeluTanh => x.gelu(),
+            Self::GeluErf => x.gelu_erf(),
+            Self::Silu => x.silu(),
+        }
+    }
+}
