@@ -1,1 +1,17 @@
+//! Serve, train and evaluate language models that reason in a continuous latent space (COCONUT and its successors).
+//!
+//! Layers, each of which may name only those below it:
+//!
+//! | layer | what it knows |
+//! |---|---|
+//! | `cli`, `serve`, `main` | how the rest is composed |
+//! | [`http`] | the wire: axum, JSON, SSE, OpenAPI; no tensor |
+//! | [`reason`] | one question from text to answer; no JSON |
+//! | [`engine`] | many sequences on one device; ids, no text |
+//! | [`latent`] | the method: recipe, thoughts, the oracle |
+//! | [`model`] | weights to hidden states; no request |
+//! | [`text`], [`metrics`] | tokenizer and incremental decoding; one typed struct of all metrics |
 
+pub mod engine;
+pub mod latent;
+pub mod reason;
