@@ -14,4 +14,6 @@
 
 pub mod engine;
 pub mod latent;
+pub mod model;
 pub mod reason;
+pub mod text;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::path::Path;
 
 /// The largest value any size in config.json may have: what is larger is a broken or hostile file.
-const MAX_SIZE: usize = 1 << 24;
+const MAX_SIZE: usize = 1 << 20;
 
 /// The architectures that are computed here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +173,7 @@ impl Config {
         Ok(())
     }
 
-    /// Number of weights in the blocks and the embedding, counting shared ones once.
+    /// Numbers kept in KV memory for each position, over all layers.
     pub fn kv_floats_per_position(&self) -> usize {
         2 * self.layers * self.kv_heads * self.head_size
     }

@@ -1,0 +1,87 @@
+//! Watches streamed text for stop strings and holds back what may be the beginning of one. Knows no tokens.
+
+/// The state of one answer being watched.
+#[derive(Clone, Debug)]
+pub struct StopWatch {
+    stops: Vec<String>,
+    /// Text that may be the beginning of a stop string.
+    held: String,
+}
+
+/// What became of a piece of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// This much is certainly part of the answer.
+    Go(String),
+    /// A stop string appeared; this much precedes it, and nothing after it counts.
+    Stopped(String),
+}
+
+impl StopWatch {
+    /// Watches for any of `stops`, none of them empty.
+    pub fn new(stops: Vec<String>) -> Self {
+        Self { stops, held: String::new() }
+    }
+
+    /// Adds a piece of text.
+    pub fn push(&mut self, piece: &str) -> Watched {
+        if self.stops.is_empty() {
+            return Watched::Go(piece.to_owned());
+        }
+        self.held.push_str(piece);
+        if let Some(at) = self.stops.iter().filter_map(|stop| self.held.find(stop.as_str())).min() {
+            self.held.truncate(at);
+            return Watched::Stopped(std::mem::take(&mut self.held));
+        }
+        let keep = self.stops.iter().map(|stop| overlap(&self.held, stop)).max().unwrap_or(0);
+        let go = self.held.drain(..self.held.len() - keep).collect();
+        Watched::Go(go)
+    }
+
+    /// What was held back, once nothing follows.
+    pub fn finish(&mut self) -> String {
+        std::mem::take(&mut self.held)
+    }
+}
+
+/// The length of the longest end of `text` that is a beginning of `stop`, in bytes.
+fn overlap(text: &str, stop: &str) -> usize {
+    (1..stop.len())
+        .rev()
+        .find(|&length| stop.is_char_boundary(length) && text.ends_with(&stop[..length]))
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StopWatch;
+    use super::Watched;
+
+    fn go(text: &str) -> Watched {
+        Watched::Go(text.to_owned())
+    }
+
+    #[test]
+    fn text_is_held_back_only_while_it_may_be_a_stop_string() {
+        let mut watch = StopWatch::new(vec!["END".to_owned()]);
+        assert_eq!(watch.push("an E"), go("an "));
+        assert_eq!(watch.push("N"), go(""));
+        assert_eq!(watch.push("T"), go("ENT"));
+        assert_eq!(watch.push("EN"), go(""));
+        assert_eq!(watch.push("D and more"), Watched::Stopped(String::new()));
+    }
+
+    #[test]
+    fn the_first_stop_string_in_the_text_counts() {
+        let mut watch = StopWatch::new(vec!["b".to_owned(), "a".to_owned()]);
+        assert_eq!(watch.push("xxayb"), Watched::Stopped("xx".to_owned()));
+    }
+
+    #[test]
+    fn what_was_held_back_belongs_to_the_answer_at_the_end() {
+        let mut watch = StopWatch::new(vec!["é!".to_owned()]);
+        assert_eq!(watch.push("caf"), go("caf"));
+        assert_eq!(watch.push("é"), go(""));
+        assert_eq!(watch.finish(), "é");
+    }
+}
