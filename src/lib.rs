@@ -5,7 +5,6 @@
 //! | layer | what it knows |
 //! |---|---|
 //! | `cli`, `serve`, `main` | how the rest is composed |
-//! | [`http`] | the wire: axum, JSON, SSE, OpenAPI; no tensor |
 //! | [`reason`] | one question from text to answer; no JSON |
 //! | [`engine`] | many sequences on one device; ids, no text |
 //! | [`latent`] | the method: recipe, thoughts, the oracle |
@@ -14,6 +13,7 @@
 
 pub mod engine;
 pub mod latent;
+pub mod metrics;
 pub mod model;
 pub mod reason;
 pub mod text;

@@ -144,7 +144,9 @@ pub enum Rejected {
         retry_after: Duration,
     },
     /// More positions than the model or the KV memory has.
-    #[error("the request needs {needed} positions (prompt {prompt}, thoughts and markers {latent}, answer {answer}); {available} are available")]
+    #[error(
+        "the request needs {needed} positions (prompt {prompt}, thoughts and markers {latent}, answer {answer}); {available} are available"
+    )]
     TooLong {
         /// Positions of the prompt.
         prompt: usize,

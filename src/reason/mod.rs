@@ -3,4 +3,3 @@
 
 pub mod reasoner;
 pub mod types;
-

@@ -14,6 +14,7 @@ use candle_core::DType;
 use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
+use std::sync::Arc;
 
 /// Positions per page.
 pub const PAGE_POSITIONS: usize = 16;
@@ -48,7 +49,7 @@ pub struct Place {
 #[derive(Clone, Debug, Default)]
 pub struct PagedRows {
     /// Page numbers of each sequence, in order of position.
-    pub tables: Vec<Vec<u32>>,
+    pub tables: Vec<Arc<[u32]>>,
     /// One entry a row.
     pub places: Vec<Place>,
 }
