@@ -1,4 +1,256 @@
 //! Many sequences on one device: scheduler, KV memory, runner, sampler. One OS thread loops
 //! `schedule -> run -> postprocess`; async code talks to it through bounded channels. Knows ids, no text, no HTTP.
 
+pub mod config;
+mod live;
+mod pages;
 pub mod request;
+mod runner;
+mod sampler;
+mod scheduler;
+mod sequence;
+pub mod shared;
+mod worker;
+
+use crate::engine::config::EngineConfig;
+use crate::engine::live::Live;
+use crate::engine::live::Stamps;
+use crate::engine::request::Event;
+use crate::engine::request::Rejected;
+use crate::engine::request::Request;
+use crate::engine::runner::ModelRunner;
+use crate::engine::runner::Run;
+use crate::engine::sampler::Sampler;
+use crate::engine::scheduler::Scheduler;
+use crate::engine::shared::EngineState;
+use crate::engine::shared::Shared;
+use crate::engine::worker::Submission;
+use crate::engine::worker::Worker;
+use crate::metrics::Metrics;
+use crate::model::Model;
+use crate::model::attention::paged::KvMemory;
+use crate::model::attention::paged::PAGE_POSITIONS;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::sync_channel;
+use std::time::Instant;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+
+/// Events of a request beside its thoughts and tokens: admitted, prefilled, first logits, the end; and one to spare.
+const OTHER_EVENTS: usize = 5;
+
+/// A running engine. Dropping it lets the thread finish what was accepted and end.
+#[derive(Debug)]
+pub struct Engine {
+    submissions: SyncSender<Submission>,
+    places: Arc<Semaphore>,
+    shared: Arc<Shared>,
+    metrics: Arc<Metrics>,
+    limits: Limits,
+}
+
+/// What a request must fit into.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    positions: usize,
+    vocab_size: usize,
+}
+
+/// Why an engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The budget holds not even one page.
+    #[error("the KV memory of {positions} positions is too small; at least {PAGE_POSITIONS} are needed")]
+    NoMemory {
+        /// What the budget amounts to.
+        positions: usize,
+    },
+    /// A setting is zero that must not be.
+    #[error("{0} must be at least 1")]
+    Zero(&'static str),
+    /// The KV memory cannot be had.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+    /// The system gives no thread.
+    #[error("the engine's thread does not start: {0}")]
+    Thread(std::io::Error),
+}
+
+impl Engine {
+    /// Starts the thread that owns `model`.
+    pub fn start(model: Model, config: EngineConfig, metrics: Arc<Metrics>) -> Result<Self, StartError> {
+        let sizes = model.config();
+        let bytes_per_position = sizes.kv_floats_per_position() * size_of::<f32>();
+        let budget = config.kv.positions(bytes_per_position);
+        // More than every running sequence can fill is never used.
+        let useful = config.max_running.saturating_mul(sizes.max_positions.next_multiple_of(PAGE_POSITIONS));
+        let pages = budget.min(useful) / PAGE_POSITIONS;
+        if pages == 0 {
+            return Err(StartError::NoMemory { positions: budget });
+        }
+        let limits = Limits {
+            positions: sizes.max_positions.min(pages * PAGE_POSITIONS),
+            vocab_size: sizes.vocab_size,
+        };
+        let memory = KvMemory::new(sizes, pages, model.device())?;
+        Self::start_with(ModelRunner::new(model, memory), (config, limits, pages), metrics)
+    }
+
+    fn start_with(
+        runner: impl Run + 'static,
+        (config, limits, pages): (EngineConfig, Limits, usize),
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StartError> {
+        let settings = [
+            ("max_running", config.max_running),
+            ("max_queued", config.max_queued),
+            ("rows_per_step", config.rows_per_step),
+        ];
+        if let Some((name, _)) = settings.iter().find(|(_, value)| *value == 0) {
+            return Err(StartError::Zero(name));
+        }
+        let shared = Arc::new(Shared::new());
+        // As deep as the queue, so that whoever holds a place in the queue can also send.
+        let (sender, receiver) = sync_channel(config.max_queued);
+        metrics.kv_positions_capacity.set((pages * PAGE_POSITIONS) as i64);
+        let worker = Worker {
+            submissions: receiver,
+            scheduler: Scheduler::new(config, pages),
+            runner,
+            metrics: Arc::clone(&metrics),
+            shared: Arc::clone(&shared),
+        };
+        std::thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || worker.work())
+            .map_err(StartError::Thread)?;
+        let places = Arc::new(Semaphore::new(config.max_queued));
+        Ok(Self { submissions: sender, places, shared, metrics, limits })
+    }
+
+    /// The longest sequence, in positions: the model's limit or the whole KV memory.
+    pub fn max_positions(&self) -> usize {
+        self.limits.positions
+    }
+
+    /// Accepts a request or says why not, at once.
+    pub fn submit(&self, request: Request) -> Result<Ticket, Rejected> {
+        self.try_submit(request).inspect_err(|rejected| {
+            let reason = match rejected {
+                Rejected::Full { .. } => "queue_full",
+                Rejected::TooLong { .. } => "too_long",
+                Rejected::UnknownId { .. } | Rejected::Empty => "invalid",
+                Rejected::Stopping => "stopping",
+                Rejected::Dead => "dead",
+            };
+            self.metrics.rejected_total.with_label_values(&[reason]).inc();
+        })
+    }
+
+    fn try_submit(&self, request: Request) -> Result<Ticket, Rejected> {
+        self.check(&request)?;
+        let full = || Rejected::Full { retry_after: self.shared.retry_after() };
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())?;
+        let program = &request.program;
+        let (events, receiver) =
+            mpsc::channel(program.latent_steps + program.max_tokens + OTHER_EVENTS);
+        let satisfied = Arc::new(AtomicBool::new(false));
+        let rows_left = program.positions() as u64;
+        // Counted before the state is looked at, so that a drain sees this request or this request sees the drain.
+        self.shared.request_accepted(rows_left);
+        let live = Live {
+            events,
+            satisfied: Arc::clone(&satisfied),
+            sampler: Sampler::new(&request.sampling, program.masked.clone()),
+            report: request.report.clone(),
+            deadline: request.deadline,
+            stamps: Stamps {
+                submitted: Instant::now(),
+                admitted: None,
+                prefilled: None,
+                last_token: None,
+            },
+            place: Some(place),
+            rows_left,
+            first_logits_sent: false,
+            shared: Arc::clone(&self.shared),
+        };
+        let submitted = live.stamps.submitted;
+        match self.shared.state() {
+            EngineState::Ready => {}
+            EngineState::Draining => return Err(Rejected::Stopping),
+            EngineState::Dead => return Err(Rejected::Dead),
+        }
+        self.submissions.try_send((request, live)).map_err(|_| Rejected::Dead)?;
+        Ok(Ticket { events: receiver, satisfied, submitted })
+    }
+
+    fn check(&self, request: &Request) -> Result<(), Rejected> {
+        let program = &request.program;
+        let available = self.limits.positions;
+        let needed = program.positions();
+        if needed > available {
+            let (prompt, latent) = (program.prompt.len(), program.latent_positions());
+            let answer = needed - prompt - latent;
+            return Err(Rejected::TooLong { prompt, latent, answer, needed, available });
+        }
+        if program.prompt.is_empty() || program.max_tokens == 0 {
+            return Err(Rejected::Empty);
+        }
+        let mut ids = program.prompt.iter().chain(&program.forced).chain(&program.masked);
+        match ids.find(|&&id| id as usize >= self.limits.vocab_size) {
+            Some(&id) => Err(Rejected::UnknownId { id }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether requests are taken.
+    pub fn state(&self) -> EngineState {
+        self.shared.state()
+    }
+
+    /// Takes no new requests from now on.
+    pub fn drain(&self) {
+        self.shared.advance_state(EngineState::Draining);
+    }
+
+    /// Returns once no accepted request is left.
+    pub async fn drained(&self) {
+        self.shared.drained().await;
+    }
+
+    /// Ends everything accepted with an error at the next step.
+    pub fn abort(&self) {
+        self.drain();
+        self.shared.abort();
+    }
+}
+
+/// The receiving end of one accepted request. Dropping it cancels the request: the engine looks at every step.
+#[derive(Debug)]
+pub struct Ticket {
+    events: mpsc::Receiver<Event>,
+    satisfied: Arc<AtomicBool>,
+    submitted: Instant,
+}
+
+impl Ticket {
+    /// The next event; `None` after the last one, or if the engine is gone. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+
+    /// When the request was accepted.
+    pub fn submitted(&self) -> Instant {
+        self.submitted
+    }
+
+    /// Ends the request because its answer is complete for the reader, which the engine cannot know (stop strings). It
+    /// counts as finished, not as cancelled.
+    pub fn satisfied(self) {
+        self.satisfied.store(true, Ordering::Release);
+    }
+}

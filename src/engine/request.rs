@@ -159,6 +159,15 @@ pub enum Rejected {
         /// The smaller of the model's limit and the KV memory's.
         available: usize,
     },
+    /// An id that the model has no embedding for.
+    #[error("token id {id} is outside the model's vocabulary")]
+    UnknownId {
+        /// The id.
+        id: u32,
+    },
+    /// No prompt, or no answer asked for.
+    #[error("prompt and answer need at least one position each")]
+    Empty,
     /// The engine takes no new requests because the server is stopping.
     #[error("the server is stopping")]
     Stopping,

@@ -32,9 +32,9 @@ pub struct StopRule {
 }
 
 impl Program {
-    /// Positions that the program can take at most: what is reserved in KV memory.
+    /// Positions that the program can take at most: what is reserved in KV memory. The last answer token is never fed.
     pub fn positions(&self) -> usize {
-        self.prompt.len() + self.latent_positions() + self.max_tokens
+        self.prompt.len() + self.latent_positions() + self.max_tokens.saturating_sub(1)
     }
 
     /// Positions of the thoughts and the forced ids.

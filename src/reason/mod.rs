@@ -2,4 +2,5 @@
 //! again and watches for stop strings. Knows no JSON and no status codes.
 
 pub mod reasoner;
+mod transcript;
 pub mod types;

@@ -1,15 +1,53 @@
 //! The owner of a served checkpoint: takes questions, gives back replies. Knows no JSON and no status codes.
 
+use crate::engine::Engine;
+use crate::engine::StartError;
+use crate::engine::Ticket;
+use crate::engine::config::EngineConfig;
 use crate::engine::request::Failure;
+use crate::engine::request::Request;
+use crate::engine::shared::EngineState;
+use crate::latent::program::Program;
+use crate::latent::recipe::Recipe;
+use crate::latent::recipe::RecipeError;
+use crate::metrics::Metrics;
+use crate::model::Model;
+use crate::model::error::Error as ModelError;
+use crate::model::load::load_model;
+use crate::reason::transcript::Goes;
+use crate::reason::transcript::Transcript;
 use crate::reason::types::Answer;
 use crate::reason::types::AskError;
+use crate::reason::types::DEFAULT_MAX_TOKENS;
 use crate::reason::types::Part;
 use crate::reason::types::Question;
+use crate::text::TextError;
+use crate::text::Tokenizer;
+use candle_core::Device;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What to load and how to run it.
+#[derive(Clone, Debug)]
+pub struct ReasonerConfig {
+    /// The checkpoint's folder.
+    pub model: PathBuf,
+    /// The name that clients use; the folder's name where `None`.
+    pub name: Option<String>,
+    /// The engine's settings.
+    pub engine: EngineConfig,
+}
 
 /// A checkpoint with its tokenizer and recipe, and the engine that runs it.
 #[derive(Debug)]
 pub struct Reasoner {
     card: ModelCard,
+    tokenizer: Arc<Tokenizer>,
+    recipe: Recipe,
+    engine: Engine,
 }
 
 /// What is being served.
@@ -33,6 +71,23 @@ pub struct ModelCard {
     pub description: String,
 }
 
+/// Why a checkpoint cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Config or weights.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The recipe.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// The tokenizer.
+    #[error(transparent)]
+    Tokenizer(#[from] TextError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] StartError),
+}
+
 /// Whether the engine can take requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -45,10 +100,58 @@ pub enum Health {
 }
 
 impl Reasoner {
+    /// Loads a checkpoint and starts its engine. Blocks for as long as reading the weights takes.
+    pub fn load(config: &ReasonerConfig, metrics: Arc<Metrics>) -> Result<Self, LoadError> {
+        let folder = &config.model;
+        let model = load_model(folder, &Device::Cpu)?;
+        let recipe = Recipe::load(folder, model.config())?;
+        let tokenizer = Arc::new(Tokenizer::load(&folder.join("tokenizer.json"))?);
+        let name = config.name.clone().unwrap_or_else(|| folder_name(folder));
+        let mut card = card(name, &model, &recipe);
+        let engine = Engine::start(model, config.engine, metrics)?;
+        card.max_positions = engine.max_positions();
+        Ok(Self { card, tokenizer, recipe, engine })
+    }
+
     /// Submits a question. The reply's parts arrive as they are computed; dropping the reply cancels the request.
     pub fn ask(&self, question: &Question) -> Result<Reply, AskError> {
-        let _ = question;
-        Err(AskError::Rejected(crate::engine::request::Rejected::Dead))
+        let program = self.program(question)?;
+        let prompt_tokens = program.prompt.len();
+        let ticket = self.engine.submit(Request {
+            program,
+            sampling: question.sampling.clone(),
+            report: question.report.clone(),
+            deadline: Instant::now() + question.timeout,
+        })?;
+        let reading = (Arc::clone(&self.tokenizer), self.recipe.answer);
+        let transcript =
+            Transcript::new(reading, question.stop.clone(), prompt_tokens, ticket.submitted());
+        Ok(Reply { ticket: Some(ticket), transcript, ready: VecDeque::new() })
+    }
+
+    fn program(&self, question: &Question) -> Result<Program, AskError> {
+        if question.text.trim().is_empty() {
+            return Err(AskError::EmptyQuestion);
+        }
+        let steps = self.recipe.latent_steps;
+        let latent_steps = question.latent_steps.unwrap_or(steps.default);
+        if latent_steps > steps.max {
+            return Err(AskError::TooManyLatentSteps { asked: latent_steps, max: steps.max });
+        }
+        let text = self.recipe.render(&question.text);
+        let mut prompt = self
+            .tokenizer
+            .encode(&text, self.recipe.add_special_tokens)
+            .map_err(|error| AskError::Tokenizer(error.to_string()))?;
+        prompt.extend(&self.recipe.start);
+        let forced = self.recipe.end.clone();
+        let taken = prompt.len() + latent_steps + forced.len();
+        // The last answer token takes no position, hence one more.
+        let room = (self.engine.max_positions() + 1).saturating_sub(taken).max(1);
+        let max_tokens = question.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS.min(room));
+        let stop = self.recipe.stop_rule();
+        let masked = self.recipe.masked.clone();
+        Ok(Program { prompt, latent_steps, forced, max_tokens, stop, masked })
     }
 
     /// What is being served.
@@ -58,36 +161,61 @@ impl Reasoner {
 
     /// The text of one id, for showing thoughts.
     pub fn token_text(&self, id: u32) -> String {
-        id.to_string()
+        self.tokenizer.token_text(id)
     }
 
     /// Whether questions are accepted.
     pub fn health(&self) -> Health {
-        Health::Ready
+        match self.engine.state() {
+            EngineState::Ready => Health::Ready,
+            EngineState::Draining => Health::Draining,
+            EngineState::Dead => Health::Dead,
+        }
     }
 
     /// Takes no new questions from now on; those accepted are finished.
-    pub fn drain(&self) {}
+    pub fn drain(&self) {
+        self.engine.drain();
+    }
 
     /// Waits until no accepted question is left.
     pub async fn drained(&self) {
-        std::future::ready(()).await;
+        self.engine.drained().await;
     }
 
     /// Ends what is still running with [`Failure::Stopped`].
-    pub fn abort(&self) {}
+    pub fn abort(&self) {
+        self.engine.abort();
+    }
 }
 
 /// The parts of one answer in the making. Dropping it cancels the request within one engine step.
 #[derive(Debug)]
 pub struct Reply {
-    parts: Vec<Part>,
+    /// `None` once the last part is ready.
+    ticket: Option<Ticket>,
+    transcript: Transcript,
+    ready: VecDeque<Part>,
 }
 
 impl Reply {
     /// The next part; `None` after `Done` or `Failed`. Cancel-safe.
     pub async fn next(&mut self) -> Option<Part> {
-        std::future::ready(self.parts.pop()).await
+        loop {
+            if let Some(part) = self.ready.pop_front() {
+                return Some(part);
+            }
+            let Some(event) = self.ticket.as_mut()?.next().await else {
+                self.ticket = None;
+                Transcript::lost(&mut self.ready);
+                continue;
+            };
+            if self.transcript.take(event, &mut self.ready) == Goes::Over
+                && let Some(ticket) = self.ticket.take()
+            {
+                ticket.satisfied();
+            }
+        }
     }
 
     /// Waits for the complete answer.
@@ -100,5 +228,38 @@ impl Reply {
             }
         }
         Err(Failure::Engine)
+    }
+}
+
+fn folder_name(folder: &Path) -> String {
+    let name = folder.canonicalize().ok();
+    let name = name.as_deref().unwrap_or(folder).file_name();
+    name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn card(name: String, model: &Model, recipe: &Recipe) -> ModelCard {
+    let config = model.config();
+    let parameters = model.parameter_count();
+    let description = format!(
+        "{} on {}: {:.1} M parameters, {} layers, width {}, vocabulary {}, {} positions; {} latent steps (at most {})",
+        recipe.family,
+        config.architecture.name(),
+        parameters as f64 / 1e6,
+        config.layers,
+        config.width,
+        config.vocab_size,
+        config.max_positions,
+        recipe.latent_steps.default,
+        recipe.latent_steps.max,
+    );
+    ModelCard {
+        name,
+        family: recipe.family.clone(),
+        architecture: config.architecture.name().to_owned(),
+        parameters,
+        max_positions: config.max_positions,
+        default_latent_steps: recipe.latent_steps.default,
+        max_latent_steps: recipe.latent_steps.max,
+        description,
     }
 }

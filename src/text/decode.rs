@@ -36,6 +36,11 @@ impl IncrementalDecoder {
         self.take(tokenizer, &whole)
     }
 
+    /// Whether the last tokens end within a character.
+    pub fn is_unfinished(&self) -> bool {
+        self.emitted < self.ids.len()
+    }
+
     fn take(&mut self, tokenizer: &Tokenizer, whole: &str) -> String {
         let known = tokenizer.decode(&self.ids[self.window..self.emitted]);
         let fresh = whole.strip_prefix(known.as_str()).unwrap_or_default().to_owned();

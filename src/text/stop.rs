@@ -38,6 +38,11 @@ impl StopWatch {
         Watched::Go(go)
     }
 
+    /// Whether a stop string may have begun.
+    pub fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// What was held back, once nothing follows.
     pub fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)

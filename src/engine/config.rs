@@ -1,0 +1,39 @@
+//! The engine's settings. Knows numbers, not where they come from.
+
+/// Settings of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// Most sequences that take part in steps at once.
+    pub max_running: usize,
+    /// Most requests that wait for admission; one more is refused.
+    pub max_queued: usize,
+    /// Most rows of one step; prefill takes what latent steps and answers leave.
+    pub rows_per_step: usize,
+    /// Size of the KV memory.
+    pub kv: KvBudget,
+}
+
+/// Size of the KV memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KvBudget {
+    /// In positions.
+    Positions(usize),
+    /// In bytes, for keys and values of all layers.
+    Bytes(usize),
+}
+
+impl KvBudget {
+    /// The budget in whole positions, for a model that takes `bytes_per_position`.
+    pub fn positions(self, bytes_per_position: usize) -> usize {
+        match self {
+            Self::Positions(positions) => positions,
+            Self::Bytes(bytes) => bytes / bytes_per_position.max(1),
+        }
+    }
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self { max_running: 32, max_queued: 256, rows_per_step: 256, kv: KvBudget::Bytes(1 << 30) }
+    }
+}

@@ -1,0 +1,74 @@
+//! What the engine carries for each accepted request beside its sequence: where events go, when it must be done, how
+//! tokens are chosen, and what it owes to the shared counts. Knows no rows.
+
+use crate::engine::request::Event;
+use crate::engine::request::EventKind;
+use crate::engine::request::Report;
+use crate::engine::sampler::Sampler;
+use crate::engine::shared::Shared;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc;
+
+/// An accepted request, from submission to its last event.
+pub(crate) struct Live {
+    pub(crate) events: mpsc::Sender<Event>,
+    /// Set by the receiver before it goes away satisfied (a stop string): then its going is no cancellation.
+    pub(crate) satisfied: Arc<AtomicBool>,
+    pub(crate) sampler: Sampler,
+    pub(crate) report: Report,
+    pub(crate) deadline: Instant,
+    pub(crate) stamps: Stamps,
+    /// The place in the queue, given back at admission.
+    pub(crate) place: Option<OwnedSemaphorePermit>,
+    /// Rows not yet computed, as counted in `shared`.
+    pub(crate) rows_left: u64,
+    pub(crate) first_logits_sent: bool,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// Moments in the life of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamps {
+    pub(crate) submitted: Instant,
+    pub(crate) admitted: Option<Instant>,
+    pub(crate) prefilled: Option<Instant>,
+    pub(crate) last_token: Option<Instant>,
+}
+
+impl Live {
+    /// Sends an event. The channel is as deep as the request's own answer, so a slow reader never makes it full; a
+    /// reader that is gone is noticed at the next step.
+    pub(crate) fn send(&self, at: Instant, kind: EventKind) {
+        if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(Event { at, kind }) {
+            tracing::error!(?event, "an event did not fit its channel and is lost");
+        }
+    }
+
+    /// Whether nobody reads the events any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.events.is_closed()
+    }
+
+    /// Whether the reader left because it had enough.
+    pub(crate) fn is_satisfied(&self) -> bool {
+        self.satisfied.load(Ordering::Acquire)
+    }
+
+    /// Counts rows as done.
+    pub(crate) fn spend(&mut self, rows: u64) {
+        let rows = rows.min(self.rows_left);
+        self.rows_left -= rows;
+        self.shared.rows_done(rows);
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.shared.rows_done(self.rows_left);
+        self.shared.request_ended();
+    }
+}

@@ -1,0 +1,119 @@
+//! From logits to a token. One sampler a request, with random numbers of its own, so that an answer does not depend on
+//! what else is in the batch. Knows no device.
+
+use crate::engine::request::Sampling;
+use crate::engine::request::TopToken;
+use crate::latent::generate::most_likely;
+use candle_core::Device;
+use candle_core::Result;
+use candle_core::Tensor;
+use candle_transformers::generation::LogitsProcessor;
+use candle_transformers::generation::Sampling as Strategy;
+
+/// Chooses the answer tokens of one request.
+pub(crate) struct Sampler {
+    masked: Vec<u32>,
+    /// `None` takes the most likely token.
+    random: Option<LogitsProcessor>,
+}
+
+impl Sampler {
+    pub(crate) fn new(sampling: &Sampling, masked: Vec<u32>) -> Self {
+        let temperature = sampling.temperature;
+        let strategy = match (sampling.top_k, sampling.top_p) {
+            (None, None) => Strategy::All { temperature },
+            (Some(k), None) => Strategy::TopK { k, temperature },
+            (None, Some(p)) => Strategy::TopP { p, temperature },
+            (Some(k), Some(p)) => Strategy::TopKThenTopP { k, p, temperature },
+        };
+        let random = (temperature > 0.0).then(|| LogitsProcessor::from_sampling(sampling.seed, strategy));
+        Self { masked, random }
+    }
+
+    /// logits (V,) -> an id that is not masked
+    pub(crate) fn choose(&mut self, logits: &[f32]) -> Result<u32> {
+        let Some(random) = &mut self.random else { return Ok(most_likely(logits, &self.masked)) };
+        let mut logits = logits.to_vec();
+        for &id in &self.masked {
+            logits[id as usize] = f32::NEG_INFINITY;
+        }
+        random.sample(&Tensor::new(logits, &Device::Cpu)?)
+    }
+
+    /// The natural logarithm of the probability of `id` at temperature 1.
+    pub(crate) fn logprob(&self, logits: &[f32], id: u32) -> f32 {
+        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let masked: f64 = self.masked.iter().map(|&id| f64::from(logits[id as usize] - max).exp()).sum();
+        let total: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
+        (f64::from(logits[id as usize] - max) - (total - masked).ln()) as f32
+    }
+}
+
+/// The `count` most likely tokens, most likely first.
+pub(crate) fn top_tokens(logits: &[f32], count: usize) -> Vec<TopToken> {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let total: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
+    let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
+    let by_logit = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
+    let count = count.min(ids.len());
+    if count < ids.len() {
+        ids.select_nth_unstable_by(count, by_logit);
+        ids.truncate(count);
+    }
+    ids.sort_unstable_by(by_logit);
+    let probability = |id: u32| (f64::from(logits[id as usize] - max).exp() / total) as f32;
+    ids.into_iter().map(|id| TopToken { id, probability: probability(id) }).collect()
+}
+
+/// Whether all are finite.
+pub(crate) fn all_finite(x: &[f32]) -> bool {
+    // A sum of absolute values is finite only if all are, unless it overflows: then look at each.
+    x.iter().map(|x| x.abs()).sum::<f32>().is_finite() || x.iter().all(|x| x.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Sampler;
+    use super::all_finite;
+    use super::top_tokens;
+    use crate::engine::request::Sampling;
+
+    #[test]
+    fn a_masked_token_is_never_chosen() {
+        let logits = [0.0, 5.0, 1.0];
+        assert_eq!(Sampler::new(&Sampling::GREEDY, vec![1]).choose(&logits).unwrap(), 2);
+        let hot = Sampling { temperature: 1.0, top_p: None, top_k: None, seed: 7 };
+        let mut sampler = Sampler::new(&hot, vec![1]);
+        assert!((0..200).all(|_| sampler.choose(&logits).unwrap() != 1));
+        let total = (0..3).filter(|&id| id != 1).map(|id| sampler.logprob(&logits, id).exp()).sum::<f32>();
+        assert!((total - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_seed_makes_the_same_choices_again() {
+        let logits: Vec<f32> = (0..50).map(|i| (i as f32 * 0.7).sin()).collect();
+        let sampling = Sampling { temperature: 0.8, top_p: Some(0.9), top_k: Some(20), seed: 3 };
+        let choices = |sampling: &Sampling| {
+            let mut sampler = Sampler::new(sampling, Vec::new());
+            (0..20).map(|_| sampler.choose(&logits).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(choices(&sampling), choices(&sampling));
+        assert_ne!(choices(&sampling), choices(&Sampling { seed: 4, ..sampling.clone() }));
+    }
+
+    #[test]
+    fn top_tokens_come_in_order_with_their_probabilities() {
+        let logits = [1.0f32.ln(), 4.0f32.ln(), 3.0f32.ln(), 2.0f32.ln()];
+        let top = top_tokens(&logits, 2);
+        assert_eq!(top.iter().map(|top| top.id).collect::<Vec<_>>(), [1, 2]);
+        assert!((top[0].probability - 0.4).abs() < 1e-6 && (top[1].probability - 0.3).abs() < 1e-6);
+        assert_eq!(top_tokens(&logits, 9).len(), 4);
+    }
+
+    #[test]
+    fn huge_numbers_are_finite_and_nan_is_not() {
+        assert!(all_finite(&[f32::MAX, f32::MAX, -f32::MAX]));
+        assert!(!all_finite(&[0.0, f32::NAN]));
+        assert!(!all_finite(&[f32::NEG_INFINITY]));
+    }
+}

@@ -1,0 +1,189 @@
+//! Engine events to the parts of an answer: ids become text, stop strings end it, times and counts add up. Plain data
+//! in, plain data out; knows no channels.
+
+use crate::engine::request::Event;
+use crate::engine::request::EventKind;
+use crate::engine::request::Failure;
+use crate::engine::request::Finish;
+use crate::engine::request::Thought;
+use crate::engine::request::Token;
+use crate::latent::recipe::AnswerRule;
+use crate::reason::types::Answer;
+use crate::reason::types::Part;
+use crate::reason::types::Timings;
+use crate::reason::types::TokenText;
+use crate::reason::types::Usage;
+use crate::text::Tokenizer;
+use crate::text::decode::IncrementalDecoder;
+use crate::text::stop::StopWatch;
+use crate::text::stop::Watched;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One answer in the making.
+#[derive(Debug)]
+pub(crate) struct Transcript {
+    tokenizer: Arc<Tokenizer>,
+    rule: AnswerRule,
+    decoder: IncrementalDecoder,
+    watch: StopWatch,
+    /// Tokens whose text is not settled yet: a character is unfinished, or a stop string may have begun.
+    unsettled: Vec<TokenText>,
+    text: String,
+    tokens: Vec<TokenText>,
+    thoughts: Vec<Thought>,
+    first_logits: Option<Vec<f32>>,
+    prompt_tokens: usize,
+    clock: Clock,
+}
+
+/// When the phases ended.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    submitted: Instant,
+    admitted: Option<Instant>,
+    prefilled: Option<Instant>,
+    first_token: Option<Instant>,
+}
+
+/// Whether the answer goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goes {
+    /// More events are to come.
+    On,
+    /// The last part has been given out; later events do not count.
+    Over,
+}
+
+impl Transcript {
+    pub(crate) fn new(
+        (tokenizer, rule): (Arc<Tokenizer>, AnswerRule),
+        stop: Vec<String>,
+        prompt_tokens: usize,
+        submitted: Instant,
+    ) -> Self {
+        Self {
+            tokenizer,
+            rule,
+            decoder: IncrementalDecoder::default(),
+            watch: StopWatch::new(stop),
+            unsettled: Vec::new(),
+            text: String::new(),
+            tokens: Vec::new(),
+            thoughts: Vec::new(),
+            first_logits: None,
+            prompt_tokens,
+            clock: Clock { submitted, admitted: None, prefilled: None, first_token: None },
+        }
+    }
+
+    /// Takes in an event and adds what it makes certain to `parts`.
+    pub(crate) fn take(&mut self, event: Event, parts: &mut VecDeque<Part>) -> Goes {
+        let at = event.at;
+        match event.kind {
+            EventKind::Admitted => self.clock.admitted = Some(at),
+            EventKind::Prefilled => self.clock.prefilled = Some(at),
+            EventKind::Thought(thought) => {
+                self.thoughts.push(thought.clone());
+                parts.push_back(Part::Thought(thought));
+            }
+            EventKind::FirstLogits(logits) => self.first_logits = Some(logits),
+            EventKind::Token(token) => return self.take_token(token, at, parts),
+            EventKind::Finished(finish) => {
+                self.finish(finish, at, parts);
+                return Goes::Over;
+            }
+            EventKind::Failed(failure) => {
+                parts.push_back(Part::Failed(failure));
+                return Goes::Over;
+            }
+        }
+        Goes::On
+    }
+
+    /// The engine went away without a last event.
+    pub(crate) fn lost(parts: &mut VecDeque<Part>) {
+        parts.push_back(Part::Failed(Failure::Engine));
+    }
+
+    fn take_token(&mut self, token: Token, at: Instant, parts: &mut VecDeque<Part>) -> Goes {
+        self.clock.first_token.get_or_insert(at);
+        let index = self.tokens.len() + self.unsettled.len();
+        let fresh = self.decoder.push(&self.tokenizer, token.id);
+        let token = TokenText { index, id: token.id, text: String::new(), logprob: token.logprob };
+        self.unsettled.push(token);
+        match self.watch.push(&fresh) {
+            Watched::Stopped(text) => {
+                self.settle(text, parts);
+                self.done(Finish::Stop, at, parts);
+                Goes::Over
+            }
+            Watched::Go(text) => {
+                if !self.decoder.is_unfinished() && !self.watch.is_holding() {
+                    self.settle(text, parts);
+                } else if let Some(last) = self.unsettled.last_mut() {
+                    last.text = text;
+                }
+                Goes::On
+            }
+        }
+    }
+
+    fn finish(&mut self, finish: Finish, at: Instant, parts: &mut VecDeque<Part>) {
+        let rest = self.decoder.finish(&self.tokenizer);
+        let (text, finish) = match self.watch.push(&rest) {
+            Watched::Stopped(text) => (text, Finish::Stop),
+            Watched::Go(text) => (text + &self.watch.finish(), finish),
+        };
+        self.settle(text, parts);
+        self.done(finish, at, parts);
+    }
+
+    /// Gives out the tokens held back, the last one with `text`.
+    fn settle(&mut self, text: String, parts: &mut VecDeque<Part>) {
+        if let Some(last) = self.unsettled.last_mut() {
+            last.text.push_str(&text);
+        }
+        for token in self.unsettled.drain(..) {
+            self.text.push_str(&token.text);
+            self.tokens.push(token.clone());
+            parts.push_back(Part::Token(token));
+        }
+    }
+
+    fn done(&mut self, finish: Finish, at: Instant, parts: &mut VecDeque<Part>) {
+        let usage = Usage {
+            prompt_tokens: self.prompt_tokens,
+            latent_steps: self.thoughts.len(),
+            completion_tokens: self.tokens.len(),
+        };
+        let text = std::mem::take(&mut self.text);
+        parts.push_back(Part::Done(Box::new(Answer {
+            answer: self.rule.extract(&text),
+            text,
+            finish,
+            thoughts: std::mem::take(&mut self.thoughts),
+            tokens: std::mem::take(&mut self.tokens),
+            first_logits: self.first_logits.take(),
+            usage,
+            timings: self.clock.timings(at),
+        })));
+    }
+}
+
+impl Clock {
+    /// A phase that was never entered takes no time.
+    fn timings(self, end: Instant) -> Timings {
+        let admitted = self.admitted.unwrap_or(end);
+        let prefilled = self.prefilled.unwrap_or(end).max(admitted);
+        let first_token = self.first_token.unwrap_or(end).max(prefilled);
+        Timings {
+            queue: admitted - self.submitted,
+            prefill: prefilled - admitted,
+            latent: first_token - prefilled,
+            decode: end - first_token,
+            total: end - self.submitted,
+        }
+    }
+}
