@@ -1,0 +1,109 @@
+//! The same numbers as PyTorch and Hugging Face transformers: by the oracle, and by the engine with everything mixed.
+
+use crate::support::Fixture;
+use crate::support::assert_golden;
+use coconut::engine::Engine;
+use coconut::engine::Ticket;
+use coconut::engine::config::EngineConfig;
+use coconut::engine::config::KvBudget;
+use coconut::engine::request::EventKind;
+use coconut::engine::request::Report;
+use coconut::engine::request::Request;
+use coconut::engine::request::Sampling;
+use coconut::latent::generate::generate;
+use coconut::latent::program::Program;
+use coconut::metrics::Metrics;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+const FIXTURES: &[&str] = &["coconut-gpt2-hf", "coconut-llama3rope-hf-bf16"];
+
+#[test]
+fn the_oracle_gives_the_golden_numbers() {
+    for name in FIXTURES {
+        let fixture = Fixture::load(name);
+        for case in &fixture.expected.cases {
+            let generated = generate(&fixture.model, &fixture.program(case)).unwrap();
+            assert_golden(case, &generated.thoughts, &generated.first_logits, &generated.ids);
+            assert_eq!(fixture.tokenizer.decode(&generated.ids), case.text);
+        }
+    }
+}
+
+#[test]
+fn the_engine_gives_the_golden_numbers_one_request_at_a_time() {
+    for name in FIXTURES {
+        let fixture = Fixture::load(name);
+        let requests: Vec<Program> =
+            fixture.expected.cases.iter().map(|case| fixture.program(case)).collect();
+        let engine = start(Fixture::load(name), EngineConfig::default());
+        for (case, program) in fixture.expected.cases.iter().zip(requests) {
+            let collected = collect(engine.submit(request(program)).unwrap());
+            assert_golden(case, &collected.thoughts, &collected.first_logits, &collected.ids);
+        }
+    }
+}
+
+/// All cases and all n at once, prompts cut into chunks of uneven size, so that every kind of row meets every other.
+#[test]
+fn the_engine_gives_the_golden_numbers_with_everything_in_one_batch() {
+    for name in FIXTURES {
+        for rows_per_step in [1, 7, 64, 1024] {
+            let fixture = Fixture::load(name);
+            let config = EngineConfig { rows_per_step, kv: KvBudget::Positions(2048), ..EngineConfig::default() };
+            let cases: Vec<_> = fixture.expected.cases.iter().cycle().take(13).collect();
+            let programs: Vec<Program> = cases.iter().map(|case| fixture.program(case)).collect();
+            let engine = start(Fixture::load(name), config);
+            let tickets: Vec<Ticket> =
+                programs.into_iter().map(|program| engine.submit(request(program)).unwrap()).collect();
+            for (case, ticket) in cases.into_iter().zip(tickets) {
+                let collected = collect(ticket);
+                assert_golden(case, &collected.thoughts, &collected.first_logits, &collected.ids);
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Collected {
+    thoughts: Vec<Vec<f32>>,
+    first_logits: Vec<f32>,
+    ids: Vec<u32>,
+}
+
+fn start(fixture: Fixture, config: EngineConfig) -> Engine {
+    Engine::start(fixture.model, config, Arc::new(Metrics::new())).unwrap()
+}
+
+fn request(program: Program) -> Request {
+    Request {
+        program,
+        sampling: Sampling::GREEDY,
+        report: Report {
+            top_thought_tokens: 3,
+            thought_vectors: true,
+            first_logits: true,
+            logprobs: true,
+        },
+        deadline: Instant::now() + Duration::from_secs(60),
+    }
+}
+
+fn collect(mut ticket: Ticket) -> Collected {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let mut collected = Collected::default();
+        while let Some(event) = ticket.next().await {
+            match event.kind {
+                EventKind::Thought(thought) => collected.thoughts.push(thought.vector.unwrap()),
+                EventKind::FirstLogits(logits) => collected.first_logits = logits,
+                EventKind::Token(token) => collected.ids.push(token.id),
+                EventKind::Finished(_) => return collected,
+                EventKind::Failed(failure) => panic!("{failure}"),
+                EventKind::Admitted | EventKind::Prefilled => {}
+            }
+        }
+        panic!("the engine went away");
+    })
+}

@@ -1,0 +1,101 @@
+//! Fixtures: checkpoints with golden outputs, and what the tests do with them again and again.
+
+use candle_core::Device;
+use coconut::latent::program::Program;
+use coconut::latent::recipe::Recipe;
+use coconut::model::Model;
+use coconut::model::load::load_model;
+use coconut::text::Tokenizer;
+use serde::Deserialize;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Answers of the fixtures are cut after so many tokens.
+pub const FIXTURE_MAX_TOKENS: usize = 12;
+
+/// Largest allowed difference to a golden number, in f32.
+pub const TOLERANCE: f32 = 1e-3;
+
+/// Golden outputs of a checkpoint.
+#[derive(Debug, Deserialize)]
+pub struct Expected {
+    pub n_latent: usize,
+    pub cases: Vec<Case>,
+}
+
+/// One request and what the reference made of it.
+#[derive(Debug, Deserialize)]
+pub struct Case {
+    pub question: String,
+    pub n_latent: usize,
+    pub latents: Vec<Vec<f32>>,
+    pub first_logits: Vec<f32>,
+    pub answer_ids: Vec<u32>,
+    pub text: String,
+}
+
+/// A checkpoint with golden outputs, opened piece by piece.
+pub struct Fixture {
+    pub folder: PathBuf,
+    pub model: Model,
+    pub recipe: Recipe,
+    pub tokenizer: Tokenizer,
+    pub expected: Expected,
+}
+
+pub fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+/// A folder of `../shared`, if it is there.
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(name);
+    if !path.exists() {
+        eprintln!("../shared/{name} is not beside the checkout: skipped what needs it");
+        return None;
+    }
+    Some(path)
+}
+
+impl Fixture {
+    pub fn load(name: &str) -> Self {
+        let folder = data(name);
+        let model = load_model(&folder, &Device::Cpu).unwrap();
+        let recipe = Recipe::load(&folder, model.config()).unwrap();
+        let tokenizer = Tokenizer::load(&folder.join("tokenizer.json")).unwrap();
+        let text = std::fs::read_to_string(folder.join("expected.json")).unwrap();
+        let expected = serde_json::from_str(&text).unwrap();
+        Self { folder, model, recipe, tokenizer, expected }
+    }
+
+    pub fn program(&self, case: &Case) -> Program {
+        let mut prompt = self.tokenizer.encode(&self.recipe.render(&case.question), true).unwrap();
+        prompt.extend(&self.recipe.start);
+        Program {
+            prompt,
+            latent_steps: case.n_latent,
+            forced: self.recipe.end.clone(),
+            max_tokens: FIXTURE_MAX_TOKENS,
+            stop: self.recipe.stop_rule(),
+            masked: self.recipe.masked.clone(),
+        }
+    }
+}
+
+/// Largest absolute difference.
+pub fn distance(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// Asserts that thoughts and first logits are those of the reference, and the answer too.
+pub fn assert_golden(case: &Case, thoughts: &[Vec<f32>], first_logits: &[f32], ids: &[u32]) {
+    assert_eq!(thoughts.len(), case.latents.len(), "number of thoughts of {:?}", case.question);
+    for (step, (ours, golden)) in thoughts.iter().zip(&case.latents).enumerate() {
+        let distance = distance(ours, golden);
+        assert!(distance < TOLERANCE, "thought {} of {:?} is off by {distance}", step + 1, case.question);
+    }
+    let distance = distance(first_logits, &case.first_logits);
+    assert!(distance < TOLERANCE, "first logits of {:?} are off by {distance}", case.question);
+    assert_eq!(ids, case.answer_ids, "answer to {:?}", case.question);
+}
