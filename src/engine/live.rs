@@ -43,7 +43,9 @@ impl Live {
     /// Sends an event. The channel is as deep as the request's own answer, so a slow reader never makes it full; a
     /// reader that is gone is noticed at the next step.
     pub(crate) fn send(&self, at: Instant, kind: EventKind) {
-        if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(Event { at, kind }) {
+        if let Err(mpsc::error::TrySendError::Full(event)) =
+            self.events.try_send(Event { at, kind })
+        {
             tracing::error!(?event, "an event did not fit its channel and is lost");
         }
     }

@@ -8,9 +8,13 @@ pub mod request;
 mod runner;
 mod sampler;
 mod scheduler;
+#[cfg(test)]
+mod scheduler_tests;
 mod sequence;
 pub mod shared;
 mod worker;
+#[cfg(test)]
+mod worker_tests;
 
 use crate::engine::config::EngineConfig;
 use crate::engine::live::Live;
@@ -63,7 +67,9 @@ struct Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The budget holds not even one page.
-    #[error("the KV memory of {positions} positions is too small; at least {PAGE_POSITIONS} are needed")]
+    #[error(
+        "the KV memory of {positions} positions is too small; at least {PAGE_POSITIONS} are needed"
+    )]
     NoMemory {
         /// What the budget amounts to.
         positions: usize,
@@ -81,12 +87,17 @@ pub enum StartError {
 
 impl Engine {
     /// Starts the thread that owns `model`.
-    pub fn start(model: Model, config: EngineConfig, metrics: Arc<Metrics>) -> Result<Self, StartError> {
+    pub fn start(
+        model: Model,
+        config: EngineConfig,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StartError> {
         let sizes = model.config();
         let bytes_per_position = sizes.kv_floats_per_position() * size_of::<f32>();
         let budget = config.kv.positions(bytes_per_position);
         // More than every running sequence can fill is never used.
-        let useful = config.max_running.saturating_mul(sizes.max_positions.next_multiple_of(PAGE_POSITIONS));
+        let useful =
+            config.max_running.saturating_mul(sizes.max_positions.next_multiple_of(PAGE_POSITIONS));
         let pages = budget.min(useful) / PAGE_POSITIONS;
         if pages == 0 {
             return Err(StartError::NoMemory { positions: budget });

@@ -49,6 +49,11 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
+    /// `data` cut into rows of `width`.
+    pub(crate) fn new(data: Vec<f32>, width: usize) -> Self {
+        Self { data, width }
+    }
+
     pub(crate) fn row(&self, row: usize) -> &[f32] {
         &self.data[row * self.width..][..self.width]
     }
@@ -57,7 +62,7 @@ impl Rows {
     fn read(x: Option<&Tensor>) -> Result<Self> {
         let Some(x) = x else { return Ok(Self::default()) };
         let (_, width) = x.dims2()?;
-        Ok(Self { data: x.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?, width })
+        Ok(Self::new(x.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?, width))
     }
 }
 
@@ -99,7 +104,8 @@ impl ModelRunner {
     fn step(&mut self, segments: &[Segment], shown: &[bool]) -> Result<StepOutput> {
         let batch = Batch::new(segments, &self.thought_rows)?;
         let x = self.input(&batch)?;
-        let positions: Vec<u32> = batch.rows.places.iter().map(|place| place.position as u32).collect();
+        let positions: Vec<u32> =
+            batch.rows.places.iter().map(|place| place.position as u32).collect();
         let mut attention = Paged { memory: &mut self.memory, rows: &batch.rows };
         let hidden = self.model.forward(&x, &positions, &mut attention, Kernels::Fused)?;
 
@@ -178,7 +184,10 @@ impl Batch {
             let mut position = segment.start;
             if segment.feeds_thought {
                 let Some(&row) = thought_rows.get(&segment.sequence) else {
-                    candle_core::bail!("sequence {} feeds a thought that it does not have", segment.sequence);
+                    candle_core::bail!(
+                        "sequence {} feeds a thought that it does not have",
+                        segment.sequence
+                    );
                 };
                 batch.last_rows.push((id_rows + batch.thoughts.len()) as u32);
                 batch.thoughts.push(row);

@@ -26,7 +26,8 @@ impl Sampler {
             (None, Some(p)) => Strategy::TopP { p, temperature },
             (Some(k), Some(p)) => Strategy::TopKThenTopP { k, p, temperature },
         };
-        let random = (temperature > 0.0).then(|| LogitsProcessor::from_sampling(sampling.seed, strategy));
+        let random =
+            (temperature > 0.0).then(|| LogitsProcessor::from_sampling(sampling.seed, strategy));
         Self { masked, random }
     }
 
@@ -43,7 +44,8 @@ impl Sampler {
     /// The natural logarithm of the probability of `id` at temperature 1.
     pub(crate) fn logprob(&self, logits: &[f32], id: u32) -> f32 {
         let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let masked: f64 = self.masked.iter().map(|&id| f64::from(logits[id as usize] - max).exp()).sum();
+        let masked: f64 =
+            self.masked.iter().map(|&id| f64::from(logits[id as usize] - max).exp()).sum();
         let total: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
         (f64::from(logits[id as usize] - max) - (total - masked).ln()) as f32
     }
@@ -54,7 +56,8 @@ pub(crate) fn top_tokens(logits: &[f32], count: usize) -> Vec<TopToken> {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let total: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
     let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
-    let by_logit = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
+    let by_logit =
+        |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
     let count = count.min(ids.len());
     if count < ids.len() {
         ids.select_nth_unstable_by(count, by_logit);
@@ -85,7 +88,8 @@ mod tests {
         let hot = Sampling { temperature: 1.0, top_p: None, top_k: None, seed: 7 };
         let mut sampler = Sampler::new(&hot, vec![1]);
         assert!((0..200).all(|_| sampler.choose(&logits).unwrap() != 1));
-        let total = (0..3).filter(|&id| id != 1).map(|id| sampler.logprob(&logits, id).exp()).sum::<f32>();
+        let total =
+            (0..3).filter(|&id| id != 1).map(|id| sampler.logprob(&logits, id).exp()).sum::<f32>();
         assert!((total - 1.0).abs() < 1e-6);
     }
 

@@ -66,7 +66,8 @@ impl<T> Scheduler<T> {
     /// The rows of the next step: every thought and answer token, then prompts in order of admission within the
     /// budget. Empty only if nothing runs.
     pub(crate) fn plan(&self) -> Vec<Segment> {
-        let is_prefill = |running: &&Running<T>| matches!(running.sequence.phase(), Phase::Prefill { .. });
+        let is_prefill =
+            |running: &&Running<T>| matches!(running.sequence.phase(), Phase::Prefill { .. });
         let mut segments: Vec<Segment> = self
             .running
             .iter()

@@ -142,7 +142,9 @@ impl Sequence {
             Phase::Latent { .. } => {
                 segment(true, self.program.forced.clone(), RowKind::Forced, Yields::Token)
             }
-            Phase::Answer { last, .. } => segment(false, vec![last], RowKind::Answer, Yields::Token),
+            Phase::Answer { last, .. } => {
+                segment(false, vec![last], RowKind::Answer, Yields::Token)
+            }
         }
     }
 
@@ -158,7 +160,9 @@ impl Sequence {
             }
             (Phase::Latent { step }, Outcome::Thought) => self.thought(step + 1),
             (_, Outcome::Thought) => self.thought(1),
-            (Phase::Answer { tokens, eos_seen, .. }, Outcome::Token(id)) => self.token(id, tokens, eos_seen),
+            (Phase::Answer { tokens, eos_seen, .. }, Outcome::Token(id)) => {
+                self.token(id, tokens, eos_seen)
+            }
             (_, Outcome::Token(id)) => self.token(id, 0, 0),
             (_, Outcome::Nothing) => Advanced::On,
         }

@@ -99,8 +99,8 @@ impl Shared {
 
     /// When the work accepted so far should be done.
     pub(crate) fn retry_after(&self) -> Duration {
-        let nanos =
-            self.rows_left.load(Ordering::Relaxed) as f64 * self.row_nanos.load(Ordering::Relaxed) as f64;
+        let nanos = self.rows_left.load(Ordering::Relaxed) as f64
+            * self.row_nanos.load(Ordering::Relaxed) as f64;
         Duration::from_secs_f64((nanos / 1e9).clamp(RETRY_AFTER_SECONDS.0, RETRY_AFTER_SECONDS.1))
     }
 

@@ -81,7 +81,8 @@ impl<R: Run> Worker<R> {
     fn schedule(&mut self) -> Vec<Segment> {
         let now = Instant::now();
         let aborting = self.shared.is_aborting();
-        let gone = self.scheduler.take_if(|live| aborting || live.is_abandoned() || live.deadline <= now);
+        let gone =
+            self.scheduler.take_if(|live| aborting || live.is_abandoned() || live.deadline <= now);
         for live in gone {
             let end = match (live.is_abandoned(), live.is_satisfied(), live.deadline <= now) {
                 (true, true, _) => End::Finished(Finish::Stop),
@@ -140,7 +141,12 @@ impl<R: Run> Worker<R> {
                 }
                 Yielded::Thought { thought, logits } => {
                     let logits = logits.map(|row| output.logits.row(row));
-                    take_thought(running, segment, (output.thoughts.row(thought), logits), &self.metrics)
+                    take_thought(
+                        running,
+                        segment,
+                        (output.thoughts.row(thought), logits),
+                        &self.metrics,
+                    )
                 }
                 Yielded::Token { logits } => {
                     take_token(running, segment, output.logits.row(logits), &self.metrics)
@@ -213,7 +219,9 @@ impl<R: Run> Worker<R> {
                 RowKind::Answer => answer += segment.ids.len(),
             }
         }
-        for (kind, rows) in [("prefill", prefill), ("latent", latent), ("forced", forced), ("answer", answer)] {
+        for (kind, rows) in
+            [("prefill", prefill), ("latent", latent), ("forced", forced), ("answer", answer)]
+        {
             self.metrics.step_rows.with_label_values(&[kind]).observe(rows as f64);
         }
         self.metrics.prompt_tokens_total.inc_by(prefill as u64);
@@ -252,8 +260,9 @@ fn take_thought(
     let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
     metrics.thought_norm.observe(f64::from(norm));
     if let Advanced::Thought { step } = running.sequence.advance(segment, Outcome::Thought) {
-        let top_tokens =
-            logits.map(|logits| top_tokens(logits, live.report.top_thought_tokens)).unwrap_or_default();
+        let top_tokens = logits
+            .map(|logits| top_tokens(logits, live.report.top_thought_tokens))
+            .unwrap_or_default();
         let vector = live.report.thought_vectors.then(|| vector.to_vec());
         live.send(now, EventKind::Thought(Thought { step, norm, vector, top_tokens }));
     }

@@ -51,12 +51,18 @@ fn the_engine_gives_the_golden_numbers_with_everything_in_one_batch() {
     for name in FIXTURES {
         for rows_per_step in [1, 7, 64, 1024] {
             let fixture = Fixture::load(name);
-            let config = EngineConfig { rows_per_step, kv: KvBudget::Positions(2048), ..EngineConfig::default() };
+            let config = EngineConfig {
+                rows_per_step,
+                kv: KvBudget::Positions(2048),
+                ..EngineConfig::default()
+            };
             let cases: Vec<_> = fixture.expected.cases.iter().cycle().take(13).collect();
             let programs: Vec<Program> = cases.iter().map(|case| fixture.program(case)).collect();
             let engine = start(Fixture::load(name), config);
-            let tickets: Vec<Ticket> =
-                programs.into_iter().map(|program| engine.submit(request(program)).unwrap()).collect();
+            let tickets: Vec<Ticket> = programs
+                .into_iter()
+                .map(|program| engine.submit(request(program)).unwrap())
+                .collect();
             for (case, ticket) in cases.into_iter().zip(tickets) {
                 let collected = collect(ticket);
                 assert_golden(case, &collected.thoughts, &collected.first_logits, &collected.ids);

@@ -93,7 +93,12 @@ pub fn assert_golden(case: &Case, thoughts: &[Vec<f32>], first_logits: &[f32], i
     assert_eq!(thoughts.len(), case.latents.len(), "number of thoughts of {:?}", case.question);
     for (step, (ours, golden)) in thoughts.iter().zip(&case.latents).enumerate() {
         let distance = distance(ours, golden);
-        assert!(distance < TOLERANCE, "thought {} of {:?} is off by {distance}", step + 1, case.question);
+        assert!(
+            distance < TOLERANCE,
+            "thought {} of {:?} is off by {distance}",
+            step + 1,
+            case.question
+        );
     }
     let distance = distance(first_logits, &case.first_logits);
     assert!(distance < TOLERANCE, "first logits of {:?} are off by {distance}", case.question);

@@ -1,0 +1,238 @@
+//! The engine's thread with a model of ten lines: cancellation, deadlines, full queues, failures and stops.
+
+use crate::engine::Engine;
+use crate::engine::Limits;
+use crate::engine::config::EngineConfig;
+use crate::engine::request::EventKind;
+use crate::engine::request::Failure;
+use crate::engine::request::Finish;
+use crate::engine::request::Rejected;
+use crate::engine::request::Report;
+use crate::engine::request::Request;
+use crate::engine::request::Sampling;
+use crate::engine::runner::Rows;
+use crate::engine::runner::Run;
+use crate::engine::runner::StepOutput;
+use crate::engine::runner::Yielded;
+use crate::engine::sequence::Segment;
+use crate::engine::sequence::Yields;
+use crate::engine::shared::EngineState;
+use crate::latent::program::Program;
+use crate::latent::program::StopRule;
+use crate::metrics::Metrics;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+use std::time::Instant;
+
+const PANIC: u32 = 66;
+const NOT_A_NUMBER: u32 = 67;
+
+/// Takes one step for each message; says token 3 for ever.
+struct Stepwise {
+    steps: Receiver<()>,
+}
+
+impl Run for Stepwise {
+    fn run(&mut self, segments: &[Segment], _shown: &[bool]) -> candle_core::Result<StepOutput> {
+        // A closed channel means: run freely.
+        let _ = self.steps.recv_timeout(Duration::from_secs(30));
+        let all_ids = segments.iter().flat_map(|segment| &segment.ids);
+        assert!(!all_ids.clone().any(|&id| id == PANIC), "asked to panic");
+        let bad = |segment: &Segment| segment.ids.contains(&NOT_A_NUMBER);
+        let yielded = segments
+            .iter()
+            .map(|segment| match segment.yields {
+                Yields::Nothing => Yielded::Nothing,
+                Yields::Thought => {
+                    Yielded::Thought { thought: usize::from(bad(segment)), logits: None }
+                }
+                Yields::Token => Yielded::Token { logits: usize::from(bad(segment)) },
+            })
+            .collect();
+        let nan = f32::NAN;
+        let logits = vec![0.0, 0.0, 0.0, 9.0, nan, nan, nan, nan];
+        Ok(StepOutput {
+            yielded,
+            thoughts: Rows::new(vec![3.0, 4.0, nan, nan], 2),
+            logits: Rows::new(logits, 4),
+        })
+    }
+}
+
+struct Bench {
+    engine: Engine,
+    metrics: Arc<Metrics>,
+    steps: SyncSender<()>,
+}
+
+fn bench(config: EngineConfig) -> Bench {
+    let metrics = Arc::new(Metrics::new());
+    let (steps, receiver) = sync_channel(1000);
+    let limits = Limits { positions: 64, vocab_size: 100 };
+    let runner = Stepwise { steps: receiver };
+    let engine = Engine::start_with(runner, (config, limits, 16), Arc::clone(&metrics)).unwrap();
+    Bench { engine, metrics, steps }
+}
+
+fn request(first_id: u32) -> Request {
+    Request {
+        program: Program {
+            prompt: vec![first_id, 1],
+            latent_steps: 3,
+            forced: vec![2],
+            max_tokens: 4,
+            stop: StopRule { eos: vec![0], eos_count: 1 },
+            masked: Vec::new(),
+        },
+        sampling: Sampling::GREEDY,
+        report: Report { thought_vectors: true, ..Report::default() },
+        deadline: Instant::now() + Duration::from_secs(30),
+    }
+}
+
+/// Every event of a request, each within ten seconds.
+async fn events(ticket: &mut crate::engine::Ticket) -> Vec<EventKind> {
+    let mut all = Vec::new();
+    while let Ok(Some(event)) = tokio::time::timeout(Duration::from_secs(10), ticket.next()).await {
+        all.push(event.kind);
+    }
+    all
+}
+
+fn last_failure(events: &[EventKind]) -> Option<Failure> {
+    match events.last() {
+        Some(EventKind::Failed(failure)) => Some(*failure),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_request_thinks_and_then_answers() {
+    let Bench { engine, metrics, steps } = bench(EngineConfig::default());
+    drop(steps);
+    let mut ticket = engine.submit(request(1)).unwrap();
+    let events = events(&mut ticket).await;
+    let thoughts: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            EventKind::Thought(thought) => {
+                Some((thought.step, thought.norm, thought.vector.clone()))
+            }
+            _ => None,
+        })
+        .collect();
+    let vector = Some(vec![3.0, 4.0]);
+    assert_eq!(thoughts, [(1, 5.0, vector.clone()), (2, 5.0, vector.clone()), (3, 5.0, vector)]);
+    let tokens = events.iter().filter(|event| matches!(event, EventKind::Token(_))).count();
+    assert_eq!(tokens, 4);
+    assert!(matches!(events.last(), Some(EventKind::Finished(Finish::Length))));
+    engine.drained().await;
+    assert_eq!(metrics.latent_steps_total.get(), 3);
+    assert_eq!(metrics.kv_positions_reserved.get(), 0);
+}
+
+#[tokio::test]
+async fn dropping_the_ticket_mid_thought_ends_the_sequence_at_the_next_step() {
+    let Bench { engine, metrics, steps } = bench(EngineConfig::default());
+    let mut ticket = engine.submit(request(1)).unwrap();
+    steps.send(()).unwrap();
+    while !matches!(ticket.next().await.unwrap().kind, EventKind::Thought(_)) {}
+    drop(ticket);
+    // The step that is under way is the last one that may include the sequence.
+    steps.send(()).unwrap();
+    engine.drained().await;
+    assert_eq!(metrics.cancelled_total.get(), 1);
+    assert!(metrics.latent_steps_total.get() <= 1);
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_and_says_when_to_come_back() {
+    let config = EngineConfig { max_running: 1, max_queued: 2, ..EngineConfig::default() };
+    let Bench { engine, steps, .. } = bench(config);
+    let mut first = engine.submit(request(1)).unwrap();
+    assert!(matches!(first.next().await.unwrap().kind, EventKind::Admitted));
+    let waiting: Vec<_> = (0..2).map(|_| engine.submit(request(1)).unwrap()).collect();
+    match engine.submit(request(1)) {
+        Err(Rejected::Full { retry_after }) => assert!(retry_after >= Duration::from_secs(1)),
+        other => panic!("{other:?}"),
+    }
+    drop(steps);
+    for mut ticket in [first].into_iter().chain(waiting) {
+        assert!(matches!(events(&mut ticket).await.last(), Some(EventKind::Finished(_))));
+    }
+    engine.submit(request(1)).unwrap();
+}
+
+#[tokio::test]
+async fn a_deadline_ends_a_request_that_waits_and_one_that_runs() {
+    let config = EngineConfig { max_running: 1, ..EngineConfig::default() };
+    let Bench { engine, steps, .. } = bench(config);
+    let mut late = request(1);
+    late.deadline = Instant::now();
+    let mut ticket = engine.submit(late).unwrap();
+    drop(steps);
+    assert_eq!(last_failure(&events(&mut ticket).await), Some(Failure::Deadline));
+}
+
+#[tokio::test]
+async fn a_non_finite_hidden_state_ends_only_its_own_request() {
+    let Bench { engine, metrics, steps } = bench(EngineConfig::default());
+    let mut good = engine.submit(request(1)).unwrap();
+    let mut bad = engine.submit(request(NOT_A_NUMBER)).unwrap();
+    drop(steps);
+    assert_eq!(last_failure(&events(&mut bad).await), Some(Failure::NonFinite));
+    assert!(matches!(events(&mut good).await.last(), Some(EventKind::Finished(_))));
+    assert_eq!(metrics.nonfinite_total.get(), 1);
+    assert_eq!(engine.state(), EngineState::Ready);
+}
+
+#[tokio::test]
+async fn a_panic_in_a_step_fails_what_is_in_flight_and_turns_the_engine_dead() {
+    let Bench { engine, steps, .. } = bench(EngineConfig::default());
+    let mut bystander = engine.submit(request(1)).unwrap();
+    let mut bad = engine.submit(request(PANIC)).unwrap();
+    drop(steps);
+    assert_eq!(last_failure(&events(&mut bad).await), Some(Failure::Engine));
+    assert_eq!(last_failure(&events(&mut bystander).await), Some(Failure::Engine));
+    engine.drained().await;
+    assert_eq!(engine.state(), EngineState::Dead);
+    assert!(matches!(engine.submit(request(1)), Err(Rejected::Dead)));
+}
+
+#[tokio::test]
+async fn draining_finishes_what_was_accepted_and_takes_nothing_new() {
+    let Bench { engine, steps, .. } = bench(EngineConfig::default());
+    let mut ticket = engine.submit(request(1)).unwrap();
+    engine.drain();
+    assert!(matches!(engine.submit(request(1)), Err(Rejected::Stopping)));
+    drop(steps);
+    assert!(matches!(events(&mut ticket).await.last(), Some(EventKind::Finished(_))));
+    engine.drained().await;
+}
+
+#[tokio::test]
+async fn aborting_ends_what_is_running_with_an_error() {
+    let Bench { engine, steps, .. } = bench(EngineConfig::default());
+    let mut ticket = engine.submit(request(1)).unwrap();
+    assert!(matches!(ticket.next().await.unwrap().kind, EventKind::Admitted));
+    engine.abort();
+    steps.send(()).unwrap();
+    steps.send(()).unwrap();
+    assert_eq!(last_failure(&events(&mut ticket).await), Some(Failure::Stopped));
+}
+
+#[tokio::test]
+async fn what_cannot_run_is_refused_at_once() {
+    let Bench { engine, .. } = bench(EngineConfig::default());
+    let mut long = request(1);
+    long.program.max_tokens = 60;
+    let refused = engine.submit(long).unwrap_err();
+    assert_eq!(
+        refused,
+        Rejected::TooLong { prompt: 2, latent: 4, answer: 59, needed: 65, available: 64 }
+    );
+    assert_eq!(engine.submit(request(100)).unwrap_err(), Rejected::UnknownId { id: 100 });
+}
