@@ -36,7 +36,8 @@ const MUST_NOT_NAME: &[(&str, &[&str])] = &[
 const MAX_LINES: usize = 400;
 
 /// Beginnings of paths that exist on one machine only. Split, so that this file does not name them either.
-const MACHINE_PATHS: &[&str] = &[concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/Us", "ers/"), concat!("/wo", "rk/")];
+const MACHINE_PATHS: &[&str] =
+    &[concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/Us", "ers/"), concat!("/wo", "rk/")];
 
 #[test]
 fn layers_look_down_only() {
@@ -85,7 +86,10 @@ fn every_import_has_its_line() {
 #[test]
 fn the_library_re_exports_nothing() {
     let text = fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    assert!(!text.contains("pub use"), "src/lib.rs: a re-export would hide a layer from these tests");
+    assert!(
+        !text.contains("pub use"),
+        "src/lib.rs: a re-export would hide a layer from these tests"
+    );
 }
 
 #[test]
@@ -113,7 +117,8 @@ fn the_map_of_the_code_is_true() {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     assert!(map.lines().count() <= 200, "ARCHITECTURE.md: at most 200 lines");
     let quoted = map.split('`').skip(1).step_by(2);
-    for path in quoted.filter(|quoted| quoted.starts_with("src/") || quoted.starts_with("docker/")) {
+    for path in quoted.filter(|quoted| quoted.starts_with("src/") || quoted.starts_with("docker/"))
+    {
         assert!(root().join(path).exists(), "ARCHITECTURE.md names `{path}`, which does not exist");
     }
 }
@@ -136,14 +141,16 @@ fn first_word(text: &str) -> &str {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
 }
 
-/// Calls `check(place, line)` for the code lines of a layer: no comments, nothing from the file's test module on.
+/// Calls `check(place, line)` for the code lines of a layer: no comments, no test modules.
 fn for_each_line(layer: &str, mut check: impl FnMut(&str, &str)) {
     let (file, folder) = (format!("src/{layer}.rs"), format!("src/{layer}"));
-    for path in rust_files(&[&file, &folder]) {
-        let text = fs::read_to_string(&path).unwrap();
+    for path in rust_files(&[&file, &folder]).iter().filter(|path| !path.ends_with("tests.rs")) {
+        let text = fs::read_to_string(path).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         for (index, line) in lines.iter().enumerate() {
-            if line.trim() == "#[cfg(test)]" && lines.get(index + 1).is_some_and(|next| next.starts_with("mod ")) {
+            if line.trim() == "#[cfg(test)]"
+                && lines.get(index + 1).is_some_and(|next| next.starts_with("mod "))
+            {
                 break;
             }
             if !line.trim_start().starts_with("//") {
