@@ -1,7 +1,12 @@
 //! The one integration-test binary: everything a user relies on, on small checkpoints in `tests/data` and, where they
-//! lie beside the checkout, on the trained checkpoint and the published questions in `../shared`.
+//! lie beside the checkout, on the trained checkpoint and the published questions in `../shared`. No network, no fixed
+//! port; one binary, because each further one would link the whole tree again.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod attention;
+mod packaging;
 mod parity;
 mod support;
+mod text;
+mod tidy;

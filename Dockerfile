@@ -1,0 +1,43 @@
+# syntax=docker/dockerfile:1
+# The image of `coconut serve`: docker build --tag coconut:local .
+# Dependencies are compiled in a layer of their own (cargo-chef), so that a change in src/ rebuilds only this package.
+
+# Equal to rust-toolchain.toml; a test compares them.
+ARG RUST_VERSION=1.95.0
+ARG DEBIAN_RELEASE=bookworm
+
+FROM rust:${RUST_VERSION}-slim-${DEBIAN_RELEASE} AS chef
+RUN cargo install --locked --version 0.1.78 cargo-chef
+WORKDIR /src
+
+FROM chef AS planner
+COPY . .
+RUN cargo chef prepare --recipe-path recipe.json
+
+FROM chef AS build
+COPY --from=planner /src/recipe.json recipe.json
+RUN cargo chef cook --release --locked --bin coconut --recipe-path recipe.json
+COPY . .
+RUN cargo build --release --locked --bin coconut
+
+FROM debian:${DEBIAN_RELEASE}-slim AS runtime
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="coconut" \
+      org.opencontainers.image.description="Inference server for language models that reason in a continuous latent space" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /src/target/release/coconut /usr/local/bin/coconut
+COPY models/ /models/
+ENV COCONUT_HOST=0.0.0.0 \
+    COCONUT_PORT=8080 \
+    COCONUT_MODEL=/models/default \
+    COCONUT_LOG_FORMAT=json
+# A number, so that Kubernetes can see that it is not root. Nothing is written: a read-only root file system works.
+USER 65532:65532
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 CMD ["coconut", "healthcheck"]
+ENTRYPOINT ["coconut"]
+CMD ["serve"]

@@ -1,0 +1,86 @@
+//! The files around the code agree with the code: the same version, the same toolchain, the same checks.
+
+use coconut::metrics::Metrics;
+use std::collections::BTreeSet;
+use std::fs;
+
+#[test]
+fn the_image_is_built_with_the_pinned_toolchain() {
+    let pinned = value_of("rust-toolchain.toml", "channel = ");
+    assert_eq!(value_of("Dockerfile", "ARG RUST_VERSION="), pinned);
+    let minimum = value_of("Cargo.toml", "rust-version = ");
+    assert!(
+        pinned.starts_with(&minimum),
+        "Cargo.toml asks for {minimum}, rust-toolchain.toml pins {pinned}"
+    );
+}
+
+#[test]
+fn the_image_carries_the_version_of_the_package() {
+    assert_eq!(value_of("Dockerfile", "ARG VERSION="), env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn hosted_checks_are_the_local_ones() {
+    let workflow = read(".github/workflows/ci.yml");
+    assert!(workflow.contains("run: bash .ci/run"));
+    assert!(read("justfile").contains("bash .ci/run"));
+}
+
+#[test]
+fn graphs_and_alerts_show_the_metrics_that_exist() {
+    let exported = exported();
+    let dashboard = named_in("docker/grafana/dashboards/coconut.json");
+    for (place, names) in
+        [("dashboard", &dashboard), ("alerts.yml", &named_in("docker/alerts.yml"))]
+    {
+        let unknown: Vec<_> = names.difference(&exported).collect();
+        assert!(unknown.is_empty(), "{place} names metrics that do not exist: {unknown:?}");
+    }
+    let missing: Vec<_> = exported.difference(&dashboard).collect();
+    assert!(missing.is_empty(), "not on the dashboard: {missing:?}");
+}
+
+// ===== helpers =====
+
+/// The metrics of the process. Those with labels appear once a series exists.
+fn exported() -> BTreeSet<String> {
+    let metrics = Metrics::new();
+    metrics.http_requests_total.with_label_values(&["/", "GET", "200"]).inc();
+    metrics.http_request_seconds.with_label_values(&["/"]).observe(0.1);
+    let text = metrics.encode();
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    types.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+/// The metrics that a file names in its queries.
+fn named_in(path: &str) -> BTreeSet<String> {
+    let text = read(path);
+    let queries = text.lines().filter(|line| line.contains("expr") || line.contains("rate("));
+    let words = queries.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
+    words
+        .filter(|word| word.starts_with("coconut_"))
+        .map(without_suffix)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A histogram's own name, where a query names its buckets, sum or count.
+fn without_suffix(name: &str) -> &str {
+    ["_bucket", "_sum", "_count"]
+        .iter()
+        .find_map(|suffix| name.strip_suffix(suffix))
+        .unwrap_or(name)
+}
+
+fn read(path: &str) -> String {
+    let full = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(full).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// What follows `key` on the first line that begins with it, without quotes.
+fn value_of(path: &str, key: &str) -> String {
+    let text = read(path);
+    let line = text.lines().find_map(|line| line.strip_prefix(key));
+    line.unwrap_or_else(|| panic!("{path} has no line `{key}…`")).trim_matches('"').to_owned()
+}

@@ -1,0 +1,192 @@
+//! The shape of the code, held by a test: layers look down only and stay ignorant of certain crates, files are short and
+//! say what they are, nothing in the checkout names the machine it was written on.
+//!
+//! It reads text, not syntax: a re-export through `lib.rs` would get past it. So `lib.rs` has none.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The layers, lowest first, and the layers each one may name.
+const MAY_NAME: &[(&str, &[&str])] = &[
+    ("metrics", &[]),
+    ("text", &[]),
+    ("model", &[]),
+    ("latent", &["model"]),
+    ("engine", &["latent", "metrics", "model"]),
+    ("train", &["latent", "model", "text"]),
+    ("reason", &["engine", "latent", "metrics", "model", "text"]),
+    ("http", &["engine", "latent", "metrics", "reason", "text"]),
+];
+
+/// External crates that a layer must stay ignorant of.
+const MUST_NOT_NAME: &[(&str, &[&str])] = &[
+    ("metrics", &["axum", "candle_core", "candle_nn", "serde_json", "tokio"]),
+    ("text", &["axum", "candle_core", "candle_nn", "prometheus", "tokio", "utoipa"]),
+    ("model", &["axum", "hyper", "prometheus", "tokenizers", "tokio", "tower", "utoipa"]),
+    ("latent", &["axum", "hyper", "prometheus", "tokio", "tower", "utoipa"]),
+    ("engine", &["axum", "hyper", "prometheus", "serde_json", "tokenizers", "tower", "utoipa"]),
+    ("train", &["axum", "hyper", "prometheus", "tokio", "tower", "utoipa"]),
+    ("reason", &["axum", "hyper", "prometheus", "serde_json", "tower", "utoipa"]),
+    ("http", &["candle_core", "candle_nn", "candle_transformers", "safetensors", "tokenizers"]),
+];
+
+/// The most lines a Rust file may have; 150 is the aim.
+const MAX_LINES: usize = 400;
+
+/// Beginnings of paths that exist on one machine only. Split, so that this file does not name them either.
+const MACHINE_PATHS: &[&str] =
+    &[concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/Us", "ers/"), concat!("/wo", "rk/")];
+
+#[test]
+fn layers_look_down_only() {
+    for (layer, may_name) in MAY_NAME {
+        for_each_line(layer, |place, line| {
+            assert!(!line.contains("super::super::"), "{place}: name the module from `crate::`");
+            for other in line.split("crate::").skip(1).map(first_word) {
+                let allowed = other == *layer || may_name.contains(&other);
+                assert!(allowed, "{place}: `{layer}` must not name `{other}`");
+            }
+        });
+    }
+}
+
+#[test]
+fn layers_keep_their_ignorance() {
+    for (layer, must_not_name) in MUST_NOT_NAME {
+        for_each_line(layer, |place, line| {
+            for krate in *must_not_name {
+                let names_it = mentions(line, &format!("{krate}::"));
+                assert!(!names_it, "{place}: `{layer}` must not name `{krate}`");
+            }
+        });
+    }
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are() {
+    for path in rust_files(&["src", "tests", "benches", "examples"]) {
+        let (place, text) = (path.display(), fs::read_to_string(&path).unwrap());
+        let lines = text.lines().count();
+        assert!(lines <= MAX_LINES, "{place}: {lines} lines, at most {MAX_LINES}");
+        assert!(text.starts_with("//!"), "{place}: open with a `//!` paragraph");
+    }
+}
+
+#[test]
+fn every_import_has_its_line() {
+    let grouped = concat!("use crate", "::{");
+    for path in rust_files(&["src", "tests", "benches", "examples"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains(grouped), "{}: one `use crate::…` a line", path.display());
+    }
+}
+
+#[test]
+fn the_library_re_exports_nothing() {
+    let text = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    assert!(
+        !text.contains("pub use"),
+        "src/lib.rs: a re-export would hide a layer from these tests"
+    );
+}
+
+#[test]
+fn folders_have_a_mod_file() {
+    for path in rust_files(&["src"]) {
+        let folder = path.with_extension("");
+        assert!(!folder.is_dir(), "{}: move it to {}/mod.rs", path.display(), folder.display());
+    }
+}
+
+#[test]
+fn nothing_names_the_machine_it_was_written_on() {
+    for path in committed_files() {
+        // A file that is not text (weights), or that is deleted but not yet committed, has no paths to look for.
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        for (number, line) in text.lines().enumerate() {
+            let found = MACHINE_PATHS.iter().find(|prefix| mentions(line, prefix));
+            assert!(found.is_none(), "{}:{}: names {}", path.display(), number + 1, found.unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_map_of_the_code_is_true() {
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    assert!(map.lines().count() <= 200, "ARCHITECTURE.md: at most 200 lines");
+    let quoted = map.split('`').skip(1).step_by(2);
+    for path in quoted.filter(|quoted| quoted.starts_with("src/") || quoted.starts_with("docker/"))
+    {
+        assert!(root().join(path).exists(), "ARCHITECTURE.md names `{path}`, which does not exist");
+    }
+}
+
+// ===== helpers =====
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// `pattern` in `line`, but not as the tail of a longer word or path.
+fn mentions(line: &str, pattern: &str) -> bool {
+    line.match_indices(pattern).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '.' || c == '-')
+    })
+}
+
+fn first_word(text: &str) -> &str {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
+}
+
+/// Calls `check(place, line)` for the code lines of a layer: no comments, no test modules.
+fn for_each_line(layer: &str, mut check: impl FnMut(&str, &str)) {
+    let (file, folder) = (format!("src/{layer}.rs"), format!("src/{layer}"));
+    for path in rust_files(&[&file, &folder]).iter().filter(|path| !path.ends_with("tests.rs")) {
+        let text = fs::read_to_string(path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            if line.trim() == "#[cfg(test)]"
+                && lines.get(index + 1).is_some_and(|next| next.starts_with("mod "))
+            {
+                break;
+            }
+            if !line.trim_start().starts_with("//") {
+                check(&format!("{}:{}", path.display(), index + 1), line);
+            }
+        }
+    }
+}
+
+/// All Rust files at or below these places; a place that does not exist has none.
+fn rust_files(places: &[&str]) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut open: Vec<PathBuf> = places.iter().map(|place| root().join(place)).collect();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.is_file() && path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// What git tracks; nothing, with a word about it, where this is not a git checkout.
+#[expect(clippy::print_stderr, reason = "a check that looked at nothing says so")]
+fn committed_files() -> Vec<PathBuf> {
+    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
+    match listed {
+        Ok(output) if output.status.success() => {
+            let names = String::from_utf8(output.stdout).unwrap();
+            names.split_terminator('\0').map(|name| root().join(name)).collect()
+        }
+        _ => {
+            eprintln!("not a git checkout: the search for machine paths looked at no file");
+            Vec::new()
+        }
+    }
+}
