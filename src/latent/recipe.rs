@@ -97,9 +97,13 @@ impl Recipe {
     pub fn load(folder: &Path, config: &Config) -> Result<Self, RecipeError> {
         let path = folder.join("coconut.json");
         let recipe = match std::fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text)
-                .map_err(|error| RecipeError::Malformed { path: path.clone(), reason: error.to_string() })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::from_config(config)?,
+            Ok(text) => serde_json::from_str(&text).map_err(|error| RecipeError::Malformed {
+                path: path.clone(),
+                reason: error.to_string(),
+            })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Self::from_config(config)?
+            }
             Err(source) => return Err(RecipeError::Io { path, source }),
         };
         recipe.check(config).map_err(|reason| RecipeError::Malformed { path, reason })?;
@@ -110,8 +114,12 @@ impl Recipe {
     pub fn from_config(config: &Config) -> Result<Self, RecipeError> {
         let latent = config.latent;
         let (Some(start), Some(end)) = (latent.latent_start_id, latent.latent_end_id) else {
-            let wanted = [("latent_start_id", latent.latent_start_id), ("latent_end_id", latent.latent_end_id)];
-            let missing = wanted.iter().filter(|(_, id)| id.is_none()).map(|(name, _)| *name).collect();
+            let wanted = [
+                ("latent_start_id", latent.latent_start_id),
+                ("latent_end_id", latent.latent_end_id),
+            ];
+            let missing =
+                wanted.iter().filter(|(_, id)| id.is_none()).map(|(name, _)| *name).collect();
             return Err(RecipeError::Unknown(missing));
         };
         Ok(Self {
@@ -139,10 +147,18 @@ impl Recipe {
     }
 
     fn check(&self, config: &Config) -> Result<(), String> {
-        let lists = [("start", &self.start), ("end", &self.end), ("eos", &self.eos), ("masked", &self.masked)];
+        let lists = [
+            ("start", &self.start),
+            ("end", &self.end),
+            ("eos", &self.eos),
+            ("masked", &self.masked),
+        ];
         for (field, ids) in lists {
             if let Some(id) = ids.iter().find(|&&id| id as usize >= config.vocab_size) {
-                return Err(format!("`{field}` names id {id}, outside the vocabulary of {}", config.vocab_size));
+                return Err(format!(
+                    "`{field}` names id {id}, outside the vocabulary of {}",
+                    config.vocab_size
+                ));
             }
         }
         if self.latent_steps.default > self.latent_steps.max {

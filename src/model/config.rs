@@ -117,10 +117,12 @@ pub struct LatentIds {
 impl Config {
     /// Reads `config.json`.
     pub fn load(path: &Path) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        let value: Value = serde_json::from_str(&text)
-            .map_err(|error| Error::Malformed { path: path.to_owned(), reason: error.to_string() })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let value: Value = serde_json::from_str(&text).map_err(|error| Error::Malformed {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
         Self::from_json(&value)
     }
 
@@ -130,7 +132,10 @@ impl Config {
             Some("gpt2") => gpt2(&parse(value)?)?,
             Some("llama") => llama(&parse(value)?)?,
             Some(other) => {
-                return Err(invalid("model_type", format!("is `{other}`; gpt2 and llama are supported")));
+                return Err(invalid(
+                    "model_type",
+                    format!("is `{other}`; gpt2 and llama are supported"),
+                ));
             }
             None => return Err(invalid("model_type", "is missing".to_owned())),
         };
@@ -157,7 +162,8 @@ impl Config {
             }
         }
         if !self.heads.is_multiple_of(self.kv_heads) {
-            let reason = format!("is {}, which does not divide the {} heads", self.kv_heads, self.heads);
+            let reason =
+                format!("is {}, which does not divide the {} heads", self.kv_heads, self.heads);
             return Err(invalid("num_key_value_heads", reason));
         }
         if self.rope.is_some() && !self.head_size.is_multiple_of(2) {
@@ -166,7 +172,8 @@ impl Config {
         let ids = [self.latent.latent_start_id, self.latent.latent_end_id];
         for id in ids.into_iter().flatten().chain(self.eos_ids.iter().copied()) {
             if id as usize >= self.vocab_size {
-                let reason = format!("names id {id}, outside the vocabulary of {}", self.vocab_size);
+                let reason =
+                    format!("names id {id}, outside the vocabulary of {}", self.vocab_size);
                 return Err(invalid("latent_start_id, latent_end_id or eos_token_id", reason));
             }
         }
@@ -280,10 +287,16 @@ fn yes() -> bool {
 
 fn gpt2(json: &Gpt2Json) -> Result<Config> {
     if !json.scale_attn_weights {
-        return Err(invalid("scale_attn_weights", "is false; only scaled attention is computed".to_owned()));
+        return Err(invalid(
+            "scale_attn_weights",
+            "is false; only scaled attention is computed".to_owned(),
+        ));
     }
     if json.scale_attn_by_inverse_layer_idx {
-        return Err(invalid("scale_attn_by_inverse_layer_idx", "is true, which is not computed".to_owned()));
+        return Err(invalid(
+            "scale_attn_by_inverse_layer_idx",
+            "is true, which is not computed".to_owned(),
+        ));
     }
     Ok(Config {
         architecture: Architecture::Gpt2,
@@ -327,7 +340,10 @@ fn llama(json: &LlamaJson) -> Result<Config> {
         activation: activation("hidden_act", &json.hidden_act)?,
         tied: json.tie_word_embeddings,
         attention_bias: json.attention_bias,
-        rope: Some(Rope { theta: json.rope_theta, scaling: rope_scaling(json.rope_scaling.as_ref())? }),
+        rope: Some(Rope {
+            theta: json.rope_theta,
+            scaling: rope_scaling(json.rope_scaling.as_ref())?,
+        }),
         eos_ids: Vec::new(),
         latent: LatentIds::default(),
     })
@@ -347,7 +363,10 @@ fn rope_scaling(value: Option<&Value>) -> Result<RopeScaling> {
             .map_err(|error| invalid("rope_scaling", error.to_string())),
         other => {
             let name = other.unwrap_or("missing");
-            Err(invalid("rope_scaling.rope_type", format!("is {name}; default, linear and llama3 are supported")))
+            Err(invalid(
+                "rope_scaling.rope_type",
+                format!("is {name}; default, linear and llama3 are supported"),
+            ))
         }
     }
 }
@@ -357,13 +376,16 @@ fn parse<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T> {
 }
 
 fn activation(field: &'static str, name: &str) -> Result<Activation> {
-    Activation::from_name(name).ok_or_else(|| invalid(field, format!("is `{name}`, which is not computed")))
+    Activation::from_name(name)
+        .ok_or_else(|| invalid(field, format!("is `{name}`, which is not computed")))
 }
 
 fn divided(field: &'static str, width: usize, heads: usize) -> Result<usize> {
     match heads {
         0 => Err(invalid(field, "is 0".to_owned())),
-        _ if !width.is_multiple_of(heads) => Err(invalid(field, format!("is {heads}, which does not divide {width}"))),
+        _ if !width.is_multiple_of(heads) => {
+            Err(invalid(field, format!("is {heads}, which does not divide {width}")))
+        }
         _ => Ok(width / heads),
     }
 }

@@ -42,8 +42,11 @@ impl Gpt2 {
 
     pub(crate) fn load(config: &Config, parameters: &mut dyn Parameters) -> Result<Self> {
         let width = config.width;
-        let positions =
-            parameters.take("transformer.wpe.weight", &[config.max_positions, width], Stored::AsIs)?;
+        let positions = parameters.take(
+            "transformer.wpe.weight",
+            &[config.max_positions, width],
+            Stored::AsIs,
+        )?;
         let blocks = (0..config.layers)
             .map(|layer| Block::load(config, &format!("transformer.h.{layer}"), parameters))
             .collect::<Result<_>>()?;
@@ -67,7 +70,9 @@ impl Gpt2 {
             let part = |i| qkv.narrow(D::Minus1, i * width, width)?.contiguous()?.reshape(by_head);
             let mixed = attention.attend(layer, &part(0)?, &part(1)?, &part(2)?)?;
             x = (x + block.attention_out.forward(&mixed)?)?;
-            let inner = block.activation.forward(&block.up.forward(&block.norm_2.forward(&x, kernels)?)?)?;
+            let inner = block
+                .activation
+                .forward(&block.up.forward(&block.norm_2.forward(&x, kernels)?)?)?;
             x = (x + block.down.forward(&inner)?)?;
         }
         self.norm.forward(&x, kernels)
@@ -89,7 +94,12 @@ impl Block {
     }
 }
 
-fn linear(parameters: &mut dyn Parameters, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
+fn linear(
+    parameters: &mut dyn Parameters,
+    name: &str,
+    inputs: usize,
+    outputs: usize,
+) -> Result<Linear> {
     let weight = parameters.take(&format!("{name}.weight"), &[inputs, outputs], Stored::AsIs)?;
     let bias = parameters.take(&format!("{name}.bias"), &[outputs], Stored::AsIs)?;
     Ok(Linear { weight, bias: Some(bias) })

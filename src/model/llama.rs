@@ -42,7 +42,11 @@ impl Llama {
     /// The name of the embedding tensor.
     pub(crate) const EMBEDDING: &str = "model.embed_tokens.weight";
 
-    pub(crate) fn load(config: &Config, parameters: &mut dyn Parameters, device: &Device) -> Result<Self> {
+    pub(crate) fn load(
+        config: &Config,
+        parameters: &mut dyn Parameters,
+        device: &Device,
+    ) -> Result<Self> {
         let blocks = (0..config.layers)
             .map(|layer| Block::load(config, &format!("model.layers.{layer}"), parameters))
             .collect::<Result<_>>()?;
@@ -86,9 +90,14 @@ impl Block {
         let keys = config.kv_heads * config.head_size;
         let bias = config.attention_bias;
         let mut linear = |name: &str, inputs, outputs, bias: bool| {
-            let weight =
-                parameters.take(&format!("{prefix}.{name}.weight"), &[inputs, outputs], Stored::Transposed)?;
-            let bias = bias.then(|| parameters.take(&format!("{prefix}.{name}.bias"), &[outputs], Stored::AsIs));
+            let weight = parameters.take(
+                &format!("{prefix}.{name}.weight"),
+                &[inputs, outputs],
+                Stored::Transposed,
+            )?;
+            let bias = bias.then(|| {
+                parameters.take(&format!("{prefix}.{name}.bias"), &[outputs], Stored::AsIs)
+            });
             Ok::<_, crate::model::error::Error>(Linear { weight, bias: bias.transpose()? })
         };
         Ok(Self {

@@ -57,7 +57,8 @@ impl Model {
         let head = match config.tied {
             true => None,
             false => {
-                let weight = parameters.take("lm_head.weight", &[width, vocabulary], Stored::Transposed)?;
+                let weight =
+                    parameters.take("lm_head.weight", &[width, vocabulary], Stored::Transposed)?;
                 Some(Linear { weight, bias: None })
             }
         };
@@ -114,7 +115,9 @@ impl Model {
         let (queries, keys) = (heads * head_size, kv_heads * head_size);
         let attention = width * (queries + 2 * keys) + queries * width;
         let block = match self.config.architecture {
-            Architecture::Gpt2 => attention + 2 * width * inner + (queries + 2 * keys) + inner + 6 * width,
+            Architecture::Gpt2 => {
+                attention + 2 * width * inner + (queries + 2 * keys) + inner + 6 * width
+            }
             Architecture::Llama => attention + 3 * width * inner + 2 * width,
         };
         let ends = match self.config.architecture {

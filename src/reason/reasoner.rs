@@ -44,7 +44,32 @@ pub enum Health {
     Dead,
 }
 
+/// What to load and how to run it.
+#[derive(Clone, Debug)]
+pub struct ReasonerConfig {
+    /// Folder.
+    pub model: std::path::PathBuf,
+    /// Name.
+    pub name: Option<String>,
+    /// Engine.
+    pub engine: crate::engine::config::EngineConfig,
+}
+
+/// Placeholder.
+#[derive(Debug, thiserror::Error)]
+#[error("placeholder")]
+pub struct LoadError;
+
 impl Reasoner {
+    /// Placeholder.
+    pub fn load(
+        config: ReasonerConfig,
+        metrics: std::sync::Arc<crate::metrics::Metrics>,
+    ) -> Result<Self, LoadError> {
+        drop((config, metrics));
+        Err(LoadError)
+    }
+
     /// Submits a question. The reply's parts arrive as they are computed; dropping the reply cancels the request.
     pub fn ask(&self, question: &Question) -> Result<Reply, AskError> {
         let _ = question;

@@ -31,13 +31,15 @@ pub enum TextError {
 impl Tokenizer {
     /// Reads `tokenizer.json`.
     pub fn load(path: &Path) -> Result<Self, TextError> {
-        let mut inner = tokenizers::Tokenizer::from_file(path)
-            .map_err(|error| TextError::Load { path: path.to_owned(), reason: error.to_string() })?;
+        let mut inner = tokenizers::Tokenizer::from_file(path).map_err(|error| {
+            TextError::Load { path: path.to_owned(), reason: error.to_string() }
+        })?;
         // A question is never cut or filled up silently.
         inner.with_padding(None);
-        inner
-            .with_truncation(None)
-            .map_err(|error| TextError::Load { path: path.to_owned(), reason: error.to_string() })?;
+        inner.with_truncation(None).map_err(|error| TextError::Load {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
         Ok(Self { inner })
     }
 

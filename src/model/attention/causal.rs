@@ -37,7 +37,8 @@ impl Attention for Causal {
         let q = by_head(q, heads)?;
         let k = repeat_heads(&by_head(k, kv_heads)?, heads / kv_heads)?;
         let v = repeat_heads(&by_head(v, kv_heads)?, heads / kv_heads)?;
-        let scores = (q.matmul(&k.t()?)? * (1.0 / (size as f64).sqrt()))?.broadcast_add(&self.mask)?;
+        let scores =
+            (q.matmul(&k.t()?)? * (1.0 / (size as f64).sqrt()))?.broadcast_add(&self.mask)?;
         let mixed = ops::softmax(&scores, Kernels::Differentiable)?.matmul(&v)?;
         mixed.transpose(1, 2)?.reshape((rows, heads * size))
     }
@@ -49,7 +50,10 @@ fn repeat_heads(x: &Tensor, times: usize) -> Result<Tensor> {
         return Ok(x.clone());
     }
     let (batch, heads, length, size) = x.dims4()?;
-    x.unsqueeze(2)?
-        .expand((batch, heads, times, length, size))?
-        .reshape((batch, heads * times, length, size))
+    x.unsqueeze(2)?.expand((batch, heads, times, length, size))?.reshape((
+        batch,
+        heads * times,
+        length,
+        size,
+    ))
 }

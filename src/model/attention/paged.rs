@@ -57,7 +57,8 @@ pub struct PagedRows {
 impl PagedRows {
     /// The slot of a position: page number times page size plus offset.
     pub(crate) fn slot(&self, table: usize, position: usize) -> usize {
-        self.tables[table][position / PAGE_POSITIONS] as usize * PAGE_POSITIONS + position % PAGE_POSITIONS
+        self.tables[table][position / PAGE_POSITIONS] as usize * PAGE_POSITIONS
+            + position % PAGE_POSITIONS
     }
 }
 
@@ -118,7 +119,8 @@ impl DeviceKv {
     fn new(geometry: Geometry, device: &Device) -> Result<Self> {
         let shape = (geometry.pages * PAGE_POSITIONS, geometry.kv_heads * geometry.head_size);
         let zeros = || Tensor::zeros(shape, DType::F32, device);
-        let layers = (0..geometry.layers).map(|_| Ok((zeros()?, zeros()?))).collect::<Result<_>>()?;
+        let layers =
+            (0..geometry.layers).map(|_| Ok((zeros()?, zeros()?))).collect::<Result<_>>()?;
         Ok(Self { geometry, layers })
     }
 
@@ -131,8 +133,10 @@ impl DeviceKv {
         let mut order = Vec::with_capacity(count);
         let mut mixed = Vec::with_capacity(rows.tables.len());
         for table in 0..rows.tables.len() {
-            let mine: Vec<u32> =
-                (0..count).filter(|&row| rows.places[row].table == table).map(|row| row as u32).collect();
+            let mine: Vec<u32> = (0..count)
+                .filter(|&row| rows.places[row].table == table)
+                .map(|row| row as u32)
+                .collect();
             if mine.is_empty() {
                 continue;
             }
@@ -153,7 +157,9 @@ impl DeviceKv {
         let slots: Vec<u32> = rows
             .places
             .iter()
-            .flat_map(|place| std::iter::repeat_n(rows.slot(place.table, place.position) as u32, width))
+            .flat_map(|place| {
+                std::iter::repeat_n(rows.slot(place.table, place.position) as u32, width)
+            })
             .collect();
         let slots = Tensor::from_vec(slots, (rows.places.len(), width), x.device())?;
         store.scatter_set(&slots, &x.reshape((rows.places.len(), width))?.contiguous()?, 0)
@@ -172,22 +178,29 @@ impl DeviceKv {
         let table = rows.places[mine[0] as usize].table;
         let position = |row: &u32| rows.places[*row as usize].position;
         let length = mine.iter().map(position).max().unwrap_or(0) + 1;
-        let slots: Vec<u32> = (0..length).map(|position| rows.slot(table, position) as u32).collect();
+        let slots: Vec<u32> =
+            (0..length).map(|position| rows.slot(table, position) as u32).collect();
         let slots = Tensor::from_vec(slots, length, device)?;
         // (G, L, E), and the queries as (G, H/G * rows, E)
         let gather = |store: &Tensor| {
-            store.index_select(&slots, 0)?.reshape((length, kv_heads, size))?.transpose(0, 1)?.contiguous()
+            store
+                .index_select(&slots, 0)?
+                .reshape((length, kv_heads, size))?
+                .transpose(0, 1)?
+                .contiguous()
         };
         let group = heads / kv_heads;
         let q = q.index_select(&Tensor::new(mine, device)?, 0)?;
-        let q = q.reshape((mine.len(), kv_heads, group, size))?.permute((1, 2, 0, 3))?.contiguous()?;
+        let q =
+            q.reshape((mine.len(), kv_heads, group, size))?.permute((1, 2, 0, 3))?.contiguous()?;
         let q = q.reshape((kv_heads, group * mine.len(), size))?;
         let mask: Vec<f32> = (0..group)
             .flat_map(|_| mine.iter().map(position))
             .flat_map(|at| (0..length).map(move |j| if j <= at { 0.0 } else { f32::NEG_INFINITY }))
             .collect();
         let mask = Tensor::from_vec(mask, (1, group * mine.len(), length), device)?;
-        let scores = (q.matmul(&gather(keys)?.t()?)? * (1.0 / (size as f64).sqrt()))?.broadcast_add(&mask)?;
+        let scores = (q.matmul(&gather(keys)?.t()?)? * (1.0 / (size as f64).sqrt()))?
+            .broadcast_add(&mask)?;
         let mixed = ops::softmax(&scores, Kernels::Fused)?.matmul(&gather(values)?)?;
         mixed.reshape((kv_heads, group, mine.len(), size))?.permute((2, 0, 1, 3))?.reshape((
             mine.len(),

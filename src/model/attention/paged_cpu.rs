@@ -38,7 +38,12 @@ impl HostKv {
     }
 
     /// q (R, H, E), k and v (R, G, E) -> (R, H * E)
-    pub(crate) fn attend(&mut self, layer: usize, rows: &PagedRows, qkv: [&Tensor; 3]) -> Result<Tensor> {
+    pub(crate) fn attend(
+        &mut self,
+        layer: usize,
+        rows: &PagedRows,
+        qkv: [&Tensor; 3],
+    ) -> Result<Tensor> {
         let (count, heads, size) = qkv[0].dims3()?;
         let [q, k, v] = [qkv[0].contiguous()?, qkv[1].contiguous()?, qkv[2].contiguous()?];
         let stores = [&q, &k, &v].map(Tensor::storage_and_layout);
@@ -56,7 +61,8 @@ impl HostKv {
                 || view.attend_row(query, &rows.tables[place.table], place.position, out),
             );
         };
-        let work: usize = rows.places.iter().map(|place| (place.position + 1) * heads * size * 2).sum();
+        let work: usize =
+            rows.places.iter().map(|place| (place.position + 1) * heads * size * 2).sum();
         if work < PARALLEL_WORK {
             out.chunks_mut(heads * size).enumerate().for_each(one_row);
         } else {
@@ -75,7 +81,12 @@ fn floats<'a>((storage, layout): &'a (impl Deref<Target = Storage>, &Layout)) ->
 }
 
 /// Writes keys and values of all rows into their pages.
-fn write(geometry: Geometry, rows: &PagedRows, keys: (&[f32], &mut [f32]), values: (&[f32], &mut [f32])) {
+fn write(
+    geometry: Geometry,
+    rows: &PagedRows,
+    keys: (&[f32], &mut [f32]),
+    values: (&[f32], &mut [f32]),
+) {
     let Geometry { kv_heads, head_size: size, .. } = geometry;
     let (k, keys) = keys;
     let (v, values) = values;
@@ -153,7 +164,9 @@ fn dot_page(query: &[f32], keys: &[f32], scale: f32) -> [f32; PAGE_POSITIONS] {
         }
     }
     let done = query.len() / 4 * 4;
-    for (q, k) in query[done..].iter().zip(keys[done * PAGE_POSITIONS..].chunks_exact(PAGE_POSITIONS)) {
+    for (q, k) in
+        query[done..].iter().zip(keys[done * PAGE_POSITIONS..].chunks_exact(PAGE_POSITIONS))
+    {
         for j in 0..PAGE_POSITIONS {
             sums[0][j] = q.mul_add(k[j], sums[0][j]);
         }

@@ -57,15 +57,20 @@ impl Safetensors {
     fn add(&mut self, path: &Path) -> Result<()> {
         let bytes = map(path)?;
         let malformed = |reason: String| Error::Malformed { path: path.to_owned(), reason };
-        let parsed = SafeTensors::deserialize(&bytes).map_err(|error| malformed(error.to_string()))?;
+        let parsed =
+            SafeTensors::deserialize(&bytes).map_err(|error| malformed(error.to_string()))?;
         let base = bytes.as_ptr() as usize;
         for (name, view) in parsed.tensors() {
             let Ok(dtype) = DType::try_from(view.dtype()) else {
-                return Err(malformed(format!("tensor `{name}` has unsupported dtype {:?}", view.dtype())));
+                return Err(malformed(format!(
+                    "tensor `{name}` has unsupported dtype {:?}",
+                    view.dtype()
+                )));
             };
             let start = view.data().as_ptr() as usize - base;
             let end = start + view.data().len();
-            let entry = Entry { file: self.files.len(), dtype, shape: view.shape().to_vec(), start, end };
+            let entry =
+                Entry { file: self.files.len(), dtype, shape: view.shape().to_vec(), start, end };
             if self.tensors.insert(name.clone(), entry).is_some() {
                 return Err(malformed(format!("tensor `{name}` is in two shards")));
             }
@@ -90,8 +95,10 @@ impl Source for Safetensors {
 /// The shard files that an index names, in order, each once.
 fn shards(index: &Path) -> Result<Vec<PathBuf>> {
     let malformed = |reason: String| Error::Malformed { path: index.to_owned(), reason };
-    let text = std::fs::read_to_string(index).map_err(|source| Error::Io { path: index.to_owned(), source })?;
-    let parsed: Index = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+    let text = std::fs::read_to_string(index)
+        .map_err(|source| Error::Io { path: index.to_owned(), source })?;
+    let parsed: Index =
+        serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
     let files: BTreeSet<String> = parsed.weight_map.into_values().collect();
     if let Some(name) = files.iter().find(|name| name.contains(['/', '\\'])) {
         return Err(malformed(format!("names `{name}`, which is not in the checkpoint's folder")));

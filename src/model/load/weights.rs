@@ -53,7 +53,8 @@ impl<'a> Weights<'a> {
         if !self.missing.is_empty() {
             return Err(Error::Missing(self.missing));
         }
-        let mut unexpected: Vec<String> = self.source.names().difference(&self.taken).cloned().collect();
+        let mut unexpected: Vec<String> =
+            self.source.names().difference(&self.taken).cloned().collect();
         unexpected.retain(|name| !BUFFERS.iter().any(|buffer| name.ends_with(buffer)));
         if model.config().tied {
             unexpected.retain(|name| !(name == "lm_head.weight" && self.copies_embedding(model)));
@@ -84,10 +85,17 @@ impl Parameters for Weights<'_> {
             Stored::Transposed => shape.iter().rev().copied().collect(),
         };
         if view.shape != expected {
-            return Err(Error::Shape { name: name.to_owned(), found: view.shape.to_vec(), expected });
+            return Err(Error::Shape {
+                name: name.to_owned(),
+                found: view.shape.to_vec(),
+                expected,
+            });
         }
         if !matches!(view.dtype, DType::F32 | DType::F16 | DType::BF16) {
-            let reason = format!("tensor `{name}` is stored as {:?}; f32, f16 and bf16 are read", view.dtype);
+            let reason = format!(
+                "tensor `{name}` is stored as {:?}; f32, f16 and bf16 are read",
+                view.dtype
+            );
             return Err(Error::Config { field: "torch_dtype", reason });
         }
         let tensor = Tensor::from_raw_buffer(view.data, view.dtype, view.shape, &Device::Cpu)?;
