@@ -11,9 +11,15 @@
 //! | [`model`] | weights to hidden states; no request |
 //! | [`text`], [`metrics`] | tokenizer and incremental decoding; one typed struct of all metrics |
 
+pub mod cli;
 pub mod engine;
+pub mod healthcheck;
+pub mod http;
 pub mod latent;
 pub mod metrics;
 pub mod model;
 pub mod reason;
+pub mod serve;
+pub mod shutdown;
+pub mod telemetry;
 pub mod text;

@@ -1,1 +1,17 @@
-fn main() {}
+//! The `coconut` command.
+
+use clap::Parser as _;
+use coconut::cli::Cli;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // If even standard error is closed, there is nobody left to tell.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! The command line: flags, their `COCONUT_*` variables, and what they come to. The only place that reads the
+//! environment; a flag's doc comment is its help text.
+
+use crate::engine::config::EngineConfig;
+use crate::engine::config::KvBudget;
+use crate::healthcheck;
+use crate::http;
+use crate::http::ApiKeys;
+use crate::http::Cors;
+use crate::http::listen::Limits;
+use crate::reason::reasoner::Reasoner;
+use crate::reason::reasoner::ReasonerConfig;
+use crate::serve;
+use crate::shutdown::Signals;
+use crate::telemetry;
+use crate::telemetry::LogFormat;
+use anyhow::Context as _;
+use anyhow::bail;
+use anyhow::ensure;
+use axum::http::HeaderValue;
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+use std::future::Future;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+/// KV memory where no flag says how much, in bytes.
+const DEFAULT_KV_BYTES: usize = 1 << 30;
+
+/// Serve language models that reason in a continuous latent space.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer questions over HTTP.
+    Serve(Box<ServeArgs>),
+    /// Ask a running server whether it is ready; exit code 0 if so, 1 if not.
+    Healthcheck(HealthcheckArgs),
+    /// Print the OpenAPI document of the server.
+    Openapi(OpenapiArgs),
+}
+
+impl Cli {
+    /// Does what the command line says.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Serve(args) => args.run(),
+            Command::Healthcheck(args) => block_on(healthcheck::run(args.address, args.timeout))?,
+            Command::Openapi(args) => args.run(),
+        }
+    }
+}
+
+/// Runs a future to its end, and ends with it: whatever it left running in the background is not waited for.
+fn block_on<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = Runtime::new().context("cannot start the async runtime")?;
+    let result = runtime.block_on(future);
+    runtime.shutdown_background();
+    Ok(result)
+}
+
+// ===== serve =====
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten, next_help_heading = "Model")]
+    model: ModelArgs,
+    #[command(flatten, next_help_heading = "Engine")]
+    engine: EngineArgs,
+    #[command(flatten, next_help_heading = "Network")]
+    network: NetworkArgs,
+    #[command(flatten, next_help_heading = "Access")]
+    access: AccessArgs,
+    #[command(flatten, next_help_heading = "Logs")]
+    logs: LogArgs,
+}
+
+#[derive(Debug, Args)]
+struct ModelArgs {
+    /// Folder of the checkpoint to serve: config.json, model.safetensors, tokenizer.json and coconut.json.
+    #[arg(long, env = "COCONUT_MODEL", value_name = "FOLDER")]
+    model: PathBuf,
+    /// Name of the model in answers and in /v1/models. [default: the folder's name]
+    #[arg(long, env = "COCONUT_MODEL_NAME", value_name = "NAME")]
+    model_name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct EngineArgs {
+    /// Most requests computed at the same time. More share each step's cost, and each waits a little longer.
+    #[arg(long, env = "COCONUT_MAX_RUNNING", value_name = "N", default_value = "64")]
+    max_running: NonZeroUsize,
+    /// Most requests waiting; the next one is refused with 429 and the time to come back.
+    #[arg(long, env = "COCONUT_MAX_QUEUED", value_name = "N", default_value = "256")]
+    max_queued: usize,
+    /// Most positions computed in one step. Long prompts are read in pieces of this size: smaller pieces delay running
+    /// requests less, larger ones read prompts faster.
+    #[arg(long, env = "COCONUT_ROWS_PER_STEP", value_name = "N", default_value = "128")]
+    rows_per_step: NonZeroUsize,
+    /// Memory for keys and values, such as 512MiB or 4GiB; it bounds how many requests run together. [default: 1GiB]
+    #[arg(long, env = "COCONUT_KV_MEMORY", value_name = "BYTES", value_parser = parse_bytes, conflicts_with = "kv_positions")]
+    kv_memory: Option<usize>,
+    /// The same as a number of positions (prompt, thoughts and answer of all running requests).
+    #[arg(long, env = "COCONUT_KV_POSITIONS", value_name = "N")]
+    kv_positions: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+struct NetworkArgs {
+    /// Address to listen on; 0.0.0.0:8080 for all interfaces.
+    #[arg(long, env = "COCONUT_LISTEN", value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Most open connections; further clients wait to be accepted.
+    #[arg(long, env = "COCONUT_MAX_CONNECTIONS", value_name = "N", default_value = "1024")]
+    max_connections: NonZeroUsize,
+    /// Longest time for a request's head to arrive; idle connections are closed after it too.
+    #[arg(long, env = "COCONUT_HEADER_READ_TIMEOUT", value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
+    header_read_timeout: Duration,
+    /// Longest time for a complete answer; a request may ask for less in its x-request-timeout header.
+    #[arg(long, env = "COCONUT_REQUEST_TIMEOUT", value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
+    request_timeout: Duration,
+    /// Largest request body, such as 64KiB; larger ones are refused with 413.
+    #[arg(long, env = "COCONUT_MAX_BODY", value_name = "BYTES", default_value = "1MiB", value_parser = parse_bytes)]
+    max_body: usize,
+    /// Silence in a stream after which a comment is sent, so that proxies keep the connection.
+    #[arg(long, env = "COCONUT_PING_INTERVAL", value_name = "SECONDS", default_value = "15", value_parser = parse_seconds)]
+    ping_interval: Duration,
+    /// Time for accepted requests to finish after SIGTERM or SIGINT; then they are ended. A second signal ends the
+    /// process at once. An orchestrator's own limit must be longer (Kubernetes: terminationGracePeriodSeconds).
+    #[arg(long, env = "COCONUT_GRACE_PERIOD", value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
+    grace_period: Duration,
+}
+
+#[derive(Debug, Args)]
+struct AccessArgs {
+    /// Keys that clients must send as `authorization: Bearer KEY`, separated by commas. Prefer the variable or the
+    /// file: other users of the machine can see flags. Without keys everybody may ask.
+    #[arg(
+        long,
+        env = "COCONUT_API_KEYS",
+        value_name = "KEYS",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    api_keys: Option<Vec<String>>,
+    /// File with one key a line; blank lines and lines that start with # are skipped.
+    #[arg(long, env = "COCONUT_API_KEYS_FILE", value_name = "FILE")]
+    api_keys_file: Option<PathBuf>,
+    /// Ask for a key on /metrics too; health checks are always open.
+    #[arg(long, env = "COCONUT_PROTECT_METRICS")]
+    protect_metrics: bool,
+    /// Origins of web pages that may read answers, separated by commas (https://example.org), or * for all.
+    #[arg(long, env = "COCONUT_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
+    cors_origins: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct LogArgs {
+    /// What log lines look like.
+    #[arg(long, env = "COCONUT_LOG_FORMAT", value_enum, default_value = "text")]
+    log_format: LogFormat,
+    /// Least level of log lines, also by module: warn, or info,coconut::engine=debug.
+    #[arg(long, env = "COCONUT_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
+    log_level: String,
+}
+
+impl ServeArgs {
+    fn run(self) -> anyhow::Result<()> {
+        telemetry::init(self.logs.log_format, &self.logs.log_level)?;
+        let listen = self.network.listen;
+        let model = self.reasoner_config();
+        let config = self.serve_config()?;
+        block_on(async {
+            let listener = TcpListener::bind(listen)
+                .await
+                .with_context(|| format!("cannot listen on {listen}"))?;
+            until_second_signal(|shutdown| {
+                let load =
+                    move |metrics| Reasoner::load(&model, metrics).context("cannot load the model");
+                serve::run(listener, config, load, shutdown)
+            })
+            .await
+        })?
+    }
+
+    fn reasoner_config(&self) -> ReasonerConfig {
+        let engine = &self.engine;
+        let kv = match engine.kv_positions {
+            Some(positions) => KvBudget::Positions(positions.get()),
+            None => KvBudget::Bytes(engine.kv_memory.unwrap_or(DEFAULT_KV_BYTES)),
+        };
+        let engine = EngineConfig {
+            max_running: engine.max_running.get(),
+            max_queued: engine.max_queued,
+            rows_per_step: engine.rows_per_step.get(),
+            kv,
+        };
+        ReasonerConfig {
+            model: self.model.model.clone(),
+            name: self.model.model_name.clone(),
+            engine,
+        }
+    }
+
+    fn serve_config(&self) -> anyhow::Result<serve::Config> {
+        let network = &self.network;
+        ensure!(!network.request_timeout.is_zero(), "--request-timeout must be above 0");
+        ensure!(!network.header_read_timeout.is_zero(), "--header-read-timeout must be above 0");
+        ensure!(!network.ping_interval.is_zero(), "--ping-interval must be above 0");
+        let api_keys = self.access.api_keys()?;
+        ensure!(
+            !(self.access.protect_metrics && api_keys.is_empty()),
+            "--protect-metrics needs keys: add --api-keys-file or COCONUT_API_KEYS"
+        );
+        Ok(serve::Config {
+            http: http::Config {
+                api_keys,
+                protect_metrics: self.access.protect_metrics,
+                cors: parse_cors(&self.access.cors_origins)?,
+                max_body_bytes: network.max_body,
+                request_timeout: network.request_timeout,
+                ping_interval: network.ping_interval,
+            },
+            limits: Limits {
+                max_connections: network.max_connections.get(),
+                header_read_timeout: network.header_read_timeout,
+            },
+            grace_period: network.grace_period,
+        })
+    }
+}
+
+impl AccessArgs {
+    /// Keys that were meant to be there and are not would leave the server open: that is refused.
+    fn api_keys(&self) -> anyhow::Result<ApiKeys> {
+        let mut keys: Vec<String> =
+            self.api_keys.iter().flatten().map(|key| key.trim().to_owned()).collect();
+        if let Some(path) = &self.api_keys_file {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            keys.extend(
+                text.lines()
+                    .map(str::trim)
+                    .filter(|line| !line.starts_with('#'))
+                    .map(str::to_owned),
+            );
+        }
+        let keys = ApiKeys::new(keys);
+        let meant = self.api_keys.is_some() || self.api_keys_file.is_some();
+        ensure!(
+            !(meant && keys.is_empty()),
+            "--api-keys or --api-keys-file is given but holds no key"
+        );
+        Ok(keys)
+    }
+}
+
+/// Runs what stops at the first signal, and gives up on it at the second.
+async fn until_second_signal<F: Future<Output = anyhow::Result<()>>>(
+    run: impl FnOnce(ShutdownFuture) -> F,
+) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("cannot listen for signals")?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown: ShutdownFuture = Box::pin(async {
+        let _ = stopped.await;
+    });
+    let twice = async {
+        tracing::info!(signal = signals.next().await, "asked to stop");
+        let _ = stop.send(());
+        signals.next().await
+    };
+    tokio::select! {
+        result = run(shutdown) => result,
+        signal = twice => bail!("stopped at once by a second signal, {signal}"),
+    }
+}
+
+type ShutdownFuture = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
+// ===== the other commands =====
+
+#[derive(Debug, Args)]
+struct HealthcheckArgs {
+    /// Where the server listens: the same variable as the server's own flag.
+    #[arg(long, env = "COCONUT_LISTEN", value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
+    address: SocketAddr,
+    /// Longest time to wait for its answer.
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = parse_seconds)]
+    timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+struct OpenapiArgs {
+    /// File to write instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl OpenapiArgs {
+    fn run(self) -> anyhow::Result<()> {
+        let text =
+            http::document().to_pretty_json().context("cannot write the document as JSON")? + "\n";
+        match self.out {
+            Some(path) => std::fs::write(&path, text)
+                .with_context(|| format!("cannot write {}", path.display())),
+            None => std::io::stdout()
+                .write_all(text.as_bytes())
+                .context("cannot write to standard output"),
+        }
+    }
+}
+
+// ===== values =====
+
+fn parse_seconds(text: &str) -> anyhow::Result<Duration> {
+    let seconds: f64 = text.parse().context("not a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).context("not a time that can be waited")
+}
+
+fn parse_bytes(text: &str) -> anyhow::Result<usize> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let number: usize =
+        digits.parse().context("not a number of bytes, such as 1048576, 64KiB, 512MiB or 4GiB")?;
+    let unit: usize = match &text[digits.len()..] {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        unit => bail!("unknown unit `{unit}`: use KiB, MiB or GiB"),
+    };
+    let bytes = number.checked_mul(unit).context("more bytes than can be counted")?;
+    ensure!(bytes > 0, "must be above 0");
+    Ok(bytes)
+}
+
+fn parse_cors(origins: &[String]) -> anyhow::Result<Cors> {
+    let origins: Vec<&str> =
+        origins.iter().map(|origin| origin.trim()).filter(|origin| !origin.is_empty()).collect();
+    match origins.as_slice() {
+        [] => Ok(Cors::Off),
+        ["*"] => Ok(Cors::Any),
+        origins if origins.contains(&"*") => {
+            bail!("--cors-origins: * stands for all origins; give it alone")
+        }
+        origins => {
+            origins.iter().copied().map(parse_origin).collect::<Result<_, _>>().map(Cors::Origins)
+        }
+    }
+}
+
+/// Browsers send scheme, host and port; an origin with a path would never match.
+fn parse_origin(origin: &str) -> anyhow::Result<HeaderValue> {
+    let host = origin
+        .strip_prefix("https://")
+        .or_else(|| origin.strip_prefix("http://"))
+        .unwrap_or_default();
+    let whole = !host.is_empty() && !host.contains('/');
+    ensure!(whole, "--cors-origins: `{origin}` is not an origin such as https://example.org");
+    origin.parse().with_context(|| format!("--cors-origins: `{origin}` cannot be a header"))
+}

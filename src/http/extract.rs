@@ -1,0 +1,187 @@
+//! JSON bodies and deadlines out of requests, with rejections that name the field. Does not know any route's types.
+
+use crate::http::error::ApiError;
+use crate::http::state::AppState;
+use axum::body::Bytes;
+use axum::extract::FromRequest;
+use axum::extract::FromRequestParts;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A request body, parsed.
+#[derive(Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        if !says_json(request.headers()) {
+            return Err(ApiError::UnsupportedMediaType);
+        }
+        let config = state.config();
+        let body =
+            tokio::time::timeout(config.request_timeout, Bytes::from_request(request, state))
+                .await
+                .map_err(|_elapsed| ApiError::BodyTimeout)?
+                .map_err(|rejection| match rejection.status() {
+                    StatusCode::PAYLOAD_TOO_LARGE => {
+                        ApiError::BodyTooLarge { limit: config.max_body_bytes }
+                    }
+                    _ => ApiError::Malformed { message: rejection.body_text(), param: None },
+                })?;
+        parse(&body).map(Self)
+    }
+}
+
+/// `application/json`, or a type built on it such as `application/problem+json`.
+fn says_json(headers: &HeaderMap) -> bool {
+    let Some(Ok(value)) = headers.get(header::CONTENT_TYPE).map(|value| value.to_str()) else {
+        return false;
+    };
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// What is not JSON is malformed; JSON with a wrong, unknown or missing field is invalid and names the field.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let malformed =
+        |error: &serde_json::Error| ApiError::Malformed { message: error.to_string(), param: None };
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        match error.inner().classify() {
+            serde_json::error::Category::Data => invalid(&error),
+            _ => malformed(error.inner()),
+        }
+    })?;
+    json.end().map_err(|error| malformed(&error))?;
+    Ok(value)
+}
+
+fn invalid(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
+    let path = error.path().to_string();
+    let message = error.inner().to_string();
+    // A field that is absent has no place in the text; its name is only in the message.
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    match (missing, path.as_str()) {
+        (Some(field), _) => ApiError::invalid(field, "this field is required"),
+        (None, ".") => ApiError::Invalid { message, param: None },
+        (None, path) => ApiError::invalid(path, message),
+    }
+}
+
+/// The moment by which the answer must be complete: the server's limit, or less where the client says so in
+/// `x-request-timeout` (seconds).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline(pub(super) Instant);
+
+/// Where a client says how many seconds it is willing to wait.
+pub(super) const TIMEOUT_HEADER: &str = "x-request-timeout";
+
+impl FromRequestParts<AppState> for Deadline {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let asked = asked_timeout(&parts.headers)?;
+        let limit = state.config().request_timeout;
+        Ok(Self(Instant::now() + asked.map_or(limit, |asked| asked.min(limit))))
+    }
+}
+
+fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
+    let Some(value) = headers.get(TIMEOUT_HEADER) else {
+        return Ok(None);
+    };
+    let seconds = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().parse::<f64>().ok())
+        .filter(|seconds| *seconds > 0.0);
+    let Some(seconds) = seconds else {
+        let message = format!("{TIMEOUT_HEADER}: must be a number of seconds above 0");
+        return Err(ApiError::Malformed { message, param: Some(TIMEOUT_HEADER.to_owned()) });
+    };
+    Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        #[expect(dead_code, reason = "only parsed")]
+        name: String,
+        #[serde(default)]
+        #[expect(dead_code, reason = "only parsed")]
+        sizes: Vec<u8>,
+    }
+
+    fn rejection(body: &str) -> ApiError {
+        parse::<Order>(body.as_bytes()).unwrap_err()
+    }
+
+    fn blamed(body: &str) -> Option<String> {
+        match rejection(body) {
+            ApiError::Invalid { param, .. } => param,
+            other => panic!("{body}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_wrong_unknown_or_missing_field_is_named() {
+        assert_eq!(blamed(r#"{"name":1}"#).as_deref(), Some("name"));
+        assert_eq!(blamed(r#"{"name":"a","sizes":[1,"x"]}"#).as_deref(), Some("sizes[1]"));
+        assert_eq!(blamed(r#"{"name":"a","colour":1}"#).as_deref(), Some("colour"));
+        assert_eq!(blamed(r#"{"sizes":[]}"#).as_deref(), Some("name"));
+        assert_eq!(blamed("[1]"), None);
+    }
+
+    #[test]
+    fn text_that_is_not_json_is_malformed() {
+        for body in ["", "{", "{\"name\":", "name", r#"{"name":"a"} x"#] {
+            assert!(matches!(rejection(body), ApiError::Malformed { .. }), "{body}");
+        }
+    }
+
+    #[test]
+    fn json_is_recognised_by_its_content_type() {
+        for (value, is_json) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("application/vnd.api+json", true),
+            ("text/json", false),
+            ("text/plain", false),
+        ] {
+            let headers =
+                HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]);
+            assert_eq!(says_json(&headers), is_json, "{value}");
+        }
+        assert!(!says_json(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_timeout_header_must_be_a_positive_number() {
+        let asked = |value| {
+            asked_timeout(&HeaderMap::from_iter([(
+                TIMEOUT_HEADER.parse().unwrap(),
+                HeaderValue::from_static(value),
+            )]))
+        };
+        assert_eq!(asked("2.5").unwrap(), Some(Duration::from_millis(2500)));
+        assert_eq!(asked("1e300").unwrap(), Some(Duration::MAX));
+        for value in ["0", "-1", "soon", "NaN"] {
+            assert!(asked(value).is_err(), "{value}");
+        }
+    }
+}

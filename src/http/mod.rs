@@ -1,0 +1,97 @@
+//! The wire: routes, JSON, SSE, the OpenAPI document, and the connections they arrive on. Knows no tensor and no token.
+//!
+//! A request passes `track` (request id, metrics, log line), CORS, panic handling, the API key check, and then its
+//! handler. Everything that is not a success is an `ApiError`.
+
+mod auth;
+mod config;
+mod docs;
+mod error;
+mod extract;
+mod models;
+mod operations;
+mod reason;
+mod request_id;
+mod state;
+mod track;
+
+pub mod listen;
+
+pub use auth::ApiKeys;
+pub use config::Config;
+pub use config::Cors;
+pub use docs::document;
+pub use state::AppState;
+
+use crate::http::auth::require_key;
+use crate::http::error::ApiError;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderName;
+use axum::http::Method;
+use axum::http::header;
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use std::any::Any;
+use std::time::Duration;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::AllowOrigin;
+use tower_http::cors::CorsLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Everything that this server answers.
+pub fn router(state: &AppState) -> Router {
+    let (router, document) = routes(state);
+    let router = router
+        .merge(docs::swagger_ui(document))
+        .fallback(async || ApiError::NotFound)
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .layer(DefaultBodyLimit::max(state.config().max_body_bytes))
+        .layer(CatchPanicLayer::custom(panicked));
+    let router = match cors(&state.config().cors) {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router.layer(from_fn_with_state(state.clone(), track::track)).with_state(state.clone())
+}
+
+/// Each route, stated once: for the router and for the document.
+fn routes(state: &AppState) -> (Router<AppState>, OpenApi) {
+    let keyed = from_fn_with_state(state.clone(), require_key);
+    let metrics = OpenApiRouter::new().routes(routes!(operations::metrics));
+    let metrics =
+        if state.config().protect_metrics { metrics.route_layer(keyed.clone()) } else { metrics };
+    OpenApiRouter::with_openapi(docs::preamble())
+        .routes(routes!(reason::reason))
+        .routes(routes!(models::list_models))
+        .route_layer(keyed)
+        .routes(routes!(operations::live))
+        .routes(routes!(operations::ready))
+        .merge(metrics)
+        .split_for_parts()
+}
+
+fn cors(cors: &Cors) -> Option<CorsLayer> {
+    let origins = match cors {
+        Cors::Off => return None,
+        Cors::Any => AllowOrigin::any(),
+        Cors::Origins(origins) => AllowOrigin::list(origins.iter().cloned()),
+    };
+    let timeout = HeaderName::from_static(extract::TIMEOUT_HEADER);
+    let layer = CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, request_id::HEADER, timeout])
+        .expose_headers([header::RETRY_AFTER, request_id::HEADER])
+        .max_age(Duration::from_secs(3600));
+    Some(layer)
+}
+
+/// The panic's message went to the log; it is none of the client's business.
+#[expect(clippy::needless_pass_by_value, reason = "the signature is the layer's")]
+fn panicked(_panic: Box<dyn Any + Send>) -> Response {
+    ApiError::Internal.into_response()
+}

@@ -1,0 +1,87 @@
+//! `GET /v1/models`: what is being served, in the shape that OpenAI's clients read, with our own facts beside it.
+
+use crate::http::error::ApiError;
+use crate::http::error::ErrorBody;
+use crate::http::state::AppState;
+use crate::http::state::unix_seconds;
+use crate::reason::reasoner::ModelCard;
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The models that this server answers with: always one.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ModelList {
+    /// `list`.
+    object: &'static str,
+    data: Vec<Model>,
+}
+
+/// A served model.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Model {
+    /// The model's name.
+    id: String,
+    /// `model`.
+    object: &'static str,
+    /// When it was loaded, in seconds since 1970.
+    created: u64,
+    /// `coconut`.
+    owned_by: &'static str,
+    coconut: ModelFacts,
+}
+
+/// What can be asked of a model.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ModelFacts {
+    /// How it reasons, such as `coconut`.
+    family: String,
+    /// What it is made of, such as `gpt2`.
+    architecture: String,
+    /// Number of weights.
+    parameters: usize,
+    /// Most positions of prompt, thoughts and answer together.
+    max_positions: usize,
+    /// Latent steps of a request that names no number.
+    default_latent_steps: usize,
+    /// Most latent steps of a request.
+    max_latent_steps: usize,
+    /// One line for people.
+    description: String,
+}
+
+/// List the served model
+#[utoipa::path(get, path = "/v1/models", tag = "reasoning", security((), ("api_key" = [])), responses(
+    (status = 200, description = "the served model", body = ModelList),
+    (status = 401, description = "no valid API key", body = ErrorBody),
+    (status = 503, description = "the model is being loaded", body = ErrorBody),
+))]
+pub(super) async fn list_models(
+    State(state): State<AppState>,
+) -> Result<Json<ModelList>, ApiError> {
+    let served = state.served()?;
+    let model = Model::new(served.reasoner.card(), unix_seconds(served.since));
+    Ok(Json(ModelList { object: "list", data: vec![model] }))
+}
+
+impl Model {
+    fn new(card: &ModelCard, created: u64) -> Self {
+        let facts = ModelFacts {
+            family: card.family.clone(),
+            architecture: card.architecture.clone(),
+            parameters: card.parameters,
+            max_positions: card.max_positions,
+            default_latent_steps: card.default_latent_steps,
+            max_latent_steps: card.max_latent_steps,
+            description: card.description.clone(),
+        };
+        Self {
+            id: card.name.clone(),
+            object: "model",
+            created,
+            owned_by: "coconut",
+            coconut: facts,
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `POST /v1/reason`: a question in, an answer out, whole or as it is computed.
+
+mod request;
+mod response;
+mod stream;
+mod watched;
+
+use crate::http::error::ApiError;
+use crate::http::error::ErrorBody;
+use crate::http::extract::Deadline;
+use crate::http::extract::Json;
+use crate::http::state::AppState;
+use crate::http::track::OutcomeSlot;
+use axum::Extension;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use request::ReasonRequest;
+use response::ReasonResponse;
+use response::View;
+use std::sync::Arc;
+use tokio::time::Instant;
+use utoipa::ToSchema;
+use uuid::Uuid;
+use watched::Watched;
+
+/// Answer a question by reasoning in latent space
+///
+/// The server computes `latent_steps` thoughts, each fed back as a vector, and then answers in words. With `stream`,
+/// the answer comes as server-sent events: `thought` per latent step, `token` per answer token, and at the end `done`
+/// with the same object as without `stream`, or `error`. Closing the connection cancels the request.
+///
+/// The header `x-request-timeout` (seconds) lowers the server's time limit for this request.
+#[utoipa::path(post, path = "/v1/reason", tag = "reasoning", security((), ("api_key" = [])), request_body = ReasonRequest,
+    params(
+        ("x-request-timeout" = Option<f64>, Header, description = "Seconds to wait for the answer, at most the server's limit"),
+        ("x-request-id" = Option<String>, Header, description = "Returned, and written to the server's log"),
+    ),
+    responses(
+        (status = 200, description = "the answer, or with `stream` its events",
+            content((ReasonResponse = "application/json"), (ReasonEvents = "text/event-stream"))),
+        (status = 400, description = "the body is not JSON, or a header has no sense", body = ErrorBody),
+        (status = 401, description = "no valid API key", body = ErrorBody),
+        (status = 408, description = "the body did not arrive in time", body = ErrorBody),
+        (status = 413, description = "the body is too large", body = ErrorBody),
+        (status = 415, description = "the body is not `application/json`", body = ErrorBody),
+        (status = 422, description = "a field is missing, unknown or has a value that is not allowed", body = ErrorBody),
+        (status = 429, description = "the queue is full; `retry-after` says when to come back", body = ErrorBody),
+        (status = 500, description = "the computation failed", body = ErrorBody),
+        (status = 503, description = "the model is being loaded, or the server is stopping or has failed", body = ErrorBody),
+        (status = 504, description = "the answer was not complete in time", body = ErrorBody),
+    ))]
+pub(in crate::http) async fn reason(
+    State(state): State<AppState>,
+    Extension(outcome): Extension<OutcomeSlot>,
+    Deadline(deadline): Deadline,
+    Json(request): Json<ReasonRequest>,
+) -> Result<Response, ApiError> {
+    let reasoner = Arc::clone(&loaded(&state)?.reasoner);
+    let id = Uuid::new_v4();
+    let view = View::new(id, request.include.clone(), Arc::clone(&reasoner));
+    let stream = request.stream;
+    let timeout = deadline.saturating_duration_since(Instant::now());
+    let reply = reasoner.ask(&request.into_question(timeout, id.as_u64_pair().1)?)?;
+    let reply = Watched::new(reply, deadline, outcome);
+    if stream {
+        return Ok(stream::response(reply, view, state.config().ping_interval));
+    }
+    let answer = reply.complete().await?;
+    Ok(axum::Json(view.answer(answer)).into_response())
+}
+
+fn loaded(state: &AppState) -> Result<&super::state::Served, ApiError> {
+    state.served().inspect_err(|_loading| {
+        state.metrics().rejected_total.with_label_values(&["loading"]).inc();
+    })
+}
+
+/// The events of a stream, each `event: <name>` with JSON in `data`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the stream in the document; events are made one by one")]
+pub(in crate::http) enum ReasonEvents {
+    /// `event: thought`: a latent step was computed.
+    #[schema(title = "thought")]
+    Thought(response::ThoughtBody),
+    /// `event: token`: an answer token was chosen.
+    #[schema(title = "token")]
+    Token(response::TokenBody),
+    /// `event: done`: the complete answer; nothing follows.
+    #[schema(title = "done")]
+    Done(Box<ReasonResponse>),
+    /// `event: error`: there will be no answer; nothing follows.
+    #[schema(title = "error")]
+    Error(ErrorBody),
+}

@@ -1,0 +1,226 @@
+//! The JSON of a question, and what it means to the layer below. Checks values that need no model to check.
+
+use crate::engine::request::Report;
+use crate::engine::request::Sampling;
+use crate::http::error::ApiError;
+use crate::reason::types::Question;
+use serde::Deserialize;
+use std::time::Duration;
+use utoipa::ToSchema;
+
+const MAX_TEMPERATURE: f64 = 2.0;
+const MAX_TOP_THOUGHT_TOKENS: usize = 100;
+const MAX_STOP_STRINGS: usize = 16;
+const MAX_STOP_BYTES: usize = 256;
+
+/// A question and how to answer it.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"question": "Tom is a wumpus. Every wumpus is a zumpus. Is Tom a zumpus or a lempus?"}))]
+pub(in crate::http) struct ReasonRequest {
+    /// The question. The model's own prompt template is put around it.
+    #[schema(min_length = 1)]
+    pub(super) question: String,
+    /// How many thoughts to compute before answering; the model's default where absent. 0 answers at once.
+    pub(super) latent_steps: Option<usize>,
+    /// Most answer tokens; where absent 64, or what the model's positions leave.
+    #[schema(minimum = 1, example = 64)]
+    pub(super) max_tokens: Option<usize>,
+    /// 0 takes the most likely token, always.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 2)]
+    pub(super) temperature: f64,
+    /// Choose among the smallest set of tokens whose probabilities reach this sum.
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    pub(super) top_p: Option<f64>,
+    /// Choose among this many most likely tokens.
+    #[schema(minimum = 1)]
+    pub(super) top_k: Option<usize>,
+    /// Makes a sampled answer repeatable; random where absent.
+    pub(super) seed: Option<u64>,
+    /// A string, or up to 16 of them, that end the answer and are not part of it.
+    pub(super) stop: Option<Stop>,
+    /// Answer as server-sent events while it is computed: `thought`, `token`, and at the end `done` or `error`.
+    #[serde(default)]
+    pub(super) stream: bool,
+    /// What to report beside the answer.
+    #[serde(default)]
+    pub(super) include: Vec<Include>,
+    /// How many tokens to show per thought, with `thoughts` in `include`.
+    #[serde(default = "default_top_thought_tokens")]
+    #[schema(maximum = 100)]
+    pub(super) top_thought_tokens: usize,
+}
+
+fn default_top_thought_tokens() -> usize {
+    5
+}
+
+/// One string or several.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(untagged, expecting = "expected a string or a list of strings")]
+pub(super) enum Stop {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// Something that can be reported beside the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Include {
+    /// Per latent step, its norm and the tokens that the model's head makes of it.
+    Thoughts,
+    /// Per latent step, the vector that is fed back.
+    ThoughtVectors,
+    /// The logits that the first answer token is chosen from.
+    FirstLogits,
+    /// The log-probability of each answer token.
+    Logprobs,
+}
+
+impl ReasonRequest {
+    /// The question to ask, or the first field whose value is not allowed. `random` seeds it where the request does not.
+    pub(super) fn into_question(
+        self,
+        timeout: Duration,
+        random: u64,
+    ) -> Result<Question, ApiError> {
+        let reports = |include| self.include.contains(&include);
+        let report = Report {
+            top_thought_tokens: if reports(Include::Thoughts) {
+                self.checked_top_thought_tokens()?
+            } else {
+                0
+            },
+            thought_vectors: reports(Include::ThoughtVectors),
+            first_logits: reports(Include::FirstLogits),
+            logprobs: reports(Include::Logprobs),
+        };
+        let sampling = self.sampling(random)?;
+        if self.max_tokens == Some(0) {
+            return Err(ApiError::invalid("max_tokens", "must be at least 1"));
+        }
+        let stop = self.stop.map_or(Ok(Vec::new()), Stop::checked)?;
+        Ok(Question {
+            text: self.question,
+            latent_steps: self.latent_steps,
+            max_tokens: self.max_tokens,
+            sampling,
+            report,
+            stop,
+            timeout,
+        })
+    }
+
+    fn checked_top_thought_tokens(&self) -> Result<usize, ApiError> {
+        if self.top_thought_tokens > MAX_TOP_THOUGHT_TOKENS {
+            let message = format!("must be at most {MAX_TOP_THOUGHT_TOKENS}");
+            return Err(ApiError::invalid("top_thought_tokens", message));
+        }
+        Ok(self.top_thought_tokens)
+    }
+
+    fn sampling(&self, random: u64) -> Result<Sampling, ApiError> {
+        if !(0.0..=MAX_TEMPERATURE).contains(&self.temperature) {
+            return Err(ApiError::invalid(
+                "temperature",
+                format!("must be from 0 to {MAX_TEMPERATURE}"),
+            ));
+        }
+        if self.top_p.is_some_and(|top_p| !(top_p > 0.0 && top_p <= 1.0)) {
+            return Err(ApiError::invalid("top_p", "must be above 0 and at most 1"));
+        }
+        if self.top_k == Some(0) {
+            return Err(ApiError::invalid("top_k", "must be at least 1"));
+        }
+        let seed = self.seed.unwrap_or(random);
+        Ok(Sampling { temperature: self.temperature, top_p: self.top_p, top_k: self.top_k, seed })
+    }
+}
+
+impl Stop {
+    fn checked(self) -> Result<Vec<String>, ApiError> {
+        let strings = match self {
+            Self::One(string) => vec![string],
+            Self::Many(strings) => strings,
+        };
+        if strings.len() > MAX_STOP_STRINGS {
+            return Err(ApiError::invalid("stop", format!("at most {MAX_STOP_STRINGS} strings")));
+        }
+        if strings.iter().any(|string| !(1..=MAX_STOP_BYTES).contains(&string.len())) {
+            return Err(ApiError::invalid(
+                "stop",
+                format!("each string must have 1 to {MAX_STOP_BYTES} bytes"),
+            ));
+        }
+        Ok(strings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use serde_json::json;
+
+    fn question(mut body: Value) -> Result<Question, ApiError> {
+        body["question"] = json!("Why?");
+        let request: ReasonRequest = serde_json::from_value(body).unwrap();
+        request.into_question(Duration::from_secs(1), 17)
+    }
+
+    #[test]
+    fn a_bare_question_is_greedy_and_reports_nothing() {
+        let question = question(json!({})).unwrap();
+        assert_eq!((question.latent_steps, question.max_tokens), (None, None));
+        assert_eq!(question.sampling, Sampling { seed: 17, ..Sampling::GREEDY });
+        assert_eq!(question.report, Report::default());
+        assert!(question.stop.is_empty());
+    }
+
+    #[test]
+    fn include_turns_into_a_report() {
+        let all = json!({"include": ["thoughts", "thought_vectors", "first_logits", "logprobs"]});
+        let report = Report {
+            top_thought_tokens: 5,
+            thought_vectors: true,
+            first_logits: true,
+            logprobs: true,
+        };
+        assert_eq!(question(all).unwrap().report, report);
+        let vectors = json!({"include": ["thought_vectors"], "top_thought_tokens": 9});
+        assert_eq!(
+            question(vectors).unwrap().report,
+            Report { thought_vectors: true, ..Report::default() }
+        );
+    }
+
+    #[test]
+    fn stop_is_a_string_or_a_list() {
+        assert_eq!(question(json!({"stop": "\n"})).unwrap().stop, ["\n"]);
+        assert_eq!(question(json!({"stop": ["a", "b"]})).unwrap().stop, ["a", "b"]);
+        assert!(question(json!({"stop": null})).unwrap().stop.is_empty());
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_blamed_on_its_field() {
+        for (field, value) in [
+            ("temperature", json!(-0.1)),
+            ("temperature", json!(2.1)),
+            ("top_p", json!(0)),
+            ("top_p", json!(1.01)),
+            ("top_k", json!(0)),
+            ("max_tokens", json!(0)),
+            ("stop", json!("")),
+            ("stop", json!(["a", ""])),
+            ("stop", json!(vec!["a"; 17])),
+            ("top_thought_tokens", json!(101)),
+        ] {
+            let rejected = question(json!({field: value, "include": ["thoughts"]})).unwrap_err();
+            let ApiError::Invalid { param, .. } = &rejected else {
+                panic!("{field} {value}: {rejected:?}")
+            };
+            assert_eq!(param.as_deref(), Some(field), "{value}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A reply under watch: it always ends, by a deadline of its own if need be, and how it ended gets into the log line.
+//! Does not know JSON.
+
+use super::response::finish_reason;
+use crate::engine::request::Failure;
+use crate::http::track::Outcome;
+use crate::http::track::OutcomeSlot;
+use crate::reason::reasoner::Reply;
+use crate::reason::types::Answer;
+use crate::reason::types::Part;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio::time::timeout_at;
+
+/// The engine ends requests at their deadline itself; this much later we stop believing that it will.
+const ENGINE_SLACK: Duration = Duration::from_secs(5);
+
+/// Dropping it cancels the request and is logged as such.
+#[derive(Debug)]
+pub(super) struct Watched {
+    reply: Reply,
+    give_up: Instant,
+    outcome: OutcomeSlot,
+}
+
+impl Watched {
+    pub(super) fn new(reply: Reply, deadline: Instant, outcome: OutcomeSlot) -> Self {
+        Self { reply, give_up: deadline + ENGINE_SLACK, outcome }
+    }
+
+    /// The next part; the last one is `Done` or `Failed`.
+    pub(super) async fn next(&mut self) -> Part {
+        let part = match timeout_at(self.give_up, self.reply.next()).await {
+            Ok(Some(part)) => part,
+            Ok(None) => Part::Failed(Failure::Engine),
+            Err(_elapsed) => Part::Failed(Failure::Deadline),
+        };
+        match &part {
+            Part::Done(answer) => self.record(answered(answer)),
+            Part::Failed(failure) => self.record(failed(*failure)),
+            Part::Thought(_) | Part::Token(_) => {}
+        }
+        part
+    }
+
+    /// The complete answer.
+    pub(super) async fn complete(mut self) -> Result<Answer, Failure> {
+        loop {
+            match self.next().await {
+                Part::Done(answer) => return Ok(*answer),
+                Part::Failed(failure) => return Err(failure),
+                Part::Thought(_) | Part::Token(_) => {}
+            }
+        }
+    }
+
+    fn record(&self, outcome: Outcome) {
+        self.outcome.get_or_init(|| outcome);
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.record(without_answer("cancelled"));
+    }
+}
+
+fn answered(answer: &Answer) -> Outcome {
+    Outcome {
+        finish: finish_reason(answer.finish),
+        prompt_tokens: answer.usage.prompt_tokens,
+        latent_steps: answer.usage.latent_steps,
+        completion_tokens: answer.usage.completion_tokens,
+    }
+}
+
+fn failed(failure: Failure) -> Outcome {
+    without_answer(match failure {
+        Failure::Deadline => "deadline",
+        Failure::NonFinite => "nonfinite",
+        Failure::Engine => "engine",
+        Failure::Stopped => "stopped",
+    })
+}
+
+fn without_answer(finish: &'static str) -> Outcome {
+    Outcome { finish, prompt_tokens: 0, latent_steps: 0, completion_tokens: 0 }
+}

@@ -1,0 +1,56 @@
+//! What all handlers share: settings, metrics, and the model once it is loaded. Does not load anything.
+
+use crate::http::config::Config;
+use crate::http::error::ApiError;
+use crate::metrics::Metrics;
+use crate::reason::reasoner::Reasoner;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+/// Cheap to clone; all clones are the same state.
+#[derive(Clone, Debug)]
+pub struct AppState(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    metrics: Arc<Metrics>,
+    served: OnceLock<Served>,
+}
+
+/// A loaded model.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) reasoner: Arc<Reasoner>,
+    pub(super) since: SystemTime,
+}
+
+impl AppState {
+    /// A server that is still loading its model.
+    pub fn new(config: Config, metrics: Arc<Metrics>) -> Self {
+        Self(Arc::new(Shared { config, metrics, served: OnceLock::new() }))
+    }
+
+    /// From now on questions go to this reasoner. A server has one model: later calls change nothing.
+    pub fn serve(&self, reasoner: Arc<Reasoner>) {
+        self.0.served.get_or_init(|| Served { reasoner, since: SystemTime::now() });
+    }
+
+    pub(super) fn served(&self) -> Result<&Served, ApiError> {
+        self.0.served.get().ok_or(ApiError::Loading)
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+}
+
+/// Seconds since 1970, as OpenAI's clients expect `created`.
+pub(super) fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,144 @@
+//! One log line and one set of metrics per request, written when the response's last byte is handed over or the client
+//! is gone. Does not know what routes do; a handler may leave an [`Outcome`] for the line.
+
+use crate::http::request_id;
+use crate::http::state::AppState;
+use crate::metrics::Metrics;
+use axum::body::Body;
+use axum::body::Bytes;
+use axum::body::HttpBody;
+use axum::extract::MatchedPath;
+use axum::extract::Request;
+use axum::extract::State;
+use axum::http::Method;
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
+use hyper::body::Frame;
+use hyper::body::SizeHint;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Instant;
+
+/// What became of a question, for the log line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outcome {
+    pub(super) finish: &'static str,
+    pub(super) prompt_tokens: usize,
+    pub(super) latent_steps: usize,
+    pub(super) completion_tokens: usize,
+}
+
+/// Where a handler leaves its outcome; found in the request's extensions.
+pub(super) type OutcomeSlot = Arc<OnceLock<Outcome>>;
+
+/// The status of requests whose client left before there was one; proxies log the same.
+const CLIENT_GONE: u16 = 499;
+
+/// Middleware around everything else.
+pub(super) async fn track(
+    State(state): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let id = request_id::of(request.headers());
+    let outcome = OutcomeSlot::default();
+    request.extensions_mut().insert(Arc::clone(&outcome));
+    let mut tracked = Tracked {
+        metrics: Arc::clone(state.metrics()),
+        started: Instant::now(),
+        route: request.extensions().get::<MatchedPath>().cloned(),
+        method: method_label(request.method()),
+        id: id.to_str().unwrap_or_default().to_owned(),
+        status: None,
+        outcome,
+    };
+    tracked.metrics.http_in_flight.inc();
+
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(request_id::HEADER, id);
+    tracked.status = Some(response.status());
+    response.map(|body| Body::new(TrackedBody { body, _tracked: tracked }))
+}
+
+/// Known methods only: a label must not grow with what clients make up.
+fn method_label(method: &Method) -> &'static str {
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::PATCH,
+    ];
+    let names = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
+    known.iter().position(|known| known == method).map_or("other", |index| names[index])
+}
+
+/// A request in flight; dropping it ends it.
+struct Tracked {
+    metrics: Arc<Metrics>,
+    started: Instant,
+    route: Option<MatchedPath>,
+    method: &'static str,
+    id: String,
+    status: Option<StatusCode>,
+    outcome: OutcomeSlot,
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        let took = self.started.elapsed();
+        let route = self.route.as_ref().map_or("unmatched", MatchedPath::as_str);
+        let status = self.status.map_or(CLIENT_GONE, |status| status.as_u16());
+        let outcome = self.outcome.get();
+
+        let labels = [route, self.method, &status.to_string()];
+        self.metrics.http_requests_total.with_label_values(&labels).inc();
+        self.metrics.http_request_seconds.with_label_values(&[route]).observe(took.as_secs_f64());
+        self.metrics.http_in_flight.dec();
+        tracing::info!(
+            request_id = self.id,
+            method = self.method,
+            route,
+            status,
+            ms = (took.as_secs_f64() * 1e4).round() / 10.0,
+            prompt_tokens = outcome.map(|outcome| outcome.prompt_tokens),
+            latent_steps = outcome.map(|outcome| outcome.latent_steps),
+            completion_tokens = outcome.map(|outcome| outcome.completion_tokens),
+            finish = outcome.map(|outcome| outcome.finish),
+            "request"
+        );
+    }
+}
+
+/// Keeps a request in flight until its response's body is sent or dropped. The body goes first, so that what it leaves
+/// in the outcome is there when the line is written.
+struct TrackedBody {
+    body: Body,
+    _tracked: Tracked,
+}
+
+impl HttpBody for TrackedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,94 @@
+//! The composition of a server, from its first connection to its last. What it listens on, how the model is loaded and
+//! why it stops are arguments; it knows no flags and no signals.
+
+use crate::http;
+use crate::http::AppState;
+use crate::http::listen::Limits;
+use crate::metrics::Metrics;
+use crate::reason::reasoner::Reasoner;
+use anyhow::Context as _;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// Time for clients to read what is already written, after the last answer is complete.
+const LAST_BYTES: Duration = Duration::from_secs(5);
+
+/// Time for the engine to end its requests once told to.
+const LAST_STEP: Duration = Duration::from_secs(5);
+
+/// The settings of a server beside its model.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The wire.
+    pub http: http::Config,
+    /// Connections.
+    pub limits: Limits,
+    /// Time for accepted requests to finish after `shutdown`.
+    pub grace_period: Duration,
+}
+
+/// Answers on `listener` until `shutdown` completes and accepted requests are finished.
+///
+/// It listens from the start: while `load` runs on a thread of its own, the server is alive but not ready. After
+/// `shutdown` it is not ready again: new questions are refused, accepted ones have the grace period.
+pub async fn run(
+    listener: TcpListener,
+    config: Config,
+    load: impl FnOnce(Arc<Metrics>) -> anyhow::Result<Reasoner> + Send + 'static,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let metrics = Arc::new(Metrics::new());
+    let state = AppState::new(config.http, Arc::clone(&metrics));
+    tracing::info!(address = %listener.local_addr().context("the listener has no address")?, "listening");
+    let server = http::listen::listen(listener, http::router(&state), config.limits);
+
+    let mut shutdown = pin!(shutdown);
+    tokio::select! {
+        loaded = on_own_thread(move || load(metrics)) => {
+            let reasoner = Arc::new(loaded?);
+            tracing::info!(model = reasoner.card().name, description = reasoner.card().description, "ready");
+            state.serve(Arc::clone(&reasoner));
+            shutdown.await;
+            drain(&reasoner, config.grace_period).await;
+        }
+        () = &mut shutdown => tracing::info!("stopping before the model was loaded"),
+    }
+    server.close(LAST_BYTES).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// A plain thread: the process can end without it, which a runtime's blocking task would prevent.
+async fn on_own_thread<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let (done, result) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("load".to_owned())
+        .spawn(move || {
+            // Nobody listens if the server was told to stop meanwhile.
+            let _ = done.send(work());
+        })
+        .context("cannot start a thread to load the model")?;
+    result.await.context("loading the model panicked")?
+}
+
+async fn drain(reasoner: &Reasoner, grace_period: Duration) {
+    tracing::info!(
+        grace_seconds = grace_period.as_secs_f64(),
+        "stopping: finishing accepted requests"
+    );
+    reasoner.drain();
+    if timeout(grace_period, reasoner.drained()).await.is_ok() {
+        return;
+    }
+    tracing::warn!("the grace period is over: ending requests that are not finished");
+    reasoner.abort();
+    if timeout(LAST_STEP, reasoner.drained()).await.is_err() {
+        tracing::error!("the engine does not end its requests");
+    }
+}
