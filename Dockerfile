@@ -30,14 +30,13 @@ LABEL org.opencontainers.image.title="coconut" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /src/target/release/coconut /usr/local/bin/coconut
 COPY models/ /models/
-ENV COCONUT_HOST=0.0.0.0 \
-    COCONUT_PORT=8080 \
+ENV COCONUT_LISTEN=0.0.0.0:8080 \
     COCONUT_MODEL=/models/default \
     COCONUT_LOG_FORMAT=json
 # A number, so that Kubernetes can see that it is not root. Nothing is written: a read-only root file system works.
 USER 65532:65532
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 CMD ["coconut", "healthcheck"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["coconut", "healthcheck"]
 ENTRYPOINT ["coconut"]
 CMD ["serve"]

@@ -18,7 +18,7 @@ serve model *flags:
 
 # write openapi/openapi.json anew from the code
 openapi:
-    cargo run -- openapi > openapi/openapi.json
+    cargo run -- openapi --out openapi/openapi.json
 
 # licences, advisories and sources of the dependencies
 deny:

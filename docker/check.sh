@@ -87,11 +87,11 @@ until_true() {
 
 port=$(free_port)
 prometheus_port=$(free_port)
-"$binary" serve --model "$model" --host 127.0.0.1 --port "$port" >"$scratch/server.log" 2>&1 &
+"$binary" serve --model "$model" --listen "127.0.0.1:$port" >"$scratch/server.log" 2>&1 &
 pids+=($!)
 until_true 60 curl --fail --silent "http://127.0.0.1:$port/health/ready"
 echo "server: ready"
-COCONUT_HOST=127.0.0.1 COCONUT_PORT=$port "$binary" healthcheck
+COCONUT_LISTEN=127.0.0.1:$port "$binary" healthcheck
 echo "healthcheck: ok"
 
 curl --fail --silent "http://127.0.0.1:$port/metrics" | promtool check metrics

@@ -41,6 +41,19 @@ fn graphs_and_alerts_show_the_metrics_that_exist() {
     assert!(missing.is_empty(), "not on the dashboard: {missing:?}");
 }
 
+#[test]
+fn the_variables_that_containers_set_exist() {
+    let flags = read("src/cli.rs");
+    for path in ["Dockerfile", "docker/compose.yaml"] {
+        let text = read(path);
+        let words = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+        for variable in words.filter(|word| word.starts_with("COCONUT_")) {
+            let declared = flags.contains(&format!("env = \"{variable}\""));
+            assert!(declared, "{path} sets {variable}, which no flag in src/cli.rs reads");
+        }
+    }
+}
+
 // ===== helpers =====
 
 /// The metrics of the process. Those with labels appear once a series exists.

@@ -144,7 +144,7 @@ fn first_word(text: &str) -> &str {
 /// Calls `check(place, line)` for the code lines of a layer: no comments, no test modules.
 fn for_each_line(layer: &str, mut check: impl FnMut(&str, &str)) {
     let (file, folder) = (format!("src/{layer}.rs"), format!("src/{layer}"));
-    for path in rust_files(&[&file, &folder]).iter().filter(|path| !path.ends_with("tests.rs")) {
+    for path in rust_files(&[&file, &folder]).iter().filter(|path| !is_test(path)) {
         let text = fs::read_to_string(path).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         for (index, line) in lines.iter().enumerate() {
@@ -158,6 +158,11 @@ fn for_each_line(layer: &str, mut check: impl FnMut(&str, &str)) {
             }
         }
     }
+}
+
+/// A test module in a file of its own: `tests.rs`, `scheduler_tests.rs`.
+fn is_test(path: &Path) -> bool {
+    path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests"))
 }
 
 /// All Rust files at or below these places; a place that does not exist has none.
