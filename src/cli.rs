@@ -100,14 +100,14 @@ struct ModelArgs {
 #[derive(Debug, Args)]
 struct EngineArgs {
     /// Most requests computed at the same time. More share each step's cost, and each waits a little longer.
-    #[arg(long, env = "COCONUT_MAX_RUNNING", value_name = "N", default_value = "64")]
+    #[arg(long, env = "COCONUT_MAX_RUNNING", value_name = "N", default_value = "32")]
     max_running: NonZeroUsize,
     /// Most requests waiting; the next one is refused with 429 and the time to come back.
     #[arg(long, env = "COCONUT_MAX_QUEUED", value_name = "N", default_value = "256")]
-    max_queued: usize,
+    max_queued: NonZeroUsize,
     /// Most positions computed in one step. Long prompts are read in pieces of this size: smaller pieces delay running
     /// requests less, larger ones read prompts faster.
-    #[arg(long, env = "COCONUT_ROWS_PER_STEP", value_name = "N", default_value = "128")]
+    #[arg(long, env = "COCONUT_ROWS_PER_STEP", value_name = "N", default_value = "256")]
     rows_per_step: NonZeroUsize,
     /// Memory for keys and values, such as 512MiB or 4GiB; it bounds how many requests run together. [default: 1GiB]
     #[arg(long, env = "COCONUT_KV_MEMORY", value_name = "BYTES", value_parser = parse_bytes, conflicts_with = "kv_positions")]
@@ -203,7 +203,7 @@ impl ServeArgs {
         };
         let engine = EngineConfig {
             max_running: engine.max_running.get(),
-            max_queued: engine.max_queued,
+            max_queued: engine.max_queued.get(),
             rows_per_step: engine.rows_per_step.get(),
             kv,
         };
@@ -325,8 +325,10 @@ impl OpenapiArgs {
 // ===== values =====
 
 fn parse_seconds(text: &str) -> anyhow::Result<Duration> {
+    const YEAR: f64 = 365.0 * 24.0 * 3600.0;
     let seconds: f64 = text.parse().context("not a number of seconds")?;
-    Duration::try_from_secs_f64(seconds).context("not a time that can be waited")
+    ensure!((0.0..=YEAR).contains(&seconds), "must be from 0 to a year");
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 fn parse_bytes(text: &str) -> anyhow::Result<usize> {
@@ -369,4 +371,78 @@ fn parse_origin(origin: &str) -> anyhow::Result<HeaderValue> {
     let whole = !host.is_empty() && !host.contains('/');
     ensure!(whole, "--cors-origins: `{origin}` is not an origin such as https://example.org");
     origin.parse().with_context(|| format!("--cors-origins: `{origin}` cannot be a header"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn serve(flags: &[&str]) -> ServeArgs {
+        let words = ["coconut", "serve", "--model", "m"].iter().chain(flags);
+        let Command::Serve(args) = Cli::try_parse_from(words).unwrap().command else {
+            panic!("not serve")
+        };
+        *args
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_layers() {
+        assert_eq!(serve(&[]).reasoner_config().engine, EngineConfig::default());
+        let (ours, theirs) = (serve(&[]).serve_config().unwrap().http, http::Config::default());
+        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+    }
+
+    #[test]
+    fn sizes_have_binary_units() {
+        for (text, bytes) in [("7", 7), ("64KiB", 65_536), ("512MiB", 512 << 20), ("2GiB", 2 << 30)]
+        {
+            assert_eq!(parse_bytes(text).unwrap(), bytes);
+        }
+        for text in ["", "0", "-1", "1.5GiB", "4GB", "GiB", "99999999999GiB"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn origins_are_all_or_named() {
+        let cors = |origins: &str| {
+            serve(&["--cors-origins", origins]).serve_config().map(|config| config.http.cors)
+        };
+        assert_eq!(cors("*").unwrap(), Cors::Any);
+        let named = ["https://a.example", "http://b.example:3000"].map(HeaderValue::from_static);
+        assert_eq!(
+            cors("https://a.example, http://b.example:3000").unwrap(),
+            Cors::Origins(named.to_vec())
+        );
+        for wrong in ["a.example", "https://a.example/", "https://", "*,https://a.example"] {
+            assert!(cors(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn protection_without_keys_is_refused() {
+        let refused = |flags: &[&str]| serve(flags).serve_config().unwrap_err().to_string();
+        assert!(refused(&["--protect-metrics"]).contains("--api-keys-file"));
+        assert!(refused(&["--api-keys", ""]).contains("no key"));
+        assert!(serve(&["--protect-metrics", "--api-keys", "a,b"]).serve_config().is_ok());
+    }
+
+    #[test]
+    fn times_that_cannot_work_are_refused() {
+        for flag in ["--request-timeout", "--header-read-timeout", "--ping-interval"] {
+            assert!(serve(&[flag, "0"]).serve_config().is_err(), "{flag}");
+        }
+        assert!(serve(&["--grace-period", "0"]).serve_config().is_ok());
+        assert!(
+            parse_seconds("-1").is_err()
+                && parse_seconds("1e30").is_err()
+                && parse_seconds("NaN").is_err()
+        );
+    }
 }

@@ -117,7 +117,7 @@ metrics! {
         pub cancelled_total: IntCounter,
         /// Accepted requests that ended, by reason: stop, length, deadline, nonfinite, engine, stopped, cancelled.
         pub finished_total: IntCounterVec["reason"],
-        /// Requests not accepted, by reason: queue_full, too_long, stopping, dead, loading.
+        /// Requests not accepted, by reason: queue_full, too_long, stopping, dead, invalid, loading.
         pub rejected_total: IntCounterVec["reason"],
 
         /// HTTP requests by route, method and status.
@@ -144,7 +144,7 @@ impl Metrics {
         {
             metrics.finished_total.with_label_values(&[reason]);
         }
-        for reason in ["queue_full", "too_long", "stopping", "dead", "loading"] {
+        for reason in ["queue_full", "too_long", "stopping", "dead", "invalid", "loading"] {
             metrics.rejected_total.with_label_values(&[reason]);
         }
         let build = [env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH];

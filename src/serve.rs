@@ -50,8 +50,8 @@ pub async fn run(
     tokio::select! {
         loaded = on_own_thread(move || load(metrics)) => {
             let reasoner = Arc::new(loaded?);
-            tracing::info!(model = reasoner.card().name, description = reasoner.card().description, "ready");
             state.serve(Arc::clone(&reasoner));
+            tracing::info!(model = reasoner.card().name, description = reasoner.card().description, "ready");
             shutdown.await;
             drain(&reasoner, config.grace_period).await;
         }

@@ -95,3 +95,17 @@ fn cors(cors: &Cors) -> Option<CorsLayer> {
 fn panicked(_panic: Box<dyn Any + Send>) -> Response {
     ApiError::Internal.into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::StatusCode;
+
+    #[test]
+    fn a_panic_becomes_the_error_body_and_says_nothing_of_itself() {
+        let response = panicked(Box::new("the secret reason"));
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+        assert!(!format!("{:?}", ApiError::Internal.body()).contains("secret"));
+    }
+}

@@ -5,8 +5,14 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod attention;
+mod cli;
+mod http_answers;
+mod http_rules;
+mod openapi;
 mod packaging;
 mod parity;
+mod serve;
 mod support;
 mod text;
 mod tidy;
+mod wire;

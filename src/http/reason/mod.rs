@@ -10,6 +10,7 @@ use crate::http::error::ErrorBody;
 use crate::http::extract::Deadline;
 use crate::http::extract::Json;
 use crate::http::state::AppState;
+use crate::http::state::Served;
 use crate::http::track::OutcomeSlot;
 use axum::Extension;
 use axum::extract::State;
@@ -70,7 +71,7 @@ pub(in crate::http) async fn reason(
     Ok(axum::Json(view.answer(answer)).into_response())
 }
 
-fn loaded(state: &AppState) -> Result<&super::state::Served, ApiError> {
+fn loaded(state: &AppState) -> Result<&Served, ApiError> {
     state.served().inspect_err(|_loading| {
         state.metrics().rejected_total.with_label_values(&["loading"]).inc();
     })

@@ -1,0 +1,129 @@
+//! The `coconut` command as an operator meets it: help, refusals, exit codes, signals.
+
+use crate::support::data;
+use crate::wire::MODEL;
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+
+/// The binary, with no settings from the environment of the test.
+fn coconut(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_coconut"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COCONUT_")) {
+        command.env_remove(name);
+    }
+    command.args(words);
+    command
+}
+
+fn run(words: &[&str]) -> (Output, String) {
+    let output = coconut(words).output().unwrap();
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    (output, text)
+}
+
+#[test]
+fn help_names_each_setting_with_its_variable() {
+    let (output, text) = run(&["serve", "--help"]);
+    assert!(output.status.success());
+    let flags: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("--"))
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert!(flags.len() >= 20, "{flags:?}");
+    for flag in flags {
+        let variable = format!("COCONUT_{}", flag.to_uppercase().replace('-', "_"));
+        assert!(
+            text.contains(&format!("[env: {variable}="))
+                || text.contains(&format!("[env: {variable}]")),
+            "{flag}"
+        );
+    }
+}
+
+#[test]
+fn keys_in_the_environment_are_not_shown() {
+    let output = coconut(&["serve", "--help"]).env("COCONUT_API_KEYS", "hush").output().unwrap();
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("hush"));
+}
+
+#[test]
+fn wrong_settings_are_refused_by_name() {
+    for (words, said) in [
+        (&["serve"][..], "--model"),
+        (
+            &["serve", "--model", "m", "--kv-memory", "1GiB", "--kv-positions", "9"],
+            "--kv-positions",
+        ),
+        (&["serve", "--model", "m", "--kv-memory", "1 GB"], "--kv-memory"),
+        (&["serve", "--model", "m", "--max-running", "0"], "--max-running"),
+        (&["serve", "--model", "m", "--listen", "everywhere"], "--listen"),
+        (&["serve", "--model", "m", "--protect-metrics"], "--protect-metrics"),
+        (&["serve", "--model", "m", "--log-level", "info=="], "info=="),
+        (&["serve", "--model", "m", "--api-keys-file", "no/such/file"], "no/such/file"),
+    ] {
+        let (output, text) = run(words);
+        assert!(!output.status.success() && text.contains(said), "{words:?}: {text}");
+    }
+}
+
+#[test]
+fn a_model_that_is_not_there_ends_the_process_with_its_name() {
+    let (output, text) = run(&["serve", "--listen", "127.0.0.1:0", "--model", "no/such/model"]);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("cannot load the model") && text.contains("no/such/model"), "{text}");
+}
+
+#[test]
+fn the_openapi_document_is_printed() {
+    let (output, _) = run(&["openapi"]);
+    let committed =
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/openapi.json")).unwrap();
+    assert!(output.status.success() && output.stdout == committed);
+}
+
+#[test]
+fn the_health_check_fails_where_nobody_listens() {
+    // A port that was free a moment ago; nobody listens on it while the listener below is only bound and dropped.
+    let address =
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (output, text) = run(&["healthcheck", "--address", &address]);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains(&address), "{text}");
+}
+
+#[test]
+fn a_server_becomes_ready_logs_json_and_ends_well_on_sigterm() {
+    let model = data(MODEL);
+    let mut server =
+        coconut(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--model"])
+            .arg(&model)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+    let log = BufReader::new(server.stderr.take().unwrap());
+    let mut lines =
+        log.lines().map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap());
+    let mut until = |message: &str| lines.find(|line| line["message"] == message).unwrap();
+
+    let address = until("listening")["address"].as_str().unwrap().to_owned();
+    assert_eq!(until("ready")["model"], MODEL);
+    assert!(run(&["healthcheck", "--address", &address]).0.status.success());
+    let line = until("request");
+    assert_eq!(
+        (&line["route"], &line["method"]),
+        (&"/health/ready".into(), &"GET".into()),
+        "{line}"
+    );
+    let pid = server.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    until("stopped");
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+}
