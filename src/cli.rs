@@ -11,13 +11,13 @@ use crate::http::listen::Limits;
 use crate::reason::reasoner::Reasoner;
 use crate::reason::reasoner::ReasonerConfig;
 use crate::serve;
-use crate::shutdown::Signals;
+use crate::shutdown::until_second_signal;
 use crate::telemetry;
 use crate::telemetry::LogFormat;
+use crate::units::parse_bytes;
+use crate::units::parse_seconds;
 use anyhow::Context as _;
-use anyhow::bail;
 use anyhow::ensure;
-use axum::http::HeaderValue;
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
@@ -29,7 +29,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
 
 /// KV memory where no flag says how much, in bytes.
 const DEFAULT_KV_BYTES: usize = 1 << 30;
@@ -161,7 +160,7 @@ struct AccessArgs {
     /// Ask for a key on /metrics too; health checks are always open.
     #[arg(long, env = "COCONUT_PROTECT_METRICS")]
     protect_metrics: bool,
-    /// Origins of web pages that may read answers, separated by commas (https://example.org), or * for all.
+    /// Origins of web pages that may read answers, separated by commas: `https://example.org`, or `*` for all.
     #[arg(long, env = "COCONUT_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     cors_origins: Vec<String>,
 }
@@ -171,7 +170,7 @@ struct LogArgs {
     /// What log lines look like.
     #[arg(long, env = "COCONUT_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
-    /// Least level of log lines, also by module: warn, or info,coconut::engine=debug.
+    /// Least level of log lines, also by module: `warn`, or `info,coconut::engine=debug`.
     #[arg(long, env = "COCONUT_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
     log_level: String,
 }
@@ -228,7 +227,7 @@ impl ServeArgs {
             http: http::Config {
                 api_keys,
                 protect_metrics: self.access.protect_metrics,
-                cors: parse_cors(&self.access.cors_origins)?,
+                cors: Cors::of(&self.access.cors_origins).context("--cors-origins")?,
                 max_body_bytes: network.max_body,
                 request_timeout: network.request_timeout,
                 ping_interval: network.ping_interval,
@@ -267,28 +266,6 @@ impl AccessArgs {
     }
 }
 
-/// Runs what stops at the first signal, and gives up on it at the second.
-async fn until_second_signal<F: Future<Output = anyhow::Result<()>>>(
-    run: impl FnOnce(ShutdownFuture) -> F,
-) -> anyhow::Result<()> {
-    let mut signals = Signals::listen().context("cannot listen for signals")?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let shutdown: ShutdownFuture = Box::pin(async {
-        let _ = stopped.await;
-    });
-    let twice = async {
-        tracing::info!(signal = signals.next().await, "asked to stop");
-        let _ = stop.send(());
-        signals.next().await
-    };
-    tokio::select! {
-        result = run(shutdown) => result,
-        signal = twice => bail!("stopped at once by a second signal, {signal}"),
-    }
-}
-
-type ShutdownFuture = std::pin::Pin<Box<dyn Future<Output = ()>>>;
-
 // ===== the other commands =====
 
 #[derive(Debug, Args)]
@@ -322,57 +299,6 @@ impl OpenapiArgs {
     }
 }
 
-// ===== values =====
-
-fn parse_seconds(text: &str) -> anyhow::Result<Duration> {
-    const YEAR: f64 = 365.0 * 24.0 * 3600.0;
-    let seconds: f64 = text.parse().context("not a number of seconds")?;
-    ensure!((0.0..=YEAR).contains(&seconds), "must be from 0 to a year");
-    Ok(Duration::from_secs_f64(seconds))
-}
-
-fn parse_bytes(text: &str) -> anyhow::Result<usize> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let number: usize =
-        digits.parse().context("not a number of bytes, such as 1048576, 64KiB, 512MiB or 4GiB")?;
-    let unit: usize = match &text[digits.len()..] {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        unit => bail!("unknown unit `{unit}`: use KiB, MiB or GiB"),
-    };
-    let bytes = number.checked_mul(unit).context("more bytes than can be counted")?;
-    ensure!(bytes > 0, "must be above 0");
-    Ok(bytes)
-}
-
-fn parse_cors(origins: &[String]) -> anyhow::Result<Cors> {
-    let origins: Vec<&str> =
-        origins.iter().map(|origin| origin.trim()).filter(|origin| !origin.is_empty()).collect();
-    match origins.as_slice() {
-        [] => Ok(Cors::Off),
-        ["*"] => Ok(Cors::Any),
-        origins if origins.contains(&"*") => {
-            bail!("--cors-origins: * stands for all origins; give it alone")
-        }
-        origins => {
-            origins.iter().copied().map(parse_origin).collect::<Result<_, _>>().map(Cors::Origins)
-        }
-    }
-}
-
-/// Browsers send scheme, host and port; an origin with a path would never match.
-fn parse_origin(origin: &str) -> anyhow::Result<HeaderValue> {
-    let host = origin
-        .strip_prefix("https://")
-        .or_else(|| origin.strip_prefix("http://"))
-        .unwrap_or_default();
-    let whole = !host.is_empty() && !host.contains('/');
-    ensure!(whole, "--cors-origins: `{origin}` is not an origin such as https://example.org");
-    origin.parse().with_context(|| format!("--cors-origins: `{origin}` cannot be a header"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -399,33 +325,6 @@ mod tests {
     }
 
     #[test]
-    fn sizes_have_binary_units() {
-        for (text, bytes) in [("7", 7), ("64KiB", 65_536), ("512MiB", 512 << 20), ("2GiB", 2 << 30)]
-        {
-            assert_eq!(parse_bytes(text).unwrap(), bytes);
-        }
-        for text in ["", "0", "-1", "1.5GiB", "4GB", "GiB", "99999999999GiB"] {
-            assert!(parse_bytes(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn origins_are_all_or_named() {
-        let cors = |origins: &str| {
-            serve(&["--cors-origins", origins]).serve_config().map(|config| config.http.cors)
-        };
-        assert_eq!(cors("*").unwrap(), Cors::Any);
-        let named = ["https://a.example", "http://b.example:3000"].map(HeaderValue::from_static);
-        assert_eq!(
-            cors("https://a.example, http://b.example:3000").unwrap(),
-            Cors::Origins(named.to_vec())
-        );
-        for wrong in ["a.example", "https://a.example/", "https://", "*,https://a.example"] {
-            assert!(cors(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn protection_without_keys_is_refused() {
         let refused = |flags: &[&str]| serve(flags).serve_config().unwrap_err().to_string();
         assert!(refused(&["--protect-metrics"]).contains("--api-keys-file"));
@@ -439,10 +338,5 @@ mod tests {
             assert!(serve(&[flag, "0"]).serve_config().is_err(), "{flag}");
         }
         assert!(serve(&["--grace-period", "0"]).serve_config().is_ok());
-        assert!(
-            parse_seconds("-1").is_err()
-                && parse_seconds("1e30").is_err()
-                && parse_seconds("NaN").is_err()
-        );
     }
 }

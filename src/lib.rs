@@ -23,3 +23,4 @@ pub mod serve;
 pub mod shutdown;
 pub mod telemetry;
 pub mod text;
+pub mod units;

@@ -102,7 +102,7 @@ metrics! {
         pub step_seconds: Histogram,
         /// Euclidean length of the thoughts.
         pub thought_norm: Histogram = NORMS,
-        /// Rows per engine step, by kind: prefill, latent, forced, answer.
+        /// Rows per engine step, by `kind`: `prefill`, `latent`, `forced`, `answer`.
         pub step_rows: HistogramVec["kind"] = ROWS,
 
         /// Prompt positions prefilled.
@@ -115,9 +115,9 @@ metrics! {
         pub nonfinite_total: IntCounter,
         /// Requests whose client went away before the end.
         pub cancelled_total: IntCounter,
-        /// Accepted requests that ended, by reason: stop, length, deadline, nonfinite, engine, stopped, cancelled.
+        /// Accepted requests that ended, by `reason`: `stop`, `length`, `deadline`, `nonfinite`, `engine`, `stopped`, `cancelled`.
         pub finished_total: IntCounterVec["reason"],
-        /// Requests not accepted, by reason: queue_full, too_long, stopping, dead, invalid, loading.
+        /// Requests not accepted, by `reason`: `queue_full`, `too_long`, `stopping`, `dead`, `invalid`, `loading`.
         pub rejected_total: IntCounterVec["reason"],
 
         /// HTTP requests by route, method and status.

@@ -32,6 +32,44 @@ pub enum Cors {
     Origins(Vec<HeaderValue>),
 }
 
+/// Why origins are not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CorsError {
+    /// `*` and others.
+    #[error("* stands for all origins; give it alone")]
+    AllAndSome,
+    /// A path, a missing scheme, or nothing that a browser would send.
+    #[error("`{0}` is not an origin such as https://example.org")]
+    NotAnOrigin(String),
+}
+
+impl Cors {
+    /// No origins, `*`, or some. Empty strings are left out.
+    pub fn of(origins: &[String]) -> Result<Self, CorsError> {
+        let origins: Vec<&str> = origins
+            .iter()
+            .map(|origin| origin.trim())
+            .filter(|origin| !origin.is_empty())
+            .collect();
+        match origins.as_slice() {
+            [] => Ok(Self::Off),
+            ["*"] => Ok(Self::Any),
+            some if some.contains(&"*") => Err(CorsError::AllAndSome),
+            some => {
+                some.iter().copied().map(parse_origin).collect::<Result<_, _>>().map(Self::Origins)
+            }
+        }
+    }
+}
+
+/// Browsers send scheme, host and port; an origin with a path would never match.
+fn parse_origin(origin: &str) -> Result<HeaderValue, CorsError> {
+    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    host.filter(|host| !host.is_empty() && !host.contains('/'))
+        .and_then(|_| origin.parse().ok())
+        .ok_or_else(|| CorsError::NotAnOrigin(origin.to_owned()))
+}
+
 impl Default for Config {
     /// What the command line's defaults come to.
     fn default() -> Self {
@@ -42,6 +80,35 @@ impl Default for Config {
             max_body_bytes: 1 << 20,
             request_timeout: Duration::from_secs(60),
             ping_interval: Duration::from_secs(15),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cors(origins: &[&str]) -> Result<Cors, CorsError> {
+        Cors::of(&origins.iter().map(|origin| (*origin).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn origins_are_none_all_or_named() {
+        assert_eq!(cors(&[]), Ok(Cors::Off));
+        assert_eq!(cors(&[""]), Ok(Cors::Off));
+        assert_eq!(cors(&["*"]), Ok(Cors::Any));
+        let named = ["https://a.example", "http://b.example:3000"].map(HeaderValue::from_static);
+        assert_eq!(
+            cors(&["https://a.example", " http://b.example:3000"]),
+            Ok(Cors::Origins(named.to_vec()))
+        );
+    }
+
+    #[test]
+    fn what_no_browser_sends_is_refused() {
+        assert_eq!(cors(&["*", "https://a.example"]), Err(CorsError::AllAndSome));
+        for wrong in ["a.example", "https://a.example/", "https://", "https://a\nb"] {
+            assert_eq!(cors(&[wrong]), Err(CorsError::NotAnOrigin(wrong.to_owned())));
         }
     }
 }

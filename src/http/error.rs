@@ -82,7 +82,7 @@ impl ApiError {
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, REQUEST, "method_not_allowed")
             }
-            Self::TooLong(_) => (StatusCode::UNPROCESSABLE_ENTITY, REQUEST, "prompt_too_long"),
+            Self::TooLong(_) => (StatusCode::UNPROCESSABLE_ENTITY, REQUEST, "too_long"),
             Self::QueueFull { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "overloaded_error", "queue_full")
             }
@@ -98,7 +98,7 @@ impl ApiError {
     fn param(&self) -> Option<String> {
         match self {
             Self::Malformed { param, .. } | Self::Invalid { param, .. } => param.clone(),
-            Self::TooLong(_) => Some("question".to_owned()),
+            Self::TooLong(rejected) => Some(too_long_field(rejected).to_owned()),
             _ => None,
         }
     }
@@ -166,6 +166,16 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// The answer's length is to blame where a shorter one would have fitted.
+fn too_long_field(rejected: &Rejected) -> &'static str {
+    match rejected {
+        Rejected::TooLong { prompt, latent, available, .. } if prompt + latent < *available => {
+            "max_tokens"
+        }
+        _ => "question",
+    }
+}
+
 /// Rounded up, and at least one: a client that comes back at once is no help.
 fn whole_seconds(wait: Duration) -> u64 {
     let started = u64::from(wait.subsec_nanos() > 0);
@@ -216,15 +226,17 @@ mod tests {
     }
 
     #[test]
-    fn too_long_blames_the_question_and_says_both_lengths() {
-        let rejected =
-            Rejected::TooLong { prompt: 90, latent: 8, answer: 64, needed: 162, available: 128 };
-        let error = ApiError::from(AskError::Rejected(rejected));
-        assert_eq!(error.clone().into_response().status(), StatusCode::UNPROCESSABLE_ENTITY);
-        let body = serde_json::to_value(error.body()).unwrap();
-        assert_eq!(body["error"]["param"], "question");
-        let message = body["error"]["message"].as_str().unwrap();
-        assert!(message.contains("162") && message.contains("128"), "{message}");
+    fn too_long_blames_what_could_be_shorter_and_says_both_lengths() {
+        for (prompt, answer, field) in [(120, 64, "question"), (90, 64, "max_tokens")] {
+            let needed = prompt + 8 + answer;
+            let rejected = Rejected::TooLong { prompt, latent: 8, answer, needed, available: 128 };
+            let error = ApiError::from(AskError::Rejected(rejected));
+            assert_eq!(error.clone().into_response().status(), StatusCode::UNPROCESSABLE_ENTITY);
+            let body = serde_json::to_value(error.body()).unwrap();
+            assert_eq!(body["error"]["param"], field);
+            let message = body["error"]["message"].as_str().unwrap();
+            assert!(message.contains(&needed.to_string()) && message.contains("128"), "{message}");
+        }
     }
 
     #[test]

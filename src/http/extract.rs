@@ -54,6 +54,13 @@ fn says_json(headers: &HeaderMap) -> bool {
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let malformed =
         |error: &serde_json::Error| ApiError::Malformed { message: error.to_string(), param: None };
+    // serde would take a list for a struct's fields in order.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(ApiError::Invalid {
+            message: "the body must be an object".to_owned(),
+            param: None,
+        });
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         match error.inner().classify() {
@@ -144,7 +151,8 @@ mod tests {
         assert_eq!(blamed(r#"{"name":"a","sizes":[1,"x"]}"#).as_deref(), Some("sizes[1]"));
         assert_eq!(blamed(r#"{"name":"a","colour":1}"#).as_deref(), Some("colour"));
         assert_eq!(blamed(r#"{"sizes":[]}"#).as_deref(), Some("name"));
-        assert_eq!(blamed("[1]"), None);
+        assert_eq!(blamed("[\"a\"]"), None);
+        assert_eq!(blamed("1"), None);
     }
 
     #[test]

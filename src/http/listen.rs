@@ -161,6 +161,6 @@ impl Connections {
 /// speaks, and a client that sends nothing never tells.
 async fn silence(first_request: &Notify, limit: Duration) {
     if timeout(limit, first_request.notified()).await.is_ok() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

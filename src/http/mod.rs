@@ -20,6 +20,7 @@ pub mod listen;
 pub use auth::ApiKeys;
 pub use config::Config;
 pub use config::Cors;
+pub use config::CorsError;
 pub use docs::document;
 pub use state::AppState;
 
@@ -91,7 +92,6 @@ fn cors(cors: &Cors) -> Option<CorsLayer> {
 }
 
 /// The panic's message went to the log; it is none of the client's business.
-#[expect(clippy::needless_pass_by_value, reason = "the signature is the layer's")]
 fn panicked(_panic: Box<dyn Any + Send>) -> Response {
     ApiError::Internal.into_response()
 }

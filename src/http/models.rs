@@ -1,4 +1,4 @@
-//! `GET /v1/models`: what is being served, in the shape that OpenAI's clients read, with our own facts beside it.
+//! `GET /v1/models`: what is being served, in the shape that clients of OpenAI read, with our own facts beside it.
 
 use crate::http::error::ApiError;
 use crate::http::error::ErrorBody;

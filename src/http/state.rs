@@ -50,7 +50,7 @@ impl AppState {
     }
 }
 
-/// Seconds since 1970, as OpenAI's clients expect `created`.
+/// Seconds since 1970, as clients of OpenAI expect `created`.
 pub(super) fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

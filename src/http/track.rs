@@ -106,7 +106,7 @@ impl Drop for Tracked {
             method = self.method,
             route,
             status,
-            ms = (took.as_secs_f64() * 1e4).round() / 10.0,
+            ms = (took.as_secs_f64() * 1e5).round() / 100.0,
             prompt_tokens = outcome.map(|outcome| outcome.prompt_tokens),
             latent_steps = outcome.map(|outcome| outcome.latent_steps),
             completion_tokens = outcome.map(|outcome| outcome.completion_tokens),

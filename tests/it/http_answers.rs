@@ -212,7 +212,7 @@ async fn values_that_no_model_could_use_are_blamed_on_their_field() {
 async fn a_question_that_is_too_long_learns_both_lengths_also_when_streaming() {
     let long = "Bob is a lempus. ".repeat(100);
     let reply = wire().ask(json!({"question": long, "stream": true})).await;
-    assert_eq!(reply.blames(422, "prompt_too_long").as_deref(), Some("question"));
+    assert_eq!(reply.blames(422, "too_long").as_deref(), Some("question"));
     let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
     let numbers: Vec<usize> = message
         .split(|c: char| !c.is_ascii_digit())

@@ -20,8 +20,8 @@ use request::ReasonRequest;
 use response::ReasonResponse;
 use response::View;
 use std::sync::Arc;
+use stream::ReasonEvent;
 use tokio::time::Instant;
-use utoipa::ToSchema;
 use uuid::Uuid;
 use watched::Watched;
 
@@ -39,7 +39,7 @@ use watched::Watched;
     ),
     responses(
         (status = 200, description = "the answer, or with `stream` its events",
-            content((ReasonResponse = "application/json"), (ReasonEvents = "text/event-stream"))),
+            content((ReasonResponse = "application/json"), (ReasonEvent = "text/event-stream"))),
         (status = 400, description = "the body is not JSON, or a header has no sense", body = ErrorBody),
         (status = 401, description = "no valid API key", body = ErrorBody),
         (status = 408, description = "the body did not arrive in time", body = ErrorBody),
@@ -75,22 +75,4 @@ fn loaded(state: &AppState) -> Result<&Served, ApiError> {
     state.served().inspect_err(|_loading| {
         state.metrics().rejected_total.with_label_values(&["loading"]).inc();
     })
-}
-
-/// The events of a stream, each `event: <name>` with JSON in `data`.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the stream in the document; events are made one by one")]
-pub(in crate::http) enum ReasonEvents {
-    /// `event: thought`: a latent step was computed.
-    #[schema(title = "thought")]
-    Thought(response::ThoughtBody),
-    /// `event: token`: an answer token was chosen.
-    #[schema(title = "token")]
-    Token(response::TokenBody),
-    /// `event: done`: the complete answer; nothing follows.
-    #[schema(title = "done")]
-    Done(Box<ReasonResponse>),
-    /// `event: error`: there will be no answer; nothing follows.
-    #[schema(title = "error")]
-    Error(ErrorBody),
 }

@@ -28,7 +28,7 @@ pub(in crate::http) struct ReasonRequest {
     pub(super) max_tokens: Option<usize>,
     /// 0 takes the most likely token, always.
     #[serde(default)]
-    #[schema(minimum = 0, maximum = 2)]
+    #[schema(minimum = 0, maximum = 2, default = 0)]
     pub(super) temperature: f64,
     /// Choose among the smallest set of tokens whose probabilities reach this sum.
     #[schema(exclusive_minimum = 0, maximum = 1)]
@@ -48,7 +48,7 @@ pub(in crate::http) struct ReasonRequest {
     pub(super) include: Vec<Include>,
     /// How many tokens to show per thought, with `thoughts` in `include`.
     #[serde(default = "default_top_thought_tokens")]
-    #[schema(maximum = 100)]
+    #[schema(maximum = 100, default = 5)]
     pub(super) top_thought_tokens: usize,
 }
 
