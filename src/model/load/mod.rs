@@ -1,6 +1,7 @@
 //! From a folder of files to a model: `config.json`, safetensors (one file or sharded), memory-mapped. Knows layouts of
 //! files and names of tensors, no recipe and no text.
 
+pub mod pickle;
 pub mod safetensors;
 pub mod weights;
 
