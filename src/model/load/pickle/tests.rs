@@ -223,7 +223,7 @@ fn archives_that_torch_would_not_write_are_refused() {
 // ===== damaged files =====
 
 fn fixture(name: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/parity").join(name)).unwrap()
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)).unwrap()
 }
 
 /// Reads every tensor if the file is accepted: neither may panic.
