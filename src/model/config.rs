@@ -201,9 +201,10 @@ impl Config {
         };
         let attention = width * (queries + 2 * keys) + queries * width + biases;
         let (block, ends) = match self.architecture {
-            Architecture::Gpt2 => {
-                (attention + 2 * width * inner + inner + 5 * width, (self.max_positions + 2) * width)
-            }
+            Architecture::Gpt2 => (
+                attention + 2 * width * inner + inner + 5 * width,
+                (self.max_positions + 2) * width,
+            ),
             Architecture::Llama | Architecture::Qwen2 => {
                 (attention + 3 * width * inner + 2 * width, width)
             }

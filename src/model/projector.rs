@@ -23,7 +23,11 @@ pub(crate) struct Projector {
 
 impl Projector {
     /// From width D through `inner` and back.
-    pub(crate) fn load(width: usize, inner: usize, parameters: &mut dyn Parameters) -> Result<Self> {
+    pub(crate) fn load(
+        width: usize,
+        inner: usize,
+        parameters: &mut dyn Parameters,
+    ) -> Result<Self> {
         let mut linear = |name: &str, inputs, outputs| {
             let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
             Ok::<_, crate::model::error::Error>(Linear {

@@ -5,6 +5,7 @@ pub mod stop;
 
 use std::path::Path;
 use std::path::PathBuf;
+use tokenizers::AddedToken;
 
 /// A tokenizer as Hugging Face writes it (`tokenizer.json`).
 #[derive(Clone, Debug)]
@@ -41,6 +42,41 @@ impl Tokenizer {
             reason: error.to_string(),
         })?;
         Ok(Self { inner })
+    }
+
+    /// From the text of a `tokenizer.json`.
+    pub fn from_json(text: &str) -> Result<Self, TextError> {
+        let inner = text.parse().map_err(|error: tokenizers::Error| TextError::Load {
+            path: PathBuf::from("tokenizer.json"),
+            reason: error.to_string(),
+        })?;
+        Ok(Self { inner })
+    }
+
+    /// Number of tokens, added ones included.
+    pub fn size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// The id of a token by its exact text.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// Adds ordinary tokens behind all others, in this order, which get the next ids.
+    pub fn add(&mut self, tokens: &[&str]) -> Result<(), TextError> {
+        let added = tokens
+            .iter()
+            .map(|token| AddedToken::from((*token).to_owned(), false).normalized(false));
+        match self.inner.add_tokens(added.collect::<Vec<_>>()) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(TextError::Encode(error.to_string())),
+        }
+    }
+
+    /// As the text of a `tokenizer.json`.
+    pub fn to_json(&self) -> Result<String, TextError> {
+        self.inner.to_string(true).map_err(|error| TextError::Encode(error.to_string()))
     }
 
     /// Text to ids.

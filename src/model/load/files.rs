@@ -76,7 +76,8 @@ impl Files {
             }
         }
         names.sort();
-        let shards: Vec<&String> = names.iter().filter(|name| shard_count(name).is_some()).collect();
+        let shards: Vec<&String> =
+            names.iter().filter(|name| shard_count(name).is_some()).collect();
         if let Some(count) = shards.first().and_then(|name| shard_count(name)) {
             if shards.len() != count {
                 let seen = format!("{} of {count} shards", shards.len());
@@ -95,13 +96,17 @@ impl Files {
             }
             [] => {
                 let seen = names.join(", ");
-                let missing =
-                    "model.safetensors, pytorch_model.bin, state_dict.bin or checkpoint_N with the weights";
+                let missing = "model.safetensors, pytorch_model.bin, state_dict.bin or checkpoint_N with the weights";
                 Err(Error::Layout { path: folder, seen, missing })
             }
             _ => {
-                let seen = checkpoints.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-                Err(Error::Layout { path: folder, seen, missing: "a choice: name one of the files" })
+                let seen =
+                    checkpoints.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+                Err(Error::Layout {
+                    path: folder,
+                    seen,
+                    missing: "a choice: name one of the files",
+                })
             }
         }
     }
@@ -117,7 +122,8 @@ fn format_of(path: &Path) -> Result<Format> {
         [b'P', b'K', 3, 4, ..] => Ok(Format::Torch),
         [_, _, _, _, _, _, _, _, b'{'] => Ok(Format::Safetensors),
         _ => {
-            let reason = "is neither a safetensors file nor a torch.save archive (version 1.6 or later)";
+            let reason =
+                "is neither a safetensors file nor a torch.save archive (version 1.6 or later)";
             Err(Error::Malformed { path: path.to_owned(), reason: reason.to_owned() })
         }
     }

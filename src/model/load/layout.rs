@@ -185,19 +185,17 @@ impl Layout {
         }
     }
 
-    fn pair_up(
-        &mut self,
-        pairs: BTreeMap<String, [Option<String>; 2]>,
-        path: &Path,
-    ) -> Result<()> {
+    fn pair_up(&mut self, pairs: BTreeMap<String, [Option<String>; 2]>, path: &Path) -> Result<()> {
         for (weight, pair) in pairs {
             let [Some(a), Some(b)] = pair else {
-                let (seen, missing) = (format!("half of a LoRA pair of `{weight}`"), "the other half");
+                let (seen, missing) =
+                    (format!("half of a LoRA pair of `{weight}`"), "the other half");
                 return Err(Error::Layout { path: path.to_owned(), seen, missing });
             };
             if !self.tensors.contains_key(&weight) {
                 let seen = format!("a LoRA adapter of `{weight}`");
-                let missing = "the base model's weights: only merged or complete checkpoints are read";
+                let missing =
+                    "the base model's weights: only merged or complete checkpoints are read";
                 return Err(Error::Layout { path: path.to_owned(), seen, missing });
             }
             self.lora.insert(weight, Lora { a, b });
@@ -265,6 +263,7 @@ fn projector_name(name: &str) -> Option<String> {
 }
 
 fn with_stem(name: String, stem: &str) -> String {
-    let bare = !name.starts_with(stem) && name != "lm_head.weight" && !name.starts_with("projector.");
+    let bare =
+        !name.starts_with(stem) && name != "lm_head.weight" && !name.starts_with("projector.");
     if bare { format!("{stem}{name}") } else { name }
 }

@@ -135,7 +135,8 @@ fn no_config(path: &Path, what: &'static str, layout: &Layout, tensors: &Tensors
         true => "GPT-2",
         false => "Llama or Qwen",
     };
-    let layers = layout.tensors.keys().filter_map(|name| layer_of(name)).max().map_or(0, |last| last + 1);
+    let layers =
+        layout.tensors.keys().filter_map(|name| layer_of(name)).max().map_or(0, |last| last + 1);
     let shape = EMBEDDINGS.iter().find_map(|name| shape_of(name, layout, tensors));
     let looks_like = match shape {
         Some([rows, width]) => {
@@ -148,14 +149,16 @@ fn no_config(path: &Path, what: &'static str, layout: &Layout, tensors: &Tensors
 
 /// Of `transformer.h.3.ln_1.weight` or `model.layers.3.mlp...`, the 3.
 fn layer_of(name: &str) -> Option<usize> {
-    let rest = name.strip_prefix("transformer.h.").or_else(|| name.strip_prefix("model.layers."))?;
+    let rest =
+        name.strip_prefix("transformer.h.").or_else(|| name.strip_prefix("model.layers."))?;
     rest.split('.').next()?.parse().ok()
 }
 
 /// The published raw checkpoints have more rows than the base model's config says: the markers came later.
 fn fit_sizes(config: &mut Value, layout: &Layout, tensors: &Tensors) {
     let fields = [(EMBEDDINGS[0], "vocab_size"), (EMBEDDINGS[1], "vocab_size")];
-    let positions = [("transformer.wpe.weight", "n_positions"), ("transformer.wpe.weight", "n_ctx")];
+    let positions =
+        [("transformer.wpe.weight", "n_positions"), ("transformer.wpe.weight", "n_ctx")];
     for (name, field) in fields.into_iter().chain(positions) {
         if let Some(&[rows, _]) = shape_of(name, layout, tensors)
             && config.get(field).is_some()

@@ -74,7 +74,11 @@ impl<'a> Bytes<'a> {
 
     /// A little-endian number of `len` bytes, at most 8.
     fn number(&self, at: usize, len: usize) -> Result<usize, Refused> {
-        let value = self.slice(at, len)?.iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+        let value = self
+            .slice(at, len)?
+            .iter()
+            .rev()
+            .fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
         usize::try_from(value).map_err(|_| Refused::Archive("an offset lies outside the file"))
     }
 
@@ -84,9 +88,12 @@ impl<'a> Bytes<'a> {
 
     /// The range of the central directory and the number of its entries.
     fn directory(&self) -> Result<(Range<usize>, usize), Refused> {
-        let end = self.0.len().checked_sub(END_LEN).ok_or(Refused::Archive("the file is too short"))?;
+        let end =
+            self.0.len().checked_sub(END_LEN).ok_or(Refused::Archive("the file is too short"))?;
         if !self.is(end, END_MAGIC) {
-            return Err(Refused::Archive("the zip directory is missing at the end: the file is truncated"));
+            return Err(Refused::Archive(
+                "the zip directory is missing at the end: the file is truncated",
+            ));
         }
         let locator = end.checked_sub(LOCATOR64_LEN).filter(|at| self.is(*at, LOCATOR64_MAGIC));
         let (count, len, start) = match locator {
@@ -98,17 +105,25 @@ impl<'a> Bytes<'a> {
                 let at = |offset: usize| end64.saturating_add(offset);
                 (self.number(at(32), 8)?, self.number(at(40), 8)?, self.number(at(48), 8)?)
             }
-            None => (self.number(end + 10, 2)?, self.number(end + 12, 4)?, self.number(end + 16, 4)?),
+            None => {
+                (self.number(end + 10, 2)?, self.number(end + 12, 4)?, self.number(end + 16, 4)?)
+            }
         };
         self.slice(start, len)?;
         if count > len / ENTRY_LEN {
-            return Err(Refused::Archive("the zip directory claims more entries than it has room for"));
+            return Err(Refused::Archive(
+                "the zip directory claims more entries than it has room for",
+            ));
         }
         Ok((start..start + len, count))
     }
 
     /// The entry whose record starts at `at`: its name, its data, and where the next record starts.
-    fn entry(&self, at: usize, directory_end: usize) -> Result<(&'a str, Range<usize>, usize), Refused> {
+    fn entry(
+        &self,
+        at: usize,
+        directory_end: usize,
+    ) -> Result<(&'a str, Range<usize>, usize), Refused> {
         if !self.is(at, ENTRY_MAGIC) {
             return Err(Refused::Archive("an entry of the zip directory is damaged"));
         }
@@ -127,12 +142,17 @@ impl<'a> Bytes<'a> {
         if next > directory_end {
             return Err(Refused::Archive("an entry of the zip directory is damaged"));
         }
-        let (len, header) = self.wide(extra..extra + extra_len, [field(24, 4)?, field(20, 4)?, field(42, 4)?])?;
+        let (len, header) =
+            self.wide(extra..extra + extra_len, [field(24, 4)?, field(20, 4)?, field(42, 4)?])?;
         Ok((name, self.data(header, len)?, next))
     }
 
     /// Uncompressed length and header offset of an entry, from the zip64 field where the short ones refer to it.
-    fn wide(&self, extra: Range<usize>, [len, stored, header]: [usize; 3]) -> Result<(usize, usize), Refused> {
+    fn wide(
+        &self,
+        extra: Range<usize>,
+        [len, stored, header]: [usize; 3],
+    ) -> Result<(usize, usize), Refused> {
         if len != IN_ZIP64 && stored != IN_ZIP64 && header != IN_ZIP64 {
             return Ok((len, header));
         }

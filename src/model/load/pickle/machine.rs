@@ -231,7 +231,9 @@ impl<'a> Machine<'a> {
     }
 
     fn append(&mut self, items: &[Value<'a>]) -> Result<(), Refused> {
-        let Value::List(list) = self.top()? else { return self.damaged("it appends to something that is no list") };
+        let Value::List(list) = self.top()? else {
+            return self.damaged("it appends to something that is no list");
+        };
         self.lists[list].extend_from_slice(items);
         Ok(())
     }
@@ -254,7 +256,9 @@ impl<'a> Machine<'a> {
             ("collections", "OrderedDict") => Global::OrderedDict,
             ("torch", "Size") => Global::Size,
             ("torch._utils", "_rebuild_tensor_v2") => Global::RebuildTensor,
-            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Global::RebuildParameter,
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
+                Global::RebuildParameter
+            }
             ("torch", "DoubleStorage") => Global::Storage(Element::F64),
             ("torch", "FloatStorage") => Global::Storage(Element::F32),
             ("torch", "HalfStorage") => Global::Storage(Element::F16),
@@ -263,10 +267,16 @@ impl<'a> Machine<'a> {
             ("torch", "IntStorage") => Global::Storage(Element::I32),
             ("torch", "ShortStorage") => Global::Storage(Element::I16),
             ("torch", "CharStorage") => Global::Storage(Element::I8),
-            ("torch", "ByteStorage") | ("torch.storage", "UntypedStorage") => Global::Storage(Element::U8),
+            ("torch", "ByteStorage") | ("torch.storage", "UntypedStorage") => {
+                Global::Storage(Element::U8)
+            }
             ("torch", "BoolStorage") => Global::Storage(Element::Bool),
             _ => {
-                return Err(Refused::Global { module: shown(module), name: shown(name), offset: self.offset });
+                return Err(Refused::Global {
+                    module: shown(module),
+                    name: shown(name),
+                    offset: self.offset,
+                });
             }
         };
         self.stack.push(Value::Global(global));
@@ -282,7 +292,9 @@ impl<'a> Machine<'a> {
 
     /// `("storage", type, key, location, number of elements)` becomes the range of an entry of the archive.
     fn storage(&mut self) -> Result<(), Refused> {
-        let Value::Tuple(id) = self.pop()? else { return self.damaged("a persistent id is no tuple") };
+        let Value::Tuple(id) = self.pop()? else {
+            return self.damaged("a persistent id is no tuple");
+        };
         let [
             Value::Str("storage"),
             Value::Global(Global::Storage(element)),
@@ -313,7 +325,9 @@ impl<'a> Machine<'a> {
         match (callable, &self.tuples[arguments][..]) {
             (Value::Global(Global::OrderedDict), []) => self.push_dict(Vec::new()),
             (Value::Global(Global::Size), [sizes @ Value::Tuple(_)]) => self.stack.push(*sizes),
-            (Value::Global(Global::RebuildParameter), [tensor @ Value::Tensor(_), ..]) => self.stack.push(*tensor),
+            (Value::Global(Global::RebuildParameter), [tensor @ Value::Tensor(_), ..]) => {
+                self.stack.push(*tensor)
+            }
             (
                 Value::Global(Global::RebuildTensor),
                 [
@@ -333,7 +347,13 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn tensor(&self, storage: usize, offset: i64, shape: usize, strides: usize) -> Result<Lying, Refused> {
+    fn tensor(
+        &self,
+        storage: usize,
+        offset: i64,
+        shape: usize,
+        strides: usize,
+    ) -> Result<Lying, Refused> {
         let (element, range) = &self.storages[storage];
         let tensor = (|| {
             let offset = usize::try_from(offset).ok()?;

@@ -34,13 +34,16 @@ pub fn looks_like(file: &[u8]) -> bool {
 /// The tensors of a state dict by name. `file` is the whole file.
 pub fn read(file: &[u8]) -> Result<BTreeMap<String, Lying>, Refused> {
     if !Archive::looks_like(file) {
-        return Err(Refused::Archive("it does not begin like a zip file; torch before 1.6 wrote another format"));
+        return Err(Refused::Archive(
+            "it does not begin like a zip file; torch before 1.6 wrote another format",
+        ));
     }
     let archive = Archive::open(file)?;
     if archive.get("byteorder").is_some_and(|range| &file[range] != b"little") {
         return Err(Refused::Archive("it was written on a big-endian machine"));
     }
-    let pickle = archive.get("data.pkl").ok_or_else(|| Refused::MissingEntry("data.pkl".to_owned()))?;
+    let pickle =
+        archive.get("data.pkl").ok_or_else(|| Refused::MissingEntry("data.pkl".to_owned()))?;
     if pickle.len() > MAX_PICKLE_BYTES {
         return Err(Refused::TooMany { what: "bytes", limit: MAX_PICKLE_BYTES });
     }
@@ -53,7 +56,10 @@ fn tensors(finished: &Finished<'_>) -> Result<BTreeMap<String, Lying>, Refused> 
     for (key, value) in state_dict(finished)? {
         if let (Value::Str(name), Value::Tensor(tensor)) = (key, value) {
             if name.len() > MAX_NAME_BYTES {
-                return Err(Refused::TooMany { what: "bytes in a tensor's name", limit: MAX_NAME_BYTES });
+                return Err(Refused::TooMany {
+                    what: "bytes in a tensor's name",
+                    limit: MAX_NAME_BYTES,
+                });
             }
             if tensors.insert((*name).to_owned(), finished.tensors[*tensor].clone()).is_some() {
                 return Err(Refused::Archive("two tensors have the same name"));
@@ -76,7 +82,9 @@ fn state_dict<'a, 'f>(finished: &'f Finished<'a>) -> Result<&'f Pairs<'a>, Refus
         return Ok(pairs);
     }
     let inner = pairs.iter().find_map(|(key, value)| match (key, value) {
-        (Value::Str(key), Value::Dict(inner)) if INNER_KEYS.contains(key) => Some(&finished.dicts[*inner]),
+        (Value::Str(key), Value::Dict(inner)) if INNER_KEYS.contains(key) => {
+            Some(&finished.dicts[*inner])
+        }
         _ => None,
     });
     Ok(inner.unwrap_or(pairs))

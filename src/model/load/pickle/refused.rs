@@ -10,7 +10,9 @@ pub enum Refused {
     #[error("the torch.save archive has no entry `{0}`")]
     MissingEntry(String),
     /// An instruction that a state dict has no use for.
-    #[error("pickle opcode {name} at byte {offset} is not allowed: only tensors are read, nothing is executed")]
+    #[error(
+        "pickle opcode {name} at byte {offset} is not allowed: only tensors are read, nothing is executed"
+    )]
     Opcode {
         /// Its name in Python's `pickletools`, or its number.
         name: String,
@@ -18,7 +20,9 @@ pub enum Refused {
         offset: usize,
     },
     /// A Python object that is neither tensor nor container.
-    #[error("pickle refers to `{module}.{name}` at byte {offset}, which is not allowed: only tensors are read, nothing is executed")]
+    #[error(
+        "pickle refers to `{module}.{name}` at byte {offset}, which is not allowed: only tensors are read, nothing is executed"
+    )]
     Global {
         /// The Python module, shortened if long.
         module: String,

@@ -62,7 +62,12 @@ impl Lying {
         }
         let start = storage.start.checked_add(offset.checked_mul(element.size())?)?;
         if count == 0 {
-            return (offset <= capacity).then_some(Self { element, shape, strides, span: start..start });
+            return (offset <= capacity).then_some(Self {
+                element,
+                shape,
+                strides,
+                span: start..start,
+            });
         }
         let mut last = offset;
         for (size, stride) in shape.iter().zip(&strides) {
@@ -112,7 +117,8 @@ impl Lying {
         let mut bytes = Vec::with_capacity(self.count() * size);
         let mut index = vec![0; self.shape.len()];
         for _ in 0..self.count() {
-            let at: usize = index.iter().zip(&self.strides).map(|(index, stride)| index * stride).sum();
+            let at: usize =
+                index.iter().zip(&self.strides).map(|(index, stride)| index * stride).sum();
             bytes.extend_from_slice(&lying[at * size..(at + 1) * size]);
             for (index, size) in index.iter_mut().zip(&self.shape).rev() {
                 *index += 1;

@@ -52,7 +52,9 @@ fn with_pickle(pickle: &[u8]) -> Vec<u8> {
 /// The pickle of `{"w": tensor}`, protocol 2, with these numbers as torch would write them.
 fn tensor(count: i32, offset: i32, shape: [i32; 2], strides: [i32; 2]) -> Vec<u8> {
     let int = |value: i32| [b"J".as_slice(), &value.to_le_bytes()].concat();
-    let str = |text: &str| [b"X".as_slice(), &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    let str = |text: &str| {
+        [b"X".as_slice(), &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat()
+    };
     let pair = |[a, b]: [i32; 2]| [int(a), int(b), b"\x86".to_vec()].concat();
     [
         b"\x80\x02}(".to_vec(),
@@ -89,7 +91,10 @@ fn a_tensor_is_a_place_in_the_file() {
     let w = &tensors["w"];
     assert_eq!((w.element(), w.shape()), (Element::F32, [2, 3].as_slice()));
     assert_eq!(numbers(&w.bytes(&file)), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
-    assert!(matches!(w.bytes(&file), std::borrow::Cow::Borrowed(_)), "contiguous tensors are not copied");
+    assert!(
+        matches!(w.bytes(&file), std::borrow::Cow::Borrowed(_)),
+        "contiguous tensors are not copied"
+    );
 }
 
 #[test]
@@ -129,7 +134,9 @@ fn code_is_refused_by_name_and_place() {
     assert!(message(attack).contains("`os.system` at byte 2"), "{}", message(attack));
     let attack = b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.";
     assert!(message(attack).contains("`builtins.eval` at byte 18"), "{}", message(attack));
-    for (code, name) in [(b"\x80\x02(ios\nsystem\n.".as_slice(), "INST"), (b"N\x81.", "NEWOBJ"), (b"\xff.", "0xff")] {
+    for (code, name) in
+        [(b"\x80\x02(ios\nsystem\n.".as_slice(), "INST"), (b"N\x81.", "NEWOBJ"), (b"\xff.", "0xff")]
+    {
         assert!(message(code).contains(&format!("opcode {name} at byte")), "{}", message(code));
     }
 }
@@ -180,7 +187,9 @@ fn work_is_bounded() {
     assert!(matches!(read(&with_pickle(&long)).unwrap_err(), Refused::TooMany { .. }));
     // A shape of a million sizes, used again and again.
     let shape = [b"(".as_slice(), &b"K\x01".repeat(900_000), b"tq\0"].concat();
-    assert!(read(&with_pickle(&[shape.as_slice(), &b"h\0".repeat(500_000), b"."].concat())).is_err());
+    assert!(
+        read(&with_pickle(&[shape.as_slice(), &b"h\0".repeat(500_000), b"."].concat())).is_err()
+    );
 }
 
 #[test]
@@ -210,7 +219,8 @@ fn archives_that_torch_would_not_write_are_refused() {
     let big = archive(&[("data.pkl", b"N."), ("byteorder", b"big")]);
     assert!(refused(&big).contains("big-endian"));
     // Compressed, as a zip bomb would be: the method of the first entry in the directory.
-    let directory = u32::from_le_bytes(good[good.len() - 6..good.len() - 2].try_into().unwrap()) as usize;
+    let directory =
+        u32::from_le_bytes(good[good.len() - 6..good.len() - 2].try_into().unwrap()) as usize;
     let mut bomb = good.clone();
     bomb[directory + 10] = 8;
     assert!(refused(&bomb).contains("compressed"));
