@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod attention;
+mod convert;
 mod packaging;
 mod parity;
 mod support;

@@ -4,7 +4,7 @@
 pub mod files;
 pub mod layout;
 pub mod pickle;
-// pub mod save;
+pub mod save;
 pub mod tensors;
 pub mod weights;
 
@@ -65,6 +65,7 @@ impl Found {
         fit_sizes(&mut config_json, &layout, &tensors);
         let mut config = Config::from_json(&config_json)?;
         config.projector = projector_size(&layout, &tensors);
+        check_layers(&config, &layout)?;
         if config.tied {
             layout.drop_tied_head(&tensors)?;
         }
@@ -77,7 +78,7 @@ impl Found {
     pub fn model(&self, lora_alpha: Option<f64>, device: &Device) -> Result<Model> {
         let mut weights = Weights::new(&self.tensors, &self.layout, lora_alpha, device);
         let model = Model::new(self.config.clone(), &mut weights, device)?;
-        weights.finish()?;
+        weights.check()?;
         Ok(model)
     }
 
@@ -130,13 +131,29 @@ fn read_config(folder: &Path) -> Result<Own> {
     }
 }
 
+/// Before anything is allocated for layers that are not there.
+fn check_layers(config: &Config, layout: &Layout) -> Result<()> {
+    match layers(layout) {
+        found if found == config.layers => Ok(()),
+        found => {
+            let field = "num_hidden_layers (n_layer)";
+            let reason = format!("is {}, the weights have {found} layers", config.layers);
+            Err(Error::Config { field, reason })
+        }
+    }
+}
+
+fn layers(layout: &Layout) -> usize {
+    let last = layout.tensors.keys().filter_map(|name| layer_of(name)).max();
+    last.map_or(0, |last| last.saturating_add(1))
+}
+
 fn no_config(path: &Path, what: &'static str, layout: &Layout, tensors: &Tensors) -> Error {
     let kind = match layout.tensors.contains_key(EMBEDDINGS[0]) {
         true => "GPT-2",
         false => "Llama or Qwen",
     };
-    let layers =
-        layout.tensors.keys().filter_map(|name| layer_of(name)).max().map_or(0, |last| last + 1);
+    let layers = layers(layout);
     let shape = EMBEDDINGS.iter().find_map(|name| shape_of(name, layout, tensors));
     let looks_like = match shape {
         Some([rows, width]) => {

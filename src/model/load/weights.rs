@@ -41,9 +41,9 @@ impl<'a> Weights<'a> {
     }
 
     /// Refuses the checkpoint if a tensor was missing, or if one is left that nothing is known about.
-    pub fn finish(self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         if !self.missing.is_empty() {
-            return Err(Error::Missing(self.missing));
+            return Err(Error::Missing(self.missing.clone()));
         }
         let left = self.layout.tensors.iter().filter(|(name, _)| !self.taken.contains(*name));
         let unexpected: Vec<String> = left.map(|(_, raw)| raw.clone()).collect();
@@ -69,16 +69,16 @@ impl<'a> Weights<'a> {
             Stored::AsIs => shape.to_vec(),
             Stored::Transposed => shape.iter().rev().copied().collect(),
         };
-        self.check(raw, &expected)?;
+        self.check_one(raw, &expected)?;
         if let (Some(lora), [inputs, outputs]) = (self.layout.lora.get(name), shape) {
             let rank = self.rank(lora);
-            self.check(&lora.a, &[rank, *inputs])?;
-            self.check(&lora.b, &[*outputs, rank])?;
+            self.check_one(&lora.a, &[rank, *inputs])?;
+            self.check_one(&lora.b, &[*outputs, rank])?;
         }
         Ok(Some(()))
     }
 
-    fn check(&self, raw: &str, expected: &[usize]) -> Result<()> {
+    fn check_one(&self, raw: &str, expected: &[usize]) -> Result<()> {
         let found = self.tensors.info(raw).ok_or_else(|| Error::Missing(vec![raw.to_owned()]))?;
         if found.shape != expected {
             let (name, expected) = (raw.to_owned(), expected.to_vec());
