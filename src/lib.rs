@@ -12,6 +12,7 @@
 //! | [`text`], [`metrics`] | tokenizer and incremental decoding; one typed struct of all metrics |
 
 pub mod cli;
+pub mod commands;
 pub mod convert;
 pub mod engine;
 pub mod healthcheck;

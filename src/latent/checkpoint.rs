@@ -80,7 +80,10 @@ impl Checkpoint {
     pub fn open(location: &Location) -> Result<Self, CheckpointError> {
         let found = Found::open(&location.model, location.base.as_deref())?;
         let mut tokenizer = tokenizer(&found, location.base.as_deref())?;
-        let published = location.id.as_deref().and_then(published::find);
+        let published = match &location.id {
+            Some(id) => published::find(id),
+            None => published::find_by_path(&location.model),
+        };
         let (recipe, recognised) = match manifest(location, &found)? {
             Some((recipe, path)) => {
                 recipe

@@ -4,6 +4,7 @@
 use crate::latent::recipe::Recipe;
 use crate::model::config::Config;
 use serde_json::json;
+use std::path::Path;
 
 /// A published checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +138,14 @@ pub const PUBLISHED: &[Published] = &[
 /// The entry of an id.
 pub fn find(id: &str) -> Option<&'static Published> {
     PUBLISHED.iter().find(|published| published.id.eq_ignore_ascii_case(id))
+}
+
+/// The entry whose id a path ends in: `.../owner/name`, or a place in the hub's cache.
+pub fn find_by_path(path: &Path) -> Option<&'static Published> {
+    let mut parts = path.components().rev().filter_map(|part| part.as_os_str().to_str());
+    let (name, owner) = (parts.next()?, parts.next()?);
+    let cached = |part: &str| find(&part.strip_prefix("models--")?.replace("--", "/"));
+    find(&format!("{owner}/{name}")).or_else(|| parts.next().and_then(cached))
 }
 
 impl Published {

@@ -250,7 +250,7 @@ fn quiet(raw: &str) -> String {
     name.replace("._orig_mod.", ".")
 }
 
-/// The projector under one name: CODI's `prj.{1,3,ln}` and LatentTTS's `projector.{1,3,4}`.
+/// The projector under one name: CODI's `prj.{1,3,ln}` and `projector.{1,3,4}` of the `latent-tts` checkpoints.
 fn projector_name(name: &str) -> Option<String> {
     let rest = name.strip_prefix("prj.").or_else(|| name.strip_prefix("projector."))?;
     let (part, kind) = rest.split_once('.')?;

@@ -117,22 +117,13 @@ impl<'a> Machine<'a> {
             Op::Reduce => self.call()?,
             Op::Build => self.build()?,
             Op::EmptyTuple => self.push_tuple(Vec::new()),
-            Op::Tuple => {
-                let items = self.above_mark()?;
-                self.push_tuple(items);
-            }
-            Op::TupleOf(count) => {
-                let items = self.pop_many(count)?;
-                self.push_tuple(items);
-            }
+            Op::Tuple => self.above_mark().map(|items| self.push_tuple(items))?,
+            Op::TupleOf(count) => self.pop_many(count).map(|items| self.push_tuple(items))?,
             Op::EmptyList => self.push_list(Vec::new()),
-            Op::List => {
-                let items = self.above_mark()?;
-                self.push_list(items);
-            }
+            Op::List => self.above_mark().map(|items| self.push_list(items))?,
             Op::Append => {
-                let item = self.pop()?;
-                self.append(&[item])?;
+                let item = self.pop_many(1)?;
+                self.append(&item)?;
             }
             Op::Appends => {
                 let items = self.above_mark()?;
@@ -326,7 +317,7 @@ impl<'a> Machine<'a> {
             (Value::Global(Global::OrderedDict), []) => self.push_dict(Vec::new()),
             (Value::Global(Global::Size), [sizes @ Value::Tuple(_)]) => self.stack.push(*sizes),
             (Value::Global(Global::RebuildParameter), [tensor @ Value::Tensor(_), ..]) => {
-                self.stack.push(*tensor)
+                self.stack.push(*tensor);
             }
             (
                 Value::Global(Global::RebuildTensor),
