@@ -6,8 +6,10 @@
 
 mod attention;
 mod convert;
+mod hostile;
 mod packaging;
 mod parity;
 mod support;
 mod text;
 mod tidy;
+mod wire_parity;

@@ -12,6 +12,7 @@ use safetensors::SafeTensors;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Deref;
 use std::ops::Range;
 use std::path::Path;
 
@@ -28,7 +29,7 @@ pub enum Format {
 #[derive(Debug)]
 pub struct Tensors {
     format: Format,
-    files: Vec<Mmap>,
+    files: Vec<Bytes>,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -39,6 +40,23 @@ pub struct Info<'a> {
     pub dtype: Option<DType>,
     /// As stored.
     pub shape: &'a [usize],
+}
+
+#[derive(Debug)]
+enum Bytes {
+    Mapped(Mmap),
+    Owned(Vec<u8>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Owned(bytes) => bytes,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -64,8 +82,18 @@ impl Tensors {
         Ok(this)
     }
 
+    /// A file that is in memory already; `path` is for messages only.
+    pub fn from_memory(bytes: Vec<u8>, format: Format, path: &Path) -> Result<Self> {
+        let mut this = Self { format, files: Vec::new(), entries: BTreeMap::new() };
+        this.add_bytes(Bytes::Owned(bytes), path)?;
+        Ok(this)
+    }
+
     fn add(&mut self, path: &Path) -> Result<()> {
-        let bytes = map(path)?;
+        self.add_bytes(Bytes::Mapped(map(path)?), path)
+    }
+
+    fn add_bytes(&mut self, bytes: Bytes, path: &Path) -> Result<()> {
         let malformed = |reason: String| Error::Malformed { path: path.to_owned(), reason };
         let file = self.files.len();
         let read = match self.format {
