@@ -121,7 +121,9 @@ fn config(checkpoint: &Checkpoint, dtype: SavedType) -> Value {
         Architecture::Qwen3 => "Qwen3ForCausalLM",
     };
     config["architectures"] = json!([class]);
-    config["torch_dtype"] = json!(dtype.torch_name());
+    // transformers 5 renamed the field, and still reads the old name where the new one is absent.
+    let field = if config.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
+    config[field] = json!(dtype.torch_name());
     config["eos_token_id"] = match recipe.eos[..] {
         [one] => json!(one),
         _ => json!(recipe.eos),

@@ -7,6 +7,7 @@
 mod attention;
 mod convert;
 mod hostile;
+mod layouts;
 mod packaging;
 mod parity;
 mod support;

@@ -24,6 +24,7 @@ pub const FIXTURES: &[&str] = &[
     "coconut-llama-meta",
     "coconut-llama3rope-hf-bf16",
     "coconut-qwen2-hf",
+    "coconut-qwen3-hf",
     "codi-gpt2",
     "codi-llama",
     "simcot-gpt2-meta",
