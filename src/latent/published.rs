@@ -1,5 +1,5 @@
 //! The published checkpoints that are known by id: family, number of thoughts, base model, and what accuracy to expect.
-//! README shows the same table; a test compares them. Knows no files and no hub.
+//! models/README.md shows the same table; a test compares them. Knows no files and no hub.
 
 use crate::latent::recipe::Recipe;
 use crate::model::config::Config;

@@ -5,6 +5,7 @@ use coconut::convert::Conversion;
 use coconut::convert::convert;
 use coconut::latent::checkpoint::Checkpoint;
 use coconut::latent::checkpoint::Location;
+use coconut::latent::published::PUBLISHED;
 use coconut::latent::recipe::Recipe;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
@@ -166,4 +167,25 @@ fn the_scale_of_lora_can_be_given() {
     let published = convert(&Conversion { from, to: published, dtype: None }).unwrap().sha256;
     assert_eq!(norm(2.0), published, "rank 8, scale a quarter");
     assert_ne!(norm(8.0), published);
+}
+
+/// The code and the documentation share one table.
+#[test]
+fn the_published_checkpoints_are_in_the_documentation() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/README.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows = PUBLISHED.iter().map(|published| {
+        let accuracy = published.accuracy.map_or_else(
+            || "-".to_owned(),
+            |accuracy| {
+                let percent = f64::from(accuracy.basis_points) / 100.0;
+                format!("{percent:.2} % on {} ({})", accuracy.data, accuracy.source)
+            },
+        );
+        let base = published.base.map_or_else(|| "-".to_owned(), |base| format!("`{base}`"));
+        let (id, family, steps) = (published.id, published.family, published.latent_steps);
+        format!("| `{id}` | {family} | {steps} | {base} | {accuracy} |\n")
+    });
+    let table: String = rows.collect();
+    assert!(text.contains(&table), "models/README.md must have these rows:\n{table}");
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// One checkpoint of each published layout, as published.
-pub const FIXTURES: &[&str] = &[
+pub(crate) const FIXTURES: &[&str] = &[
     "coconut-gpt2-hf",
     "coconut-gpt2-meta",
     "coconut-llama-meta",
