@@ -2,6 +2,7 @@
 //! weights mapped, merged and read. Knows layouts of files and names of tensors, no recipe and no text.
 
 pub mod files;
+mod known;
 pub mod layout;
 pub mod pickle;
 pub mod save;
@@ -50,16 +51,16 @@ impl Found {
         let files = Files::find(path)?;
         let tensors = Tensors::open(&files.weights, files.format)?;
         let mut layout = Layout::of(&tensors, path)?;
-        let own = read_config(&files.folder)?;
-        let (mut config_json, from_base) = match (own, base) {
+        let (mut config_json, from_base) = match (read_config(&files.folder)?, base) {
             (Own::Usable(value), _) => (value, false),
-            (_, Some(base)) => match read_config(base)? {
+            (Own::Lacking(_), Some(base)) => match read_config(base)? {
                 Own::Usable(value) => (value, true),
                 Own::Lacking(what) => return Err(no_config(base, what, &layout, &tensors)),
             },
-            (Own::Lacking(what), None) => {
-                return Err(no_config(&files.folder, what, &layout, &tensors));
-            }
+            (Own::Lacking(what), None) => match known_config(&layout, &tensors) {
+                Some(value) => (value, false),
+                None => return Err(no_config(&files.folder, what, &layout, &tensors)),
+            },
         };
         let base_vocabulary = config_json.get("vocab_size").and_then(Value::as_u64).unwrap_or(0);
         fit_sizes(&mut config_json, &layout, &tensors);
@@ -146,6 +147,12 @@ fn check_layers(config: &Config, layout: &Layout) -> Result<()> {
 fn layers(layout: &Layout) -> usize {
     let last = layout.tensors.keys().filter_map(|name| layer_of(name)).max();
     last.map_or(0, |last| last.saturating_add(1))
+}
+
+fn known_config(layout: &Layout, tensors: &Tensors) -> Option<Value> {
+    let &[rows, width] = shape_of(EMBEDDINGS[0], layout, tensors)? else { return None };
+    let positions = shape_of("transformer.wpe.weight", layout, tensors)?.first()?;
+    known::gpt2(rows, *positions, width, layers(layout))
 }
 
 fn no_config(path: &Path, what: &'static str, layout: &Layout, tensors: &Tensors) -> Error {
