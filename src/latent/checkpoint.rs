@@ -140,8 +140,10 @@ impl Checkpoint {
             parts.push(format!("projector {0}-{inner}-{0}", config.width));
         }
         let dropped: usize = layout.dropped.iter().map(|dropped| dropped.names.len()).sum();
-        if dropped > 0 {
-            parts.push(format!("{dropped} tensors not needed"));
+        match dropped {
+            0 => {}
+            1 => parts.push("1 tensor not needed".to_owned()),
+            _ => parts.push(format!("{dropped} tensors not needed")),
         }
         parts.join("; ")
     }

@@ -23,7 +23,6 @@ use crate::reason::types::Question;
 use crate::text::Tokenizer;
 use candle_core::Device;
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -32,7 +31,7 @@ use std::time::Instant;
 pub struct ReasonerConfig {
     /// Where the checkpoint is.
     pub model: Location,
-    /// The name that clients use; the folder's name where `None`.
+    /// The name that clients use; the published id or the folder's name where `None`.
     pub name: Option<String>,
     /// The engine's settings.
     pub engine: EngineConfig,
@@ -95,7 +94,8 @@ impl Reasoner {
     pub fn load(config: &ReasonerConfig, metrics: Arc<Metrics>) -> Result<Self, LoadError> {
         let checkpoint = Checkpoint::open(&config.model)?;
         let model = checkpoint.model(&Device::Cpu).map_err(CheckpointError::Model)?;
-        let name = config.name.clone().unwrap_or_else(|| folder_name(&config.model.model));
+        let name = config.name.clone();
+        let name = name.unwrap_or_else(|| default_name(&config.model, &checkpoint));
         let mut card = card(name, &checkpoint);
         let Checkpoint { tokenizer, recipe, .. } = checkpoint;
         let tokenizer = Arc::new(tokenizer);
@@ -224,7 +224,12 @@ impl Reply {
     }
 }
 
-fn folder_name(folder: &Path) -> String {
+/// The id it was published under, or the name of its folder, also where a file in it is given.
+fn default_name(location: &Location, checkpoint: &Checkpoint) -> String {
+    if let Some(id) = &location.id {
+        return id.clone();
+    }
+    let folder = &checkpoint.found.files.folder;
     let name = folder.canonicalize().ok();
     let name = name.as_deref().unwrap_or(folder).file_name();
     name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
