@@ -20,8 +20,6 @@ pub const TOLERANCE: f32 = 1e-3;
 /// Golden outputs of a checkpoint.
 #[derive(Debug, Deserialize)]
 pub struct Expected {
-    /// Absent where it differs from case to case.
-    pub n_latent: Option<usize>,
     pub cases: Vec<Case>,
 }
 
