@@ -1,5 +1,6 @@
-//! Architectures that the sizes of the tensors determine, for raw checkpoints that come with no config.json: the
-//! four published GPT-2s and the superposition model. Llamas are not among them: the same sizes go with several rotary scalings.
+//! Architectures that the sizes of the tensors determine, for raw checkpoints that come with no config.json: the four
+//! published GPT-2s and the superposition model. Llamas are not among them: the same sizes go with several rotary
+//! scalings.
 
 use serde_json::Value;
 use serde_json::json;
