@@ -1,6 +1,8 @@
 //! The command line: flags, their `COCONUT_*` variables, and what they come to. The only place that reads the
 //! environment; a flag's doc comment is its help text.
 
+use crate::commands::ConvertArgs;
+use crate::commands::InspectArgs;
 use crate::engine::config::EngineConfig;
 use crate::engine::config::KvBudget;
 use crate::healthcheck;
@@ -8,6 +10,7 @@ use crate::http;
 use crate::http::ApiKeys;
 use crate::http::Cors;
 use crate::http::listen::Limits;
+use crate::latent::checkpoint::Location;
 use crate::reason::reasoner::Reasoner;
 use crate::reason::reasoner::ReasonerConfig;
 use crate::serve;
@@ -47,6 +50,10 @@ enum Command {
     Serve(Box<ServeArgs>),
     /// Ask a running server whether it is ready; exit code 0 if so, 1 if not.
     Healthcheck(HealthcheckArgs),
+    /// Write any published checkpoint as a folder that this program and Hugging Face transformers read.
+    Convert(ConvertArgs),
+    /// Say what a checkpoint is and what it takes to serve it, without reading its weights.
+    Inspect(InspectArgs),
     /// Print the OpenAPI document of the server.
     Openapi(OpenapiArgs),
 }
@@ -57,6 +64,8 @@ impl Cli {
         match self.command {
             Command::Serve(args) => args.run(),
             Command::Healthcheck(args) => block_on(healthcheck::run(args.address, args.timeout))?,
+            Command::Convert(args) => args.run(),
+            Command::Inspect(args) => args.run(),
             Command::Openapi(args) => args.run(),
         }
     }
@@ -88,9 +97,15 @@ struct ServeArgs {
 
 #[derive(Debug, Args)]
 struct ModelArgs {
-    /// Folder of the checkpoint to serve: config.json, model.safetensors, tokenizer.json and coconut.json.
-    #[arg(long, env = "COCONUT_MODEL", value_name = "FOLDER")]
+    /// The checkpoint to serve: its folder, or the file with its weights. Any published layout.
+    #[arg(long, env = "COCONUT_MODEL", value_name = "PATH")]
     model: PathBuf,
+    /// Folder with the base model's config.json and tokenizer.json, for checkpoints that lack their own.
+    #[arg(long, env = "COCONUT_BASE", value_name = "FOLDER")]
+    base: Option<PathBuf>,
+    /// A manifest (coconut.json) to use instead of what is found.
+    #[arg(long, env = "COCONUT_RECIPE", value_name = "FILE")]
+    recipe: Option<PathBuf>,
     /// Name of the model in answers and in /v1/models. [default: the folder's name]
     #[arg(long, env = "COCONUT_MODEL_NAME", value_name = "NAME")]
     model_name: Option<String>,
@@ -207,7 +222,12 @@ impl ServeArgs {
             kv,
         };
         ReasonerConfig {
-            model: self.model.model.clone(),
+            model: Location {
+                model: self.model.model.clone(),
+                base: self.model.base.clone(),
+                recipe: self.model.recipe.clone(),
+                id: None,
+            },
             name: self.model.model_name.clone(),
             engine,
         }

@@ -12,9 +12,12 @@
 //! | [`text`], [`metrics`] | tokenizer and incremental decoding; one typed struct of all metrics |
 
 pub mod cli;
+pub mod commands;
+pub mod convert;
 pub mod engine;
 pub mod healthcheck;
 pub mod http;
+pub mod inspect;
 pub mod latent;
 pub mod metrics;
 pub mod model;

@@ -119,7 +119,10 @@ impl ModelRunner {
         self.thought_rows = wanted.thought_of.iter().zip(0..).map(|(&id, row)| (id, row)).collect();
         self.thoughts = match wanted.thoughts.is_empty() {
             true => None,
-            false => Some(select(&hidden, &wanted.thoughts)?),
+            false => {
+                let hidden = select(&hidden, &wanted.thoughts)?;
+                Some(self.model.thought(&hidden, Kernels::Fused)?)
+            }
         };
         let heads = [
             match wanted.tokens.is_empty() {

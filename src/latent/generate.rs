@@ -24,7 +24,7 @@ pub fn generate(model: &Model, program: &Program) -> Result<Generated> {
     let mut x = model.embed(&program.prompt)?;
     let mut thoughts = Vec::new();
     for _ in 0..program.latent_steps {
-        let thought = last_hidden(model, &x)?;
+        let thought = model.thought(&last_hidden(model, &x)?, Kernels::Differentiable)?;
         thoughts.push(thought.flatten_all()?.to_vec1()?);
         x = Tensor::cat(&[x, thought], 0)?;
     }

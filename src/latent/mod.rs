@@ -1,6 +1,11 @@
 //! The method: recipes, thoughts, and the slow obvious `generate` that is the oracle of the engine. Knows no HTTP and
 //! no scheduling.
 
+pub mod answer;
+pub mod checkpoint;
+pub mod detect;
+pub mod families;
 pub mod generate;
 pub mod program;
+pub mod published;
 pub mod recipe;

@@ -1,15 +1,17 @@
-//! The manifest `coconut.json`: how a question becomes an answer with this checkpoint. Where it is absent, the ids in
-//! config.json say it. Knows ids and templates, no tokenizer and no weights.
+//! The manifest `coconut.json`: how a question becomes an answer with this checkpoint. Knows ids and templates, no
+//! tokenizer and no weights; what to assume where there is no manifest is `detect`'s business.
 
+use crate::latent::answer::AnswerRule;
 use crate::latent::program::StopRule;
 use crate::model::config::Config;
 use serde::Deserialize;
 use serde::Serialize;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// The largest number of latent steps a recipe allows where it does not say.
-const DEFAULT_MAX_LATENT_STEPS: usize = 32;
+/// The name of the manifest in a checkpoint's folder.
+pub const MANIFEST: &str = "coconut.json";
 
 /// How a question becomes an answer.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -42,6 +44,15 @@ pub struct Recipe {
     /// What part of the decoded text is the answer.
     #[serde(default)]
     pub answer: AnswerRule,
+    /// What is done to a question before it enters the prompt.
+    #[serde(default)]
+    pub question: QuestionRule,
+    /// Answer tokens where a request names no number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<usize>,
+    /// Alpha of unmerged LoRA pairs; where absent, a quarter of their rank, as published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora_alpha: Option<f64>,
 }
 
 /// Numbers of latent steps.
@@ -54,15 +65,15 @@ pub struct LatentSteps {
     pub max: usize,
 }
 
-/// What part of the decoded text is the answer.
+/// What is done to a question before it enters the prompt.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AnswerRule {
-    /// All of it, trimmed.
+pub enum QuestionRule {
+    /// Nothing.
     #[default]
-    Whole,
-    /// What follows the last `#`, without commas, trimmed (the Coconut code's `run.py`).
-    AfterHash,
+    AsIs,
+    /// Trimmed, each pair of spaces made one (the CODI code's `test.py`).
+    Tidied,
 }
 
 /// Why there is no recipe.
@@ -84,55 +95,35 @@ pub enum RecipeError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Neither a manifest nor the ids that would stand in for it.
+    /// What was found does not say how questions are asked.
     #[error(
-        "the checkpoint has no coconut.json, and config.json lacks {}: no recipe can be made up for it",
-        .0.join(", ")
+        "cannot tell how this checkpoint reasons: found {seen}; missing: {missing}. A coconut.json in its folder, or --recipe FILE, says it"
     )]
-    Unknown(Vec<&'static str>),
+    Unknown {
+        /// What was there.
+        seen: String,
+        /// What would be needed.
+        missing: &'static str,
+    },
 }
 
 impl Recipe {
-    /// The manifest of a checkpoint folder, or what its config.json implies.
-    pub fn load(folder: &Path, config: &Config) -> Result<Self, RecipeError> {
-        let path = folder.join("coconut.json");
-        let recipe = match std::fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text).map_err(|error| RecipeError::Malformed {
-                path: path.clone(),
-                reason: error.to_string(),
-            })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Self::from_config(config)?
-            }
-            Err(source) => return Err(RecipeError::Io { path, source }),
-        };
-        recipe.check(config).map_err(|reason| RecipeError::Malformed { path, reason })?;
-        Ok(recipe)
+    /// The manifest of a checkpoint folder; `None` where it has none.
+    pub fn load(folder: &Path) -> Result<Option<Self>, RecipeError> {
+        match Self::read(&folder.join(MANIFEST)) {
+            Ok(recipe) => Ok(Some(recipe)),
+            Err(RecipeError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Coconut's recipe with the marker ids of config.json: question and newline, start, 6 thoughts, end.
-    pub fn from_config(config: &Config) -> Result<Self, RecipeError> {
-        let latent = config.latent;
-        let (Some(start), Some(end)) = (latent.latent_start_id, latent.latent_end_id) else {
-            let wanted = [
-                ("latent_start_id", latent.latent_start_id),
-                ("latent_end_id", latent.latent_end_id),
-            ];
-            let missing =
-                wanted.iter().filter(|(_, id)| id.is_none()).map(|(name, _)| *name).collect();
-            return Err(RecipeError::Unknown(missing));
-        };
-        Ok(Self {
-            family: "coconut".to_owned(),
-            prompt: question_and_newline(),
-            add_special_tokens: true,
-            start: vec![start],
-            end: vec![end],
-            latent_steps: LatentSteps { default: 6, max: DEFAULT_MAX_LATENT_STEPS },
-            eos: config.eos_ids.clone(),
-            eos_count: 1,
-            masked: Vec::new(),
-            answer: AnswerRule::AfterHash,
+    /// A manifest by itself. Its ids are not checked against a vocabulary yet.
+    pub fn read(path: &Path) -> Result<Self, RecipeError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| RecipeError::Io { path: path.to_owned(), source })?;
+        serde_json::from_str(&text).map_err(|error| RecipeError::Malformed {
+            path: path.to_owned(),
+            reason: error.to_string(),
         })
     }
 
@@ -143,10 +134,15 @@ impl Recipe {
 
     /// The text to encode for a question.
     pub fn render(&self, question: &str) -> String {
-        self.prompt.replace("{question}", question)
+        let question = match self.question {
+            QuestionRule::AsIs => question.to_owned(),
+            QuestionRule::Tidied => question.trim().replace("  ", " "),
+        };
+        self.prompt.replace("{question}", &question)
     }
 
-    fn check(&self, config: &Config) -> Result<(), String> {
+    /// Refuses ids outside the vocabulary and numbers that no answer can come from.
+    pub fn check(&self, config: &Config) -> Result<(), String> {
         let lists = [
             ("start", &self.start),
             ("end", &self.end),
@@ -164,6 +160,12 @@ impl Recipe {
         if self.latent_steps.default > self.latent_steps.max {
             return Err("`latent_steps.default` is more than `latent_steps.max`".to_owned());
         }
+        if self.max_tokens == Some(0) {
+            return Err("`max_tokens` is 0; no answer would ever begin".to_owned());
+        }
+        if self.lora_alpha.is_some_and(|alpha| !alpha.is_finite()) {
+            return Err("`lora_alpha` is no number".to_owned());
+        }
         if self.eos_count == 0 {
             return Err("`eos_count` is 0; no answer would ever end".to_owned());
         }
@@ -171,18 +173,6 @@ impl Recipe {
             return Err("`prompt` has no {question}".to_owned());
         }
         Ok(())
-    }
-}
-
-impl AnswerRule {
-    /// The answer within the decoded text.
-    pub fn extract(self, text: &str) -> String {
-        match self {
-            Self::Whole => text.trim().to_owned(),
-            Self::AfterHash => {
-                text.rsplit('#').next().unwrap_or_default().replace(',', "").trim().to_owned()
-            }
-        }
     }
 }
 
@@ -196,17 +186,4 @@ fn yes() -> bool {
 
 fn one() -> usize {
     1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::AnswerRule;
-
-    #[test]
-    fn the_answer_follows_the_last_hash() {
-        let extract = |text| AnswerRule::AfterHash.extract(text);
-        assert_eq!(extract("### Bob is a lempus."), "Bob is a lempus.");
-        assert_eq!(extract("<<1000+5=1005>>\n### 1,005"), "1005");
-        assert_eq!(extract("no marker "), "no marker");
-    }
 }

@@ -45,6 +45,61 @@ pub enum Error {
         /// The shape that the architecture needs.
         expected: Vec<usize>,
     },
+    /// The files do not add up to a checkpoint that can be computed here.
+    #[error("{path}: found {seen}; missing: {missing}", path = path.display())]
+    Layout {
+        /// The folder or file.
+        path: PathBuf,
+        /// What was there.
+        seen: String,
+        /// What would be needed.
+        missing: &'static str,
+    },
+    /// There is no usable description of the architecture.
+    #[error(
+        "{path}: config.json is {what}; the weights look like {looks_like}. Name a folder with the base model's config.json and tokenizer.json (--base)",
+        path = path.display()
+    )]
+    NoConfig {
+        /// The checkpoint's folder.
+        path: PathBuf,
+        /// Absent, empty, or without an architecture.
+        what: &'static str,
+        /// What the tensors tell.
+        looks_like: String,
+    },
+    /// Two tensors that must be the same are not.
+    #[error("tensors `{one}` and `{other}` must be copies of each other and differ")]
+    Disagree {
+        /// The one.
+        one: String,
+        /// The other.
+        other: String,
+    },
+    /// Two tensors claim one place.
+    #[error("tensors `{one}` and `{other}` are both `{name}`")]
+    Twice {
+        /// The place.
+        name: String,
+        /// The one.
+        one: String,
+        /// The other.
+        other: String,
+    },
+    /// A tensor's elements are no weights.
+    #[error("tensor `{name}` has elements of a type that is not read; f32, f16 and bf16 are")]
+    Type {
+        /// The tensor.
+        name: String,
+    },
+    /// A file cannot be written.
+    #[error("{path}: {reason}", path = path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The tensor library refused an operation.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

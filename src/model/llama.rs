@@ -1,5 +1,5 @@
-//! Llama: rotary positions, RMS norm, SwiGLU, grouped-query attention. Tensor names as Hugging Face writes them.
-//! Knows no request.
+//! Llama: rotary positions, RMS norm, SwiGLU, grouped-query attention. Tensor names as Hugging Face writes them. Qwen2
+//! and Qwen3 are this with biases, or with norms on queries and keys. Knows no request.
 
 use crate::model::attention::Attention;
 use crate::model::config::Config;
@@ -11,6 +11,7 @@ use crate::model::ops::Linear;
 use crate::model::ops::RmsNorm;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
+use crate::model::qwen3::HeadNorms;
 use crate::model::rope::Rotation;
 use candle_core::Device;
 use candle_core::Tensor;
@@ -29,6 +30,8 @@ struct Block {
     norm_1: RmsNorm,
     query: Linear,
     key: Linear,
+    /// Norms of each head's query and key, where the architecture has them.
+    head_norms: Option<HeadNorms>,
     value: Linear,
     attention_out: Linear,
     norm_2: RmsNorm,
@@ -70,8 +73,12 @@ impl Llama {
         let mut x = x.clone();
         for (layer, block) in self.blocks.iter().enumerate() {
             let normed = block.norm_1.forward(&x, kernels)?;
-            let q = turned(&block.query.forward(&normed)?.reshape(by_head)?)?;
-            let k = turned(&block.key.forward(&normed)?.reshape(by_head)?)?;
+            let mut q = block.query.forward(&normed)?.reshape(by_head)?;
+            let mut k = block.key.forward(&normed)?.reshape(by_head)?;
+            if let Some(norms) = &block.head_norms {
+                (q, k) = norms.forward(&q, &k, kernels)?;
+            }
+            let (q, k) = (turned(&q)?, turned(&k)?);
             let v = block.value.forward(&normed)?.reshape(by_head)?;
             let mixed = attention.attend(layer, &q, &k, &v)?;
             x = (x + block.attention_out.forward(&mixed)?)?;
@@ -104,11 +111,12 @@ impl Block {
             query: linear("self_attn.q_proj", width, queries, bias)?,
             key: linear("self_attn.k_proj", width, keys, bias)?,
             value: linear("self_attn.v_proj", width, keys, bias)?,
-            attention_out: linear("self_attn.o_proj", queries, width, bias)?,
+            attention_out: linear("self_attn.o_proj", queries, width, config.output_bias)?,
             gate: linear("mlp.gate_proj", width, inner, false)?,
             up: linear("mlp.up_proj", width, inner, false)?,
             down: linear("mlp.down_proj", inner, width, false)?,
             activation: config.activation,
+            head_norms: HeadNorms::load(config, prefix, parameters)?,
             norm_1: rms_norm(parameters, &format!("{prefix}.input_layernorm"), config)?,
             norm_2: rms_norm(parameters, &format!("{prefix}.post_attention_layernorm"), config)?,
         })

@@ -5,12 +5,16 @@
 
 pub mod attention;
 pub mod config;
+mod config_json;
 pub mod error;
 mod gpt2;
 mod llama;
 pub mod load;
 pub mod ops;
 pub mod parameters;
+mod projector;
+mod qwen2;
+mod qwen3;
 mod rope;
 
 use crate::model::attention::Attention;
@@ -23,6 +27,7 @@ use crate::model::ops::Kernels;
 use crate::model::ops::Linear;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
+use crate::model::projector::Projector;
 use candle_core::Device;
 use candle_core::Tensor;
 
@@ -36,6 +41,8 @@ pub struct Model {
     blocks: Blocks,
     /// `None` where the embedding serves as head.
     head: Option<Linear>,
+    /// `None` where hidden states are fed back as they are.
+    projector: Option<Projector>,
 }
 
 #[derive(Debug)]
@@ -52,7 +59,9 @@ impl Model {
         let embedding = parameters.take(name, &[vocabulary, width], Stored::AsIs)?;
         let blocks = match config.architecture {
             Architecture::Gpt2 => Blocks::Gpt2(Gpt2::load(&config, parameters)?),
-            Architecture::Llama => Blocks::Llama(Llama::load(&config, parameters, device)?),
+            Architecture::Llama | Architecture::Qwen2 | Architecture::Qwen3 => {
+                Blocks::Llama(Llama::load(&config, parameters, device)?)
+            }
         };
         let head = match config.tied {
             true => None,
@@ -62,17 +71,14 @@ impl Model {
                 Some(Linear { weight, bias: None })
             }
         };
-        Ok(Self { config, device: device.clone(), embedding, blocks, head })
+        let projector = config.projector.map(|inner| Projector::load(width, inner, parameters));
+        let projector = projector.transpose()?;
+        Ok(Self { config, device: device.clone(), embedding, blocks, head, projector })
     }
 
     /// Sizes and kinds.
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// The name of the embedding in a checkpoint.
-    pub(crate) fn embedding_name(&self) -> &'static str {
-        embedding_name(self.config.architecture)
     }
 
     /// Where the weights are.
@@ -101,6 +107,14 @@ impl Model {
         }
     }
 
+    /// Hidden states (R, D) -> thoughts (R, D): what is fed back. The same, or what the projector makes of them.
+    pub fn thought(&self, hidden: &Tensor, kernels: Kernels) -> candle_core::Result<Tensor> {
+        match &self.projector {
+            Some(projector) => projector.forward(hidden, kernels),
+            None => Ok(hidden.clone()),
+        }
+    }
+
     /// Hidden states (R, D) -> logits (R, V)
     pub fn logits(&self, hidden: &Tensor) -> candle_core::Result<Tensor> {
         match &self.head {
@@ -111,27 +125,13 @@ impl Model {
 
     /// Number of weights, shared ones counted once.
     pub fn parameter_count(&self) -> usize {
-        let Config { width, inner, layers, heads, kv_heads, head_size, .. } = self.config;
-        let (queries, keys) = (heads * head_size, kv_heads * head_size);
-        let attention = width * (queries + 2 * keys) + queries * width;
-        let block = match self.config.architecture {
-            Architecture::Gpt2 => {
-                attention + 2 * width * inner + (queries + 2 * keys) + inner + 6 * width
-            }
-            Architecture::Llama => attention + 3 * width * inner + 2 * width,
-        };
-        let ends = match self.config.architecture {
-            Architecture::Gpt2 => (self.config.max_positions + 2) * width,
-            Architecture::Llama => width,
-        };
-        let tables = self.config.vocab_size * width * if self.config.tied { 1 } else { 2 };
-        layers * block + ends + tables
+        self.config.parameter_count()
     }
 }
 
 fn embedding_name(architecture: Architecture) -> &'static str {
     match architecture {
         Architecture::Gpt2 => Gpt2::EMBEDDING,
-        Architecture::Llama => Llama::EMBEDDING,
+        Architecture::Llama | Architecture::Qwen2 | Architecture::Qwen3 => Llama::EMBEDDING,
     }
 }

@@ -7,13 +7,12 @@ use crate::engine::config::EngineConfig;
 use crate::engine::request::Failure;
 use crate::engine::request::Request;
 use crate::engine::shared::EngineState;
+use crate::latent::checkpoint::Checkpoint;
+use crate::latent::checkpoint::CheckpointError;
+use crate::latent::checkpoint::Location;
 use crate::latent::program::Program;
 use crate::latent::recipe::Recipe;
-use crate::latent::recipe::RecipeError;
 use crate::metrics::Metrics;
-use crate::model::Model;
-use crate::model::error::Error as ModelError;
-use crate::model::load::load_model;
 use crate::reason::transcript::Goes;
 use crate::reason::transcript::Transcript;
 use crate::reason::types::Answer;
@@ -21,21 +20,18 @@ use crate::reason::types::AskError;
 use crate::reason::types::DEFAULT_MAX_TOKENS;
 use crate::reason::types::Part;
 use crate::reason::types::Question;
-use crate::text::TextError;
 use crate::text::Tokenizer;
 use candle_core::Device;
 use std::collections::VecDeque;
-use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// What to load and how to run it.
 #[derive(Clone, Debug)]
 pub struct ReasonerConfig {
-    /// The checkpoint's folder.
-    pub model: PathBuf,
-    /// The name that clients use; the folder's name where `None`.
+    /// Where the checkpoint is.
+    pub model: Location,
+    /// The name that clients use; the published id or the folder's name where `None`.
     pub name: Option<String>,
     /// The engine's settings.
     pub engine: EngineConfig,
@@ -74,15 +70,9 @@ pub struct ModelCard {
 /// Why a checkpoint cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// Config or weights.
+    /// The checkpoint.
     #[error(transparent)]
-    Model(#[from] ModelError),
-    /// The recipe.
-    #[error(transparent)]
-    Recipe(#[from] RecipeError),
-    /// The tokenizer.
-    #[error(transparent)]
-    Tokenizer(#[from] TextError),
+    Checkpoint(#[from] CheckpointError),
     /// The engine.
     #[error(transparent)]
     Engine(#[from] StartError),
@@ -102,12 +92,13 @@ pub enum Health {
 impl Reasoner {
     /// Loads a checkpoint and starts its engine. Blocks for as long as reading the weights takes.
     pub fn load(config: &ReasonerConfig, metrics: Arc<Metrics>) -> Result<Self, LoadError> {
-        let folder = &config.model;
-        let model = load_model(folder, &Device::Cpu)?;
-        let recipe = Recipe::load(folder, model.config())?;
-        let tokenizer = Arc::new(Tokenizer::load(&folder.join("tokenizer.json"))?);
-        let name = config.name.clone().unwrap_or_else(|| folder_name(folder));
-        let mut card = card(name, &model, &recipe);
+        let checkpoint = Checkpoint::open(&config.model)?;
+        let model = checkpoint.model(&Device::Cpu).map_err(CheckpointError::Model)?;
+        let name = config.name.clone();
+        let name = name.unwrap_or_else(|| default_name(&config.model, &checkpoint));
+        let mut card = card(name, &checkpoint);
+        let Checkpoint { tokenizer, recipe, .. } = checkpoint;
+        let tokenizer = Arc::new(tokenizer);
         let engine = Engine::start(model, config.engine, metrics)?;
         card.max_positions = engine.max_positions();
         Ok(Self { card, tokenizer, recipe, engine })
@@ -148,7 +139,9 @@ impl Reasoner {
         let taken = prompt.len() + latent_steps + forced.len();
         // The last answer token takes no position, hence one more.
         let room = (self.engine.max_positions() + 1).saturating_sub(taken).max(1);
-        let max_tokens = question.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS.min(room));
+        let max_tokens = question
+            .max_tokens
+            .unwrap_or(self.recipe.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(room));
         let stop = self.recipe.stop_rule();
         let masked = self.recipe.masked.clone();
         Ok(Program { prompt, latent_steps, forced, max_tokens, stop, masked })
@@ -231,35 +224,27 @@ impl Reply {
     }
 }
 
-fn folder_name(folder: &Path) -> String {
+/// The id it was published under, or the name of its folder, also where a file in it is given.
+fn default_name(location: &Location, checkpoint: &Checkpoint) -> String {
+    if let Some(id) = &location.id {
+        return id.clone();
+    }
+    let folder = &checkpoint.found.files.folder;
     let name = folder.canonicalize().ok();
     let name = name.as_deref().unwrap_or(folder).file_name();
     name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-fn card(name: String, model: &Model, recipe: &Recipe) -> ModelCard {
-    let config = model.config();
-    let parameters = model.parameter_count();
-    let description = format!(
-        "{} on {}: {:.1} M parameters, {} layers, width {}, vocabulary {}, {} positions; {} latent steps (at most {})",
-        recipe.family,
-        config.architecture.name(),
-        parameters as f64 / 1e6,
-        config.layers,
-        config.width,
-        config.vocab_size,
-        config.max_positions,
-        recipe.latent_steps.default,
-        recipe.latent_steps.max,
-    );
+fn card(name: String, checkpoint: &Checkpoint) -> ModelCard {
+    let (config, recipe) = (&checkpoint.found.config, &checkpoint.recipe);
     ModelCard {
         name,
         family: recipe.family.clone(),
         architecture: config.architecture.name().to_owned(),
-        parameters,
+        parameters: config.parameter_count(),
         max_positions: config.max_positions,
         default_latent_steps: recipe.latent_steps.default,
         max_latent_steps: recipe.latent_steps.max,
-        description,
+        description: checkpoint.description(),
     }
 }

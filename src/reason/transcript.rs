@@ -7,7 +7,7 @@ use crate::engine::request::Failure;
 use crate::engine::request::Finish;
 use crate::engine::request::Thought;
 use crate::engine::request::Token;
-use crate::latent::recipe::AnswerRule;
+use crate::latent::answer::AnswerRule;
 use crate::reason::types::Answer;
 use crate::reason::types::Part;
 use crate::reason::types::Timings;

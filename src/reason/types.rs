@@ -15,7 +15,8 @@ pub struct Question {
     pub text: String,
     /// Number of thoughts; the recipe's default where `None`.
     pub latent_steps: Option<usize>,
-    /// Most answer tokens; where `None`, [`DEFAULT_MAX_TOKENS`] or what the model's positions leave.
+    /// Most answer tokens; where `None`, the recipe's number, [`DEFAULT_MAX_TOKENS`], or what the model's positions
+    /// leave.
     pub max_tokens: Option<usize>,
     /// How answer tokens are chosen.
     pub sampling: Sampling,
@@ -27,7 +28,7 @@ pub struct Question {
     pub timeout: Duration,
 }
 
-/// Answer tokens where a question names no number.
+/// Answer tokens where neither a question nor the recipe names a number.
 pub const DEFAULT_MAX_TOKENS: usize = 64;
 
 /// Why a question was not accepted; each variant names what the caller can change.

@@ -3,8 +3,14 @@
 pub mod decode;
 pub mod stop;
 
+use serde::de::IgnoredAny;
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::path::PathBuf;
+use tokenizers::AddedToken;
+
+/// A first text for every tokenizer.
+const PROBE: &str = "Is 2 + 2 = 4? Déjà vu.\n";
 
 /// A tokenizer as Hugging Face writes it (`tokenizer.json`).
 #[derive(Clone, Debug)]
@@ -31,16 +37,41 @@ pub enum TextError {
 impl Tokenizer {
     /// Reads `tokenizer.json`.
     pub fn load(path: &Path) -> Result<Self, TextError> {
-        let mut inner = tokenizers::Tokenizer::from_file(path).map_err(|error| {
-            TextError::Load { path: path.to_owned(), reason: error.to_string() }
-        })?;
-        // A question is never cut or filled up silently.
-        inner.with_padding(None);
-        inner.with_truncation(None).map_err(|error| TextError::Load {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
-        Ok(Self { inner })
+        let refused = |reason| TextError::Load { path: path.to_owned(), reason };
+        let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+        parse(&text).map_err(refused)
+    }
+
+    /// From the text of a `tokenizer.json`.
+    pub fn from_json(text: &str) -> Result<Self, TextError> {
+        let path = PathBuf::from("tokenizer.json");
+        parse(text).map_err(|reason| TextError::Load { path, reason })
+    }
+
+    /// Number of tokens, added ones included.
+    pub fn size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// The id of a token by its exact text.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// Adds ordinary tokens behind all others, in this order, which get the next ids.
+    pub fn add(&mut self, tokens: &[&str]) -> Result<(), TextError> {
+        let added = tokens
+            .iter()
+            .map(|token| AddedToken::from((*token).to_owned(), false).normalized(false));
+        match self.inner.add_tokens(added.collect::<Vec<_>>()) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(TextError::Encode(error.to_string())),
+        }
+    }
+
+    /// As the text of a `tokenizer.json`.
+    pub fn to_json(&self) -> Result<String, TextError> {
+        self.inner.to_string(true).map_err(|error| TextError::Encode(error.to_string()))
     }
 
     /// Text to ids.
@@ -64,4 +95,21 @@ impl Tokenizer {
             _ => self.inner.id_to_token(id).unwrap_or_else(|| format!("<{id}>")),
         }
     }
+}
+
+/// The tokenizer library panics on some malformed files, which come from strangers: JSON is checked first, and what
+/// remains is caught, with a first text encoded under the same guard.
+fn parse(text: &str) -> Result<Tokenizer, String> {
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| error.to_string())?;
+    let parsed = catch_unwind(|| {
+        let mut inner: tokenizers::Tokenizer =
+            text.parse().map_err(|error: tokenizers::Error| error.to_string())?;
+        // A question is never cut or filled up silently.
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|error| error.to_string())?;
+        let encoding = inner.encode(PROBE, true).map_err(|error| error.to_string())?;
+        inner.decode(encoding.get_ids(), true).map_err(|error| error.to_string())?;
+        Ok(Tokenizer { inner })
+    });
+    parsed.unwrap_or_else(|_| Err("is no tokenizer that can be used".to_owned()))
 }

@@ -3,12 +3,14 @@
 //! port; one binary, because each further one would link the whole tree again.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-#![expect(unreachable_pub, reason = "the modules share fixtures; nobody else sees them")]
 
 mod attention;
 mod cli;
+mod convert;
+mod hostile;
 mod http_answers;
 mod http_rules;
+mod layouts;
 mod openapi;
 mod packaging;
 mod parity;
@@ -17,3 +19,4 @@ mod support;
 mod text;
 mod tidy;
 mod wire;
+mod wire_parity;

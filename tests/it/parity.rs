@@ -17,7 +17,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-const FIXTURES: &[&str] = &["coconut-gpt2-hf", "coconut-llama3rope-hf-bf16"];
+/// One checkpoint of each published layout, as published.
+pub(crate) const FIXTURES: &[&str] = &[
+    "coconut-gpt2-hf",
+    "coconut-gpt2-meta",
+    "coconut-llama-meta",
+    "coconut-llama3rope-hf-bf16",
+    "coconut-qwen2-hf",
+    "coconut-qwen3-hf",
+    "codi-gpt2",
+    "codi-llama",
+    "simcot-gpt2-meta",
+    "superposition-gpt2",
+];
 
 #[test]
 fn the_oracle_gives_the_golden_numbers() {
@@ -26,7 +38,9 @@ fn the_oracle_gives_the_golden_numbers() {
         for case in &fixture.expected.cases {
             let generated = generate(&fixture.model, &fixture.program(case)).unwrap();
             assert_golden(case, &generated.thoughts, &generated.first_logits, &generated.ids);
-            assert_eq!(fixture.tokenizer.decode(&generated.ids), case.text);
+            if let Some(text) = &case.text {
+                assert_eq!(&fixture.tokenizer.decode(&generated.ids), text);
+            }
         }
     }
 }

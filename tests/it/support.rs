@@ -1,10 +1,11 @@
 //! Fixtures: checkpoints with golden outputs, and what the tests do with them again and again.
 
 use candle_core::Device;
+use coconut::latent::checkpoint::Checkpoint;
+use coconut::latent::checkpoint::Location;
 use coconut::latent::program::Program;
 use coconut::latent::recipe::Recipe;
 use coconut::model::Model;
-use coconut::model::load::load_model;
 use coconut::text::Tokenizer;
 use serde::Deserialize;
 use std::path::Path;
@@ -19,19 +20,21 @@ pub const TOLERANCE: f32 = 1e-3;
 /// Golden outputs of a checkpoint.
 #[derive(Debug, Deserialize)]
 pub struct Expected {
-    pub n_latent: usize,
     pub cases: Vec<Case>,
 }
 
 /// One request and what the reference made of it.
 #[derive(Debug, Deserialize)]
 pub struct Case {
+    #[serde(alias = "prompt")]
     pub question: String,
+    /// The whole input; some references write a latent id in the place of each thought.
+    pub prompt_ids: Vec<u32>,
     pub n_latent: usize,
     pub latents: Vec<Vec<f32>>,
     pub first_logits: Vec<f32>,
     pub answer_ids: Vec<u32>,
-    pub text: String,
+    pub text: Option<String>,
 }
 
 /// A checkpoint with golden outputs, opened piece by piece.
@@ -59,23 +62,30 @@ pub fn shared(name: &str) -> Option<PathBuf> {
 
 impl Fixture {
     pub fn load(name: &str) -> Self {
-        let folder = data(name);
-        let model = load_model(&folder, &Device::Cpu).unwrap();
-        let recipe = Recipe::load(&folder, model.config()).unwrap();
-        let tokenizer = Tokenizer::load(&folder.join("tokenizer.json")).unwrap();
-        let text = std::fs::read_to_string(folder.join("expected.json")).unwrap();
+        Self::load_from(&data(name), name)
+    }
+
+    /// The fixture's golden numbers with the checkpoint in `folder`, which was made from it.
+    pub fn load_from(folder: &Path, name: &str) -> Self {
+        let checkpoint = Checkpoint::open(&Location::folder(folder)).unwrap();
+        let model = checkpoint.model(&Device::Cpu).unwrap();
+        let text = std::fs::read_to_string(data(name).join("expected.json")).unwrap();
         let expected = serde_json::from_str(&text).unwrap();
-        Self { folder, model, recipe, tokenizer, expected }
+        let Checkpoint { recipe, tokenizer, .. } = checkpoint;
+        Self { folder: folder.to_owned(), model, recipe, tokenizer, expected }
     }
 
     pub fn program(&self, case: &Case) -> Program {
         let mut prompt = self.tokenizer.encode(&self.recipe.render(&case.question), true).unwrap();
         prompt.extend(&self.recipe.start);
+        assert!(case.prompt_ids.starts_with(&prompt), "prompt of {:?}", case.question);
+        assert!(case.prompt_ids.ends_with(&self.recipe.end), "end of {:?}", case.question);
+        let max_tokens = self.recipe.max_tokens.unwrap_or(FIXTURE_MAX_TOKENS);
         Program {
             prompt,
             latent_steps: case.n_latent,
             forced: self.recipe.end.clone(),
-            max_tokens: FIXTURE_MAX_TOKENS,
+            max_tokens: max_tokens.min(FIXTURE_MAX_TOKENS),
             stop: self.recipe.stop_rule(),
             masked: self.recipe.masked.clone(),
         }

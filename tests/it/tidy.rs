@@ -13,7 +13,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("text", &[]),
     ("model", &[]),
-    ("latent", &["model"]),
+    ("latent", &["model", "text"]),
     ("engine", &["latent", "metrics", "model"]),
     ("train", &["latent", "model", "text"]),
     ("reason", &["engine", "latent", "metrics", "model", "text"]),

@@ -23,7 +23,7 @@ pub(in crate::http) struct ReasonRequest {
     pub(super) question: String,
     /// How many thoughts to compute before answering; the model's default where absent. 0 answers at once.
     pub(super) latent_steps: Option<usize>,
-    /// Most answer tokens; where absent 64, or what the model's positions leave.
+    /// Most answer tokens; where absent what the model's recipe says, 64 if nothing, or what its positions leave.
     #[schema(minimum = 1, example = 64)]
     pub(super) max_tokens: Option<usize>,
     /// 0 takes the most likely token, always.

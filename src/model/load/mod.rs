@@ -1,23 +1,202 @@
-//! From a folder of files to a model: `config.json`, safetensors (one file or sharded), memory-mapped. Knows layouts of
-//! files and names of tensors, no recipe and no text.
+//! From a published checkpoint to a model: files found, layout understood, config completed from what the tensors say,
+//! weights mapped, merged and read. Knows layouts of files and names of tensors, no recipe and no text.
 
-pub mod safetensors;
+pub mod files;
+mod known;
+pub mod layout;
+pub mod pickle;
+pub mod save;
+pub mod tensors;
 pub mod weights;
 
 use crate::model::Model;
 use crate::model::config::Config;
+use crate::model::error::Error;
 use crate::model::error::Result;
-use crate::model::load::safetensors::Safetensors;
+use crate::model::load::files::Files;
+use crate::model::load::layout::EMBEDDINGS;
+use crate::model::load::layout::Layout;
+use crate::model::load::tensors::Tensors;
 use crate::model::load::weights::Weights;
 use candle_core::Device;
+use serde_json::Value;
 use std::path::Path;
+use std::path::PathBuf;
 
-/// Reads config and weights of a checkpoint folder.
+/// A config.json longer than this is no config.json, in bytes.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+/// A checkpoint that was found and understood; its weights are mapped and not read yet.
+#[derive(Debug)]
+pub struct Found {
+    /// Where it lies.
+    pub files: Files,
+    /// What its names mean.
+    pub layout: Layout,
+    /// Its architecture, with the sizes that the tensors have.
+    pub config: Config,
+    /// config.json as it would be written for these weights.
+    pub config_json: Value,
+    /// The vocabulary that config.json names: that of the base model, where the markers came later.
+    pub base_vocabulary: usize,
+    /// The folder that config.json came from, if it was not the checkpoint's own.
+    pub base: Option<PathBuf>,
+    tensors: Tensors,
+}
+
+impl Found {
+    /// `path` is a folder or a file with weights; `base` a folder with config.json and tokenizer.json for checkpoints
+    /// that lack their own.
+    pub fn open(path: &Path, base: Option<&Path>) -> Result<Self> {
+        let files = Files::find(path)?;
+        let tensors = Tensors::open(&files.weights, files.format)?;
+        let mut layout = Layout::of(&tensors, path)?;
+        let (mut config_json, from_base) = match (read_config(&files.folder)?, base) {
+            (Own::Usable(value), _) => (value, false),
+            (Own::Lacking(_), Some(base)) => match read_config(base)? {
+                Own::Usable(value) => (value, true),
+                Own::Lacking(what) => return Err(no_config(base, what, &layout, &tensors)),
+            },
+            (Own::Lacking(what), None) => match known_config(&layout, &tensors) {
+                Some(value) => (value, false),
+                None => return Err(no_config(&files.folder, what, &layout, &tensors)),
+            },
+        };
+        let base_vocabulary = config_json.get("vocab_size").and_then(Value::as_u64).unwrap_or(0);
+        fit_sizes(&mut config_json, &layout, &tensors);
+        let mut config = Config::from_json(&config_json)?;
+        config.projector = projector_size(&layout, &tensors);
+        check_layers(&config, &layout)?;
+        if config.tied {
+            layout.drop_tied_head(&tensors)?;
+        }
+        let base = base.filter(|_| from_base).map(Path::to_owned);
+        let base_vocabulary = usize::try_from(base_vocabulary).unwrap_or(0);
+        Ok(Self { files, layout, config, config_json, base_vocabulary, base, tensors })
+    }
+
+    /// Reads the weights. `lora_alpha` overrides that of the published checkpoints.
+    pub fn model(&self, lora_alpha: Option<f64>, device: &Device) -> Result<Model> {
+        let mut weights = Weights::new(&self.tensors, &self.layout, lora_alpha, device);
+        let model = Model::new(self.config.clone(), &mut weights, device)?;
+        weights.check()?;
+        Ok(model)
+    }
+
+    /// The tensors as they lie in the files.
+    pub fn tensors(&self) -> &Tensors {
+        &self.tensors
+    }
+
+    /// The type that most of the weights are stored in, as torch names it.
+    pub fn stored_type(&self) -> &'static str {
+        let embedding = EMBEDDINGS.iter().find_map(|name| self.layout.tensors.get(*name));
+        let info = embedding.and_then(|raw| self.tensors.info(raw));
+        info.and_then(|info| info.dtype).map_or("unknown", |dtype| dtype.as_str())
+    }
+}
+
+/// Reads config and weights of a checkpoint folder that is complete in itself.
 pub fn load_model(folder: &Path, device: &Device) -> Result<Model> {
-    let config = Config::load(&folder.join("config.json"))?;
-    let files = Safetensors::open(folder)?;
-    let mut weights = Weights::new(&files, device);
-    let model = Model::new(config, &mut weights, device)?;
-    weights.finish(&model)?;
-    Ok(model)
+    Found::open(folder, None)?.model(None, device)
+}
+
+enum Own {
+    Usable(Value),
+    Lacking(&'static str),
+}
+
+/// The published raw checkpoints come with no config.json, with an empty one, or with one that names no architecture.
+fn read_config(folder: &Path) -> Result<Own> {
+    let path = folder.join("config.json");
+    let io = |source| Error::Io { path: path.clone(), source };
+    let malformed = |reason: String| Error::Malformed { path: path.clone(), reason };
+    match std::fs::metadata(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Own::Lacking("absent"));
+        }
+        Err(error) => return Err(io(error)),
+        Ok(metadata) if metadata.len() > MAX_CONFIG_BYTES => {
+            return Err(malformed("is too long to be a config".to_owned()));
+        }
+        Ok(_) => {}
+    }
+    let text = std::fs::read_to_string(&path).map_err(io)?;
+    if text.trim().is_empty() {
+        return Ok(Own::Lacking("empty"));
+    }
+    let value: Value = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+    match value.get("model_type") {
+        Some(_) => Ok(Own::Usable(value)),
+        None => Ok(Own::Lacking("without a model_type")),
+    }
+}
+
+/// Before anything is allocated for layers that are not there.
+fn check_layers(config: &Config, layout: &Layout) -> Result<()> {
+    match layers(layout) {
+        found if found == config.layers => Ok(()),
+        found => {
+            let field = "num_hidden_layers (n_layer)";
+            let reason = format!("is {}, the weights have {found} layers", config.layers);
+            Err(Error::Config { field, reason })
+        }
+    }
+}
+
+fn layers(layout: &Layout) -> usize {
+    let last = layout.tensors.keys().filter_map(|name| layer_of(name)).max();
+    last.map_or(0, |last| last.saturating_add(1))
+}
+
+fn known_config(layout: &Layout, tensors: &Tensors) -> Option<Value> {
+    let &[rows, width] = shape_of(EMBEDDINGS[0], layout, tensors)? else { return None };
+    let positions = shape_of("transformer.wpe.weight", layout, tensors)?.first()?;
+    known::gpt2(rows, *positions, width, layers(layout))
+}
+
+fn no_config(path: &Path, what: &'static str, layout: &Layout, tensors: &Tensors) -> Error {
+    let kind = match layout.tensors.contains_key(EMBEDDINGS[0]) {
+        true => "GPT-2",
+        false => "Llama or Qwen",
+    };
+    let layers = layers(layout);
+    let shape = EMBEDDINGS.iter().find_map(|name| shape_of(name, layout, tensors));
+    let looks_like = match shape {
+        Some([rows, width]) => {
+            format!("{kind} with {layers} layers of width {width} and {rows} tokens")
+        }
+        _ => kind.to_owned(),
+    };
+    Error::NoConfig { path: path.to_owned(), what, looks_like }
+}
+
+/// Of `transformer.h.3.ln_1.weight` or `model.layers.3.mlp...`, the 3.
+fn layer_of(name: &str) -> Option<usize> {
+    let rest =
+        name.strip_prefix("transformer.h.").or_else(|| name.strip_prefix("model.layers."))?;
+    rest.split('.').next()?.parse().ok()
+}
+
+/// The published raw checkpoints have more rows than the base model's config says: the markers came later.
+fn fit_sizes(config: &mut Value, layout: &Layout, tensors: &Tensors) {
+    let fields = [(EMBEDDINGS[0], "vocab_size"), (EMBEDDINGS[1], "vocab_size")];
+    let positions =
+        [("transformer.wpe.weight", "n_positions"), ("transformer.wpe.weight", "n_ctx")];
+    for (name, field) in fields.into_iter().chain(positions) {
+        if let Some(&[rows, _]) = shape_of(name, layout, tensors)
+            && config.get(field).is_some()
+        {
+            config[field] = Value::from(rows);
+        }
+    }
+}
+
+fn shape_of<'a>(name: &str, layout: &Layout, tensors: &'a Tensors) -> Option<&'a [usize]> {
+    Some(tensors.info(layout.tensors.get(name)?)?.shape)
+}
+
+/// The width inside the projector, where there is one.
+fn projector_size(layout: &Layout, tensors: &Tensors) -> Option<usize> {
+    shape_of("projector.1.weight", layout, tensors)?.first().copied()
 }

@@ -1,9 +1,11 @@
-//! Tensors of a checkpoint, handed to an architecture by name, with a list of what was missing and what was left over.
-//! Weights are computed in f32 whatever they are stored in.
+//! Tensors of a checkpoint, handed to an architecture by name and merged with their LoRA pairs, with a list of what was
+//! missing and what was left over. Weights are computed in f32 whatever they are stored in.
 
-use crate::model::Model;
 use crate::model::error::Error;
 use crate::model::error::Result;
+use crate::model::load::layout::Layout;
+use crate::model::load::layout::Lora;
+use crate::model::load::tensors::Tensors;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
 use candle_core::DType;
@@ -11,99 +13,130 @@ use candle_core::Device;
 use candle_core::Tensor;
 use std::collections::BTreeSet;
 
-/// Names that old versions of transformers wrote and that hold no weights: causal masks and rotary frequencies.
-const BUFFERS: &[&str] = &[".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq"];
+/// alpha / r of the published CODI checkpoints (32 / 128), where nothing says otherwise.
+pub const DEFAULT_LORA_SCALE: f64 = 0.25;
 
-/// Somewhere tensors are stored.
-pub trait Source {
-    /// All names.
-    fn names(&self) -> BTreeSet<String>;
-    /// A tensor as stored.
-    fn view(&self, name: &str) -> Option<View<'_>>;
-}
-
-/// A tensor as stored: contiguous, little-endian.
-#[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
-    /// Stored type.
-    pub dtype: DType,
-    /// Stored shape.
-    pub shape: &'a [usize],
-    /// Its bytes.
-    pub data: &'a [u8],
-}
-
-/// The tensors of a source, each taken once.
+/// The tensors of a checkpoint, each taken once.
+#[derive(Debug)]
 pub struct Weights<'a> {
-    source: &'a dyn Source,
+    tensors: &'a Tensors,
+    layout: &'a Layout,
     device: Device,
+    /// Alpha of all LoRA pairs; `None` for the rank times [`DEFAULT_LORA_SCALE`].
+    lora_alpha: Option<f64>,
     taken: BTreeSet<String>,
     missing: Vec<String>,
 }
 
 impl<'a> Weights<'a> {
-    /// All tensors of `source`, none taken yet.
-    pub fn new(source: &'a dyn Source, device: &Device) -> Self {
-        Self { source, device: device.clone(), taken: BTreeSet::new(), missing: Vec::new() }
+    /// None taken yet.
+    pub fn new(
+        tensors: &'a Tensors,
+        layout: &'a Layout,
+        lora_alpha: Option<f64>,
+        device: &Device,
+    ) -> Self {
+        let device = device.clone();
+        Self { tensors, layout, device, lora_alpha, taken: BTreeSet::new(), missing: Vec::new() }
     }
 
-    /// Refuses the checkpoint if a tensor was missing, or if one is left that is neither known to be empty of weights
-    /// nor a copy of the tied embedding.
-    pub fn finish(self, model: &Model) -> Result<()> {
+    /// Refuses the checkpoint if a tensor was missing, or if one is left that nothing is known about.
+    pub fn check(&self) -> Result<()> {
         if !self.missing.is_empty() {
-            return Err(Error::Missing(self.missing));
+            return Err(Error::Missing(self.missing.clone()));
         }
-        let mut unexpected: Vec<String> =
-            self.source.names().difference(&self.taken).cloned().collect();
-        unexpected.retain(|name| !BUFFERS.iter().any(|buffer| name.ends_with(buffer)));
-        if model.config().tied {
-            unexpected.retain(|name| !(name == "lm_head.weight" && self.copies_embedding(model)));
-        }
+        let left = self.layout.tensors.iter().filter(|(name, _)| !self.taken.contains(*name));
+        let unexpected: Vec<String> = left.map(|(_, raw)| raw.clone()).collect();
         match unexpected.is_empty() {
             true => Ok(()),
             false => Err(Error::Unexpected(unexpected)),
         }
     }
 
-    /// Whether the head in the file is the embedding once more.
-    fn copies_embedding(&self, model: &Model) -> bool {
-        let data = |name: &str| self.source.view(name).map(|view| view.data);
-        data("lm_head.weight").is_some_and(|head| data(model.embedding_name()) == Some(head))
-    }
-}
-
-impl Parameters for Weights<'_> {
-    fn take(&mut self, name: &str, shape: &[usize], stored: Stored) -> Result<Tensor> {
+    /// Notes that a tensor is wanted, and checks its shape and type without reading it. `None` where it is missing.
+    pub(crate) fn expect(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        stored: Stored,
+    ) -> Result<Option<()>> {
         self.taken.insert(name.to_owned());
-        let Some(view) = self.source.view(name) else {
+        let Some(raw) = self.layout.tensors.get(name) else {
             self.missing.push(name.to_owned());
-            // Takes no memory; the model is refused in `finish`, where all missing names are known.
-            return Ok(Tensor::zeros(1, DType::F32, &Device::Cpu)?.broadcast_as(shape)?);
+            return Ok(None);
         };
         let expected: Vec<usize> = match stored {
             Stored::AsIs => shape.to_vec(),
             Stored::Transposed => shape.iter().rev().copied().collect(),
         };
-        if view.shape != expected {
-            return Err(Error::Shape {
-                name: name.to_owned(),
-                found: view.shape.to_vec(),
-                expected,
-            });
+        self.check_one(raw, &expected)?;
+        if let (Some(lora), [inputs, outputs]) = (self.layout.lora.get(name), shape) {
+            let rank = self.rank(lora);
+            self.check_one(&lora.a, &[rank, *inputs])?;
+            self.check_one(&lora.b, &[*outputs, rank])?;
         }
-        if !matches!(view.dtype, DType::F32 | DType::F16 | DType::BF16) {
-            let reason = format!(
-                "tensor `{name}` is stored as {:?}; f32, f16 and bf16 are read",
-                view.dtype
-            );
-            return Err(Error::Config { field: "torch_dtype", reason });
+        Ok(Some(()))
+    }
+
+    fn check_one(&self, raw: &str, expected: &[usize]) -> Result<()> {
+        let found = self.tensors.info(raw).ok_or_else(|| Error::Missing(vec![raw.to_owned()]))?;
+        if found.shape != expected {
+            let (name, expected) = (raw.to_owned(), expected.to_vec());
+            return Err(Error::Shape { name, found: found.shape.to_vec(), expected });
         }
-        let tensor = Tensor::from_raw_buffer(view.data, view.dtype, view.shape, &Device::Cpu)?;
-        let tensor = tensor.to_dtype(DType::F32)?;
+        match found.dtype {
+            Some(DType::F32 | DType::F16 | DType::BF16) => Ok(()),
+            _ => Err(Error::Type { name: raw.to_owned() }),
+        }
+    }
+
+    /// Reads a tensor that [`Self::expect`] has found right: (in, out) for matrices that have LoRA pairs.
+    pub(crate) fn read(&self, name: &str, stored: Stored) -> Result<Tensor> {
+        let raw = self.layout.tensors.get(name).map_or(name, String::as_str);
+        let tensor = self.plain(raw)?;
         let tensor = match stored {
             Stored::AsIs => tensor,
             Stored::Transposed => tensor.t()?.contiguous()?,
         };
-        Ok(tensor.to_device(&self.device)?)
+        let merged = match self.layout.lora.get(name) {
+            None => tensor,
+            // Both ways of storing are (in, out) here, so one form serves GPT-2 and Llama: W + scale (B A)^T.
+            Some(lora) => {
+                let (a, b) = (self.plain(&lora.a)?, self.plain(&lora.b)?);
+                let scale = self.lora_scale(lora);
+                (tensor + (a.t()?.contiguous()?.matmul(&b.t()?.contiguous()?)? * scale)?)?
+            }
+        };
+        Ok(merged.to_device(&self.device)?)
+    }
+
+    fn plain(&self, raw: &str) -> Result<Tensor> {
+        let missing = || Error::Missing(vec![raw.to_owned()]);
+        let info = self.tensors.info(raw).ok_or_else(missing)?;
+        let bytes = self.tensors.bytes(raw).ok_or_else(missing)?;
+        let dtype = info.dtype.ok_or_else(|| Error::Type { name: raw.to_owned() })?;
+        let tensor = Tensor::from_raw_buffer(&bytes, dtype, info.shape, &Device::Cpu)?;
+        Ok(tensor.to_dtype(DType::F32)?)
+    }
+
+    fn rank(&self, lora: &Lora) -> usize {
+        self.tensors.info(&lora.a).and_then(|info| info.shape.first().copied()).unwrap_or(0)
+    }
+
+    fn lora_scale(&self, lora: &Lora) -> f64 {
+        match self.lora_alpha {
+            Some(alpha) => alpha / self.rank(lora).max(1) as f64,
+            None => DEFAULT_LORA_SCALE,
+        }
+    }
+}
+
+impl Parameters for Weights<'_> {
+    fn take(&mut self, name: &str, shape: &[usize], stored: Stored) -> Result<Tensor> {
+        match self.expect(name, shape, stored)? {
+            Some(()) => self.read(name, stored),
+            // Takes no memory; the model is refused in `finish`, where all missing names are known.
+            None => Ok(Tensor::zeros(1, DType::F32, &Device::Cpu)?.broadcast_as(shape)?),
+        }
     }
 }

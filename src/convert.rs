@@ -1,0 +1,190 @@
+//! `coconut convert`: any published checkpoint as a folder of ours, which Hugging Face transformers reads too. Written
+//! under a temporary name and renamed when complete.
+
+use crate::latent::checkpoint::Checkpoint;
+use crate::latent::checkpoint::CheckpointError;
+use crate::latent::checkpoint::Location;
+use crate::latent::recipe::MANIFEST;
+use crate::latent::recipe::Recipe;
+use crate::model::config::Architecture;
+use crate::model::load::save::SavedType;
+use serde_json::Value;
+use serde_json::json;
+use sha2::Digest;
+use sha2::Sha256;
+use std::fs::File;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Files that transformers likes to find beside a tokenizer; copied where the checkpoint or its base has them.
+const COMPANIONS: [&str; 3] =
+    ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json"];
+
+/// What to convert, and how.
+#[derive(Clone, Debug)]
+pub struct Conversion {
+    /// The checkpoint.
+    pub from: Location,
+    /// The folder to write, which must not exist or be empty.
+    pub to: PathBuf,
+    /// The type of the weights; `None` for the one in which nothing is lost.
+    pub dtype: Option<SavedType>,
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Converted {
+    /// What the checkpoint was found to be.
+    pub description: String,
+    /// SHA-256 of `model.safetensors`, in hexadecimal.
+    pub sha256: String,
+    /// Length of `model.safetensors`.
+    pub bytes: u64,
+    /// The type of the weights, as torch names it.
+    pub dtype: &'static str,
+}
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum ConvertError {
+    /// The checkpoint cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The folder to write is in use.
+    #[error("{path}: is there already and not empty", path = .0.display())]
+    Exists(PathBuf),
+    /// A file cannot be written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Converts a checkpoint.
+pub fn convert(conversion: &Conversion) -> Result<Converted, ConvertError> {
+    let to = conversion.to.as_path();
+    if std::fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some()) || to.is_file() {
+        return Err(ConvertError::Exists(to.to_owned()));
+    }
+    let checkpoint = Checkpoint::open(&conversion.from)?;
+    let name = to.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy());
+    let unfinished = to.with_file_name(format!(".{name}.{}.unfinished", std::process::id()));
+    std::fs::create_dir_all(&unfinished).map_err(io(&unfinished))?;
+    let converted = write(&checkpoint, conversion, &unfinished).and_then(|converted| {
+        // An empty folder may be in the way of the new name.
+        let _ = std::fs::remove_dir(to);
+        std::fs::rename(&unfinished, to).map_err(io(to))?;
+        Ok(converted)
+    });
+    if converted.is_err() {
+        let _ = std::fs::remove_dir_all(&unfinished);
+    }
+    converted
+}
+
+fn write(
+    checkpoint: &Checkpoint,
+    conversion: &Conversion,
+    folder: &Path,
+) -> Result<Converted, ConvertError> {
+    let found = &checkpoint.found;
+    let dtype = conversion.dtype.unwrap_or_else(|| found.lossless_type());
+    let weights = folder.join("model.safetensors");
+    found.save(&weights, dtype, checkpoint.recipe.lora_alpha).map_err(CheckpointError::Model)?;
+    write_json(&folder.join("config.json"), &config(checkpoint, dtype))?;
+    let recipe = Recipe { lora_alpha: None, ..checkpoint.recipe.clone() };
+    write_json(&folder.join(MANIFEST), &json!(recipe))?;
+    let tokenizer = folder.join("tokenizer.json");
+    let text = checkpoint.tokenizer.to_json().map_err(CheckpointError::Tokenizer)?;
+    std::fs::write(&tokenizer, text).map_err(io(&tokenizer))?;
+    write_companions(checkpoint, conversion, folder)?;
+    let (sha256, bytes) = digest(&weights)?;
+    Ok(Converted {
+        description: checkpoint.description(),
+        sha256,
+        bytes,
+        dtype: dtype.torch_name(),
+    })
+}
+
+/// config.json for the weights as they are written, with the extras by which other tools know the latent mode.
+fn config(checkpoint: &Checkpoint, dtype: SavedType) -> Value {
+    let (found, recipe) = (&checkpoint.found, &checkpoint.recipe);
+    let mut config = found.config_json.clone();
+    let class = match found.config.architecture {
+        Architecture::Gpt2 => "GPT2LMHeadModel",
+        Architecture::Llama => "LlamaForCausalLM",
+        Architecture::Qwen2 => "Qwen2ForCausalLM",
+        Architecture::Qwen3 => "Qwen3ForCausalLM",
+    };
+    config["architectures"] = json!([class]);
+    // transformers 5 renamed the field, and still reads the old name where the new one is absent.
+    let field = if config.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
+    config[field] = json!(dtype.torch_name());
+    config["eos_token_id"] = match recipe.eos[..] {
+        [one] => json!(one),
+        _ => json!(recipe.eos),
+    };
+    if let ([start], [end]) = (&recipe.start[..], &recipe.end[..]) {
+        config["latent_start_id"] = json!(start);
+        config["latent_end_id"] = json!(end);
+    }
+    if let Some(latent) = checkpoint.tokenizer.id("<|latent|>") {
+        config["latent_id"] = json!(latent);
+    }
+    if let Some(inner) = found.config.projector {
+        config["projector"] = json!(true);
+        config["projector_hidden_size"] = json!(inner);
+        config["projector_dropout"] = json!(0.0);
+    }
+    config
+}
+
+fn write_companions(
+    checkpoint: &Checkpoint,
+    conversion: &Conversion,
+    folder: &Path,
+) -> Result<(), ConvertError> {
+    let own = Some(checkpoint.found.files.folder.as_path());
+    for name in COMPANIONS {
+        let places = [own, conversion.from.base.as_deref()].into_iter().flatten();
+        if let Some(from) = places.map(|place| place.join(name)).find(|path| path.is_file()) {
+            let to = folder.join(name);
+            std::fs::copy(&from, &to).map_err(io(&to))?;
+        }
+    }
+    let config = folder.join("tokenizer_config.json");
+    match config.exists() {
+        true => Ok(()),
+        false => {
+            let eos = checkpoint.recipe.eos.first().map(|&id| checkpoint.tokenizer.token_text(id));
+            let class = "PreTrainedTokenizerFast";
+            let clean = false;
+            write_json(
+                &config,
+                &json!({ "tokenizer_class": class, "eos_token": eos, "clean_up_tokenization_spaces": clean }),
+            )
+        }
+    }
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<(), ConvertError> {
+    std::fs::write(path, format!("{value:#}\n")).map_err(io(path))
+}
+
+/// SHA-256 in hexadecimal, and length.
+fn digest(path: &Path) -> Result<(String, u64), ConvertError> {
+    let mut file = File::open(path).map_err(io(path))?;
+    let mut hasher = Sha256::new();
+    let bytes = std::io::copy(&mut file, &mut hasher).map_err(io(path))?;
+    let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((sha256, bytes))
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> ConvertError {
+    let path = path.to_owned();
+    move |source| ConvertError::Io { path, source }
+}

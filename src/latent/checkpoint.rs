@@ -1,0 +1,175 @@
+//! A checkpoint ready to be loaded: files, layout, tokenizer and recipe, each from the place that the published layouts
+//! keep it in, with a readable account of what was found. The weights themselves are read last. Knows no engine.
+
+use crate::latent::detect;
+use crate::latent::published;
+use crate::latent::published::Published;
+use crate::latent::recipe::MANIFEST;
+use crate::latent::recipe::Recipe;
+use crate::latent::recipe::RecipeError;
+use crate::model::Model;
+use crate::model::error::Error as ModelError;
+use crate::model::load::Found;
+use crate::model::load::tensors::Format;
+use crate::text::TextError;
+use crate::text::Tokenizer;
+use candle_core::Device;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Where a checkpoint is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Location {
+    /// Its folder, or a file with weights in its folder.
+    pub model: PathBuf,
+    /// A folder with the base model's config.json and tokenizer.json, for checkpoints that lack their own.
+    pub base: Option<PathBuf>,
+    /// A manifest to use instead of what is found.
+    pub recipe: Option<PathBuf>,
+    /// The id under which it was published, such as `internlm/SIM_COT-GPT2-Coconut`.
+    pub id: Option<String>,
+}
+
+/// A checkpoint whose weights are not read yet.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Files, names and sizes.
+    pub found: Found,
+    /// With the markers, where the family has them as text.
+    pub tokenizer: Tokenizer,
+    /// How a question becomes an answer.
+    pub recipe: Recipe,
+    /// Where the recipe comes from, for people.
+    pub recognised: String,
+    /// Its entry in the table of published checkpoints.
+    pub published: Option<&'static Published>,
+}
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// Files, layout, config or weights.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The recipe.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// The tokenizer.
+    #[error(transparent)]
+    Tokenizer(#[from] TextError),
+    /// There is no tokenizer.
+    #[error(
+        "{path}: no tokenizer.json. Name a folder with the base model's config.json and tokenizer.json (--base)",
+        path = path.display()
+    )]
+    NoTokenizer {
+        /// The checkpoint's folder.
+        path: PathBuf,
+    },
+}
+
+impl Location {
+    /// A checkpoint that has all it needs beside it.
+    pub fn folder(model: impl Into<PathBuf>) -> Self {
+        Self { model: model.into(), ..Self::default() }
+    }
+}
+
+impl Checkpoint {
+    /// Finds and understands a checkpoint; reads all but the weights.
+    pub fn open(location: &Location) -> Result<Self, CheckpointError> {
+        let found = Found::open(&location.model, location.base.as_deref())?;
+        let mut tokenizer = tokenizer(&found, location.base.as_deref())?;
+        let published = match &location.id {
+            Some(id) => published::find(id),
+            None => published::find_by_path(&location.model),
+        };
+        let (recipe, recognised) = match manifest(location, &found)? {
+            Some((recipe, path)) => {
+                recipe
+                    .check(&found.config)
+                    .map_err(|reason| RecipeError::Malformed { path: path.clone(), reason })?;
+                (recipe, format!("by {}", path.display()))
+            }
+            None => {
+                let (recipe, how) = detect::detect(&found, &tokenizer)?;
+                match published {
+                    Some(published) => (published.adjust(recipe), format!("{how}, published")),
+                    None => (recipe, how),
+                }
+            }
+        };
+        detect::name_markers(&found, &mut tokenizer)?;
+        Ok(Self { found, tokenizer, recipe, recognised, published })
+    }
+
+    /// Reads the weights.
+    pub fn model(&self, device: &Device) -> Result<Model, ModelError> {
+        self.found.model(self.recipe.lora_alpha, device)
+    }
+
+    /// What was found, in one readable line.
+    pub fn description(&self) -> String {
+        let (config, layout) = (&self.found.config, &self.found.layout);
+        let files = match (self.found.files.weights.len(), self.found.files.format) {
+            (1, Format::Safetensors) => "one safetensors file".to_owned(),
+            (1, Format::Torch) => "one torch file".to_owned(),
+            (count, Format::Safetensors) => format!("{count} safetensors files"),
+            (count, Format::Torch) => format!("{count} torch files"),
+        };
+        let mut parts = vec![
+            format!("{} ({})", self.recipe.family, self.recognised),
+            format!(
+                "{}, {:.1} M parameters, {} layers of width {}, {} tokens",
+                config.architecture.name(),
+                config.parameter_count() as f64 / 1e6,
+                config.layers,
+                config.width,
+                config.vocab_size
+            ),
+            format!(
+                "{} latent steps (at most {})",
+                self.recipe.latent_steps.default, self.recipe.latent_steps.max
+            ),
+            format!("{files}, stored as {}", self.found.stored_type()),
+        ];
+        if !layout.lora.is_empty() {
+            parts.push(format!("{} LoRA pairs merged", layout.lora.len()));
+        }
+        if let Some(inner) = config.projector {
+            parts.push(format!("projector {0}-{inner}-{0}", config.width));
+        }
+        let dropped: usize = layout.dropped.iter().map(|dropped| dropped.names.len()).sum();
+        match dropped {
+            0 => {}
+            1 => parts.push("1 tensor not needed".to_owned()),
+            _ => parts.push(format!("{dropped} tensors not needed")),
+        }
+        parts.join("; ")
+    }
+}
+
+/// The manifest that counts, and where it lies: the one named, or the checkpoint's own.
+fn manifest(
+    location: &Location,
+    found: &Found,
+) -> Result<Option<(Recipe, PathBuf)>, CheckpointError> {
+    if let Some(path) = &location.recipe {
+        return Ok(Some((Recipe::read(path)?, path.clone())));
+    }
+    let own = Recipe::load(&found.files.folder)?;
+    Ok(own.map(|recipe| (recipe, found.files.folder.join(MANIFEST))))
+}
+
+fn tokenizer(found: &Found, base: Option<&Path>) -> Result<Tokenizer, CheckpointError> {
+    let folder = found.files.folder.as_path();
+    let path =
+        [Some(folder), base].into_iter().flatten().map(|folder| folder.join("tokenizer.json"));
+    match path.into_iter().find(|path| path.is_file()) {
+        Some(path) => Ok(Tokenizer::load(&path)?),
+        None => match published::graph_tokenizer(&found.config) {
+            Some(text) => Ok(Tokenizer::from_json(&text)?),
+            None => Err(CheckpointError::NoTokenizer { path: folder.to_owned() }),
+        },
+    }
+}

@@ -1,0 +1,205 @@
+//! All tensors of a checkpoint's files, memory-mapped and by name, wherever they lie: safetensors or `torch.save`
+//! archives, one file or several. Knows bytes and shapes, no layout.
+
+use crate::model::error::Error;
+use crate::model::error::Result;
+use crate::model::load::pickle;
+use crate::model::load::pickle::Element;
+use crate::model::load::pickle::Lying;
+use candle_core::DType;
+use memmap2::Mmap;
+use safetensors::SafeTensors;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::ops::Deref;
+use std::ops::Range;
+use std::path::Path;
+
+/// The kind of file that weights lie in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A header of JSON and plain data.
+    Safetensors,
+    /// A zip archive of `torch.save`.
+    Torch,
+}
+
+/// The tensors of one or several files.
+#[derive(Debug)]
+pub struct Tensors {
+    format: Format,
+    files: Vec<Bytes>,
+    entries: BTreeMap<String, Entry>,
+}
+
+/// Type and shape of a tensor as stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Info<'a> {
+    /// `None` for types that no weight has.
+    pub dtype: Option<DType>,
+    /// As stored.
+    pub shape: &'a [usize],
+}
+
+#[derive(Debug)]
+enum Bytes {
+    Mapped(Mmap),
+    Owned(Vec<u8>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    file: usize,
+    dtype: Option<DType>,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Plain { shape: Vec<usize>, range: Range<usize> },
+    Torch(Lying),
+}
+
+impl Tensors {
+    /// Maps files of one format.
+    pub fn open(paths: &[impl AsRef<Path>], format: Format) -> Result<Self> {
+        let mut this = Self { format, files: Vec::new(), entries: BTreeMap::new() };
+        for path in paths {
+            this.add(path.as_ref())?;
+        }
+        Ok(this)
+    }
+
+    /// A file that is in memory already; `path` is for messages only.
+    pub fn from_memory(bytes: Vec<u8>, format: Format, path: &Path) -> Result<Self> {
+        let mut this = Self { format, files: Vec::new(), entries: BTreeMap::new() };
+        this.add_bytes(Bytes::Owned(bytes), path)?;
+        Ok(this)
+    }
+
+    fn add(&mut self, path: &Path) -> Result<()> {
+        self.add_bytes(Bytes::Mapped(map(path)?), path)
+    }
+
+    fn add_bytes(&mut self, bytes: Bytes, path: &Path) -> Result<()> {
+        let malformed = |reason: String| Error::Malformed { path: path.to_owned(), reason };
+        let file = self.files.len();
+        let read = match self.format {
+            Format::Safetensors => safetensors_entries(&bytes, file),
+            Format::Torch => torch_entries(&bytes, file),
+        };
+        for (name, entry) in read.map_err(malformed)? {
+            if self.entries.contains_key(&name) {
+                return Err(malformed(format!("tensor `{name}` is in two files")));
+            }
+            self.entries.insert(name, entry);
+        }
+        self.files.push(bytes);
+        Ok(())
+    }
+
+    /// The kind of the files.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// All names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// Length of all files together.
+    pub fn file_bytes(&self) -> usize {
+        self.files.iter().map(|file| file.len()).sum()
+    }
+
+    /// Type and shape of a tensor.
+    pub fn info(&self, name: &str) -> Option<Info<'_>> {
+        let entry = self.entries.get(name)?;
+        let shape = match &entry.place {
+            Place::Plain { shape, .. } => shape,
+            Place::Torch(lying) => lying.shape(),
+        };
+        Some(Info { dtype: entry.dtype, shape })
+    }
+
+    /// The elements of a tensor in row-major order, little-endian; borrowed unless they lie in another order.
+    pub fn bytes(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let entry = self.entries.get(name)?;
+        let file = &self.files[entry.file];
+        Some(match &entry.place {
+            Place::Plain { range, .. } => Cow::Borrowed(&file[range.clone()]),
+            Place::Torch(lying) => lying.bytes(file),
+        })
+    }
+
+    /// Whether two tensors hold the same numbers.
+    pub fn same(&self, one: &str, other: &str) -> bool {
+        // Tied tensors share one storage in torch's files; nothing needs to be read to see it.
+        if let (Some(one), Some(other)) = (self.entries.get(one), self.entries.get(other))
+            && let (Place::Torch(lying), Place::Torch(also)) = (&one.place, &other.place)
+            && one.file == other.file
+            && lying == also
+        {
+            return true;
+        }
+        self.info(one).is_some()
+            && self.info(one) == self.info(other)
+            && self.bytes(one) == self.bytes(other)
+    }
+}
+
+fn safetensors_entries(bytes: &[u8], file: usize) -> Result<Vec<(String, Entry)>, String> {
+    let parsed = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+    let base = bytes.as_ptr() as usize;
+    let entries = parsed.tensors().into_iter().map(|(name, view)| {
+        let start = view.data().as_ptr() as usize - base;
+        let range = start..start + view.data().len();
+        let dtype = DType::try_from(view.dtype()).ok();
+        (name, Entry { file, dtype, place: Place::Plain { shape: view.shape().to_vec(), range } })
+    });
+    Ok(entries.collect())
+}
+
+fn torch_entries(bytes: &[u8], file: usize) -> Result<Vec<(String, Entry)>, String> {
+    let tensors = pickle::read(bytes).map_err(|refused| refused.to_string())?;
+    let entries = tensors.into_iter().map(|(name, lying)| {
+        let dtype = match lying.element() {
+            Element::F64 => Some(DType::F64),
+            Element::F32 => Some(DType::F32),
+            Element::F16 => Some(DType::F16),
+            Element::BF16 => Some(DType::BF16),
+            Element::I64
+            | Element::I32
+            | Element::I16
+            | Element::I8
+            | Element::U8
+            | Element::Bool => None,
+        };
+        (name, Entry { file, dtype, place: Place::Torch(lying) })
+    });
+    Ok(entries.collect())
+}
+
+/// Maps a file for reading.
+#[expect(unsafe_code, reason = "memory maps are unsafe by nature")]
+pub(crate) fn map(path: &Path) -> Result<Mmap> {
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    let file = File::open(path).map_err(io)?;
+    // SAFETY: the map is read-only and lives only while the model loads. If another process truncates the file in that
+    // time, this process is killed by a signal; weights are not memory-safety-relevant data, so changed bytes are not
+    // undefined behaviour beyond that.
+    unsafe { Mmap::map(&file) }.map_err(io)
+}
