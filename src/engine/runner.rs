@@ -14,6 +14,7 @@ use candle_core::DType;
 use candle_core::Result;
 use candle_core::Tensor;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Computes the rows of one step.
 pub(crate) trait Run: Send {
@@ -183,7 +184,7 @@ impl Batch {
         };
         let mut thought_places = Vec::new();
         for (table, segment) in segments.iter().enumerate() {
-            batch.rows.tables.push(segment.table.clone());
+            batch.rows.tables.push(Arc::clone(&segment.table));
             let mut position = segment.start;
             if segment.feeds_thought {
                 let Some(&row) = thought_rows.get(&segment.sequence) else {

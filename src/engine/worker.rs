@@ -131,6 +131,7 @@ impl<R: Run> Worker<R> {
     /// Hands out what the step gave and takes out who is done.
     fn postprocess(&mut self, segments: &[Segment], output: &StepOutput) {
         let now = Instant::now();
+        let mut ended = Vec::new();
         for (segment, &yielded) in segments.iter().zip(&output.yielded) {
             let Some(running) = self.scheduler.get_mut(segment.sequence) else { continue };
             running.payload.spend(segment.rows() as u64);
@@ -155,13 +156,18 @@ impl<R: Run> Worker<R> {
             if let Some(end) = end
                 && let Some(live) = self.scheduler.end(segment.sequence)
             {
-                self.end(live, end, now);
+                ended.push((live, end));
             }
         }
+        // Before anybody hears of an end, the gauges know it.
         self.record_load();
+        for (live, end) in ended {
+            self.end(live, end, now);
+        }
     }
 
     /// Tells a request how it ended, and counts it.
+    #[expect(clippy::needless_pass_by_value, reason = "the request ends here and frees its share")]
     fn end(&self, live: Live, end: End, now: Instant) {
         let reason = match end {
             End::Finished(Finish::Stop) => "stop",

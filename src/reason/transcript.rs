@@ -115,13 +115,13 @@ impl Transcript {
         self.unsettled.push(token);
         match self.watch.push(&fresh) {
             Watched::Stopped(text) => {
-                self.settle(text, parts);
+                self.settle(&text, parts);
                 self.done(Finish::Stop, at, parts);
                 Goes::Over
             }
             Watched::Go(text) => {
                 if !self.decoder.is_unfinished() && !self.watch.is_holding() {
-                    self.settle(text, parts);
+                    self.settle(&text, parts);
                 } else if let Some(last) = self.unsettled.last_mut() {
                     last.text = text;
                 }
@@ -136,14 +136,14 @@ impl Transcript {
             Watched::Stopped(text) => (text, Finish::Stop),
             Watched::Go(text) => (text + &self.watch.finish(), finish),
         };
-        self.settle(text, parts);
+        self.settle(&text, parts);
         self.done(finish, at, parts);
     }
 
     /// Gives out the tokens held back, the last one with `text`.
-    fn settle(&mut self, text: String, parts: &mut VecDeque<Part>) {
+    fn settle(&mut self, text: &str, parts: &mut VecDeque<Part>) {
         if let Some(last) = self.unsettled.last_mut() {
-            last.text.push_str(&text);
+            last.text.push_str(text);
         }
         for token in self.unsettled.drain(..) {
             self.text.push_str(&token.text);

@@ -1,7 +1,7 @@
 //! KV memory in pages of 16 positions, shared by many sequences, and attention over it for a ragged batch of rows.
 //! Which page belongs to whom is decided elsewhere: here a sequence is a table of page numbers.
 //!
-//! Two stores: [`HostKv`](crate::model::attention::paged_cpu::HostKv) for the CPU, read and written in place by our own
+//! Two stores: `HostKv` for the CPU, read and written in place by our own
 //! loops, and [`DeviceKv`], a plain chain of candle operations that runs on any device and that the former is tested
 //! against.
 
