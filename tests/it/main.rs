@@ -3,6 +3,7 @@
 //! port; one binary, because each further one would link the whole tree again.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(unreachable_pub, reason = "modules share freely within the one binary")]
 
 mod attention;
 mod cli;

@@ -39,7 +39,6 @@ pub struct Case {
 
 /// A checkpoint with golden outputs, opened piece by piece.
 pub struct Fixture {
-    pub folder: PathBuf,
     pub model: Model,
     pub recipe: Recipe,
     pub tokenizer: Tokenizer,
@@ -48,16 +47,6 @@ pub struct Fixture {
 
 pub fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
-}
-
-/// A folder of `../shared`, if it is there.
-pub fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(name);
-    if !path.exists() {
-        eprintln!("../shared/{name} is not beside the checkout: skipped what needs it");
-        return None;
-    }
-    Some(path)
 }
 
 impl Fixture {

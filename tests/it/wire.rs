@@ -12,6 +12,7 @@ use coconut::engine::config::EngineConfig;
 use coconut::http;
 use coconut::http::AppState;
 use coconut::http::Config;
+use coconut::latent::checkpoint::Location;
 use coconut::metrics::Metrics;
 use coconut::reason::reasoner::Reasoner;
 use coconut::reason::reasoner::ReasonerConfig;
@@ -80,7 +81,7 @@ impl Wire {
 }
 
 pub fn reasoner(engine: EngineConfig, metrics: Arc<Metrics>) -> Reasoner {
-    let config = ReasonerConfig { model: data(MODEL), name: None, engine };
+    let config = ReasonerConfig { model: Location::folder(data(MODEL)), name: None, engine };
     Reasoner::load(&config, metrics).unwrap()
 }
 
