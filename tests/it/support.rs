@@ -61,7 +61,7 @@ impl Fixture {
         let text = std::fs::read_to_string(data(name).join("expected.json")).unwrap();
         let expected = serde_json::from_str(&text).unwrap();
         let Checkpoint { recipe, tokenizer, .. } = checkpoint;
-        Self { folder: folder.to_owned(), model, recipe, tokenizer, expected }
+        Self { model, recipe, tokenizer, expected }
     }
 
     pub fn program(&self, case: &Case) -> Program {
