@@ -6,6 +6,7 @@
 pub mod attention;
 pub mod config;
 pub mod error;
+pub mod kernels;
 mod gpt2;
 mod llama;
 pub mod load;
