@@ -6,8 +6,8 @@
 pub mod attention;
 pub mod config;
 pub mod error;
-pub mod kernels;
 mod gpt2;
+pub mod kernels;
 mod llama;
 pub mod load;
 pub mod ops;

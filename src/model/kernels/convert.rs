@@ -76,7 +76,9 @@ fn int8_row(x: &[f32], words: &mut [[u32; CHUNK]], scales: &mut [u32], (row, row
             let bytes = x.map(|x| (x * inverse + 12_582_912.0).to_bits() as i8);
             sum += bytes.map(i32::from).iter().sum::<i32>();
             words[(block * BLOCK_CHUNKS + chunk) * rows + row] = std::array::from_fn(|i| {
-                u32::from_le_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]].map(i8::cast_unsigned))
+                u32::from_le_bytes(
+                    [bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]].map(i8::cast_unsigned),
+                )
             });
         }
         let block = &mut scales[block * 2 * rows..][..2 * rows];

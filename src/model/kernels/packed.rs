@@ -69,12 +69,7 @@ pub struct PackedMatrix {
 impl PackedMatrix {
     /// Packs panel by panel, so that no second copy of the whole is held: `fill(outputs, panel)` writes the weights of
     /// up to 32 outputs into `panel` (in, 32), where output `outputs.start + j` is column j; the rest is zero.
-    pub fn pack(
-        inputs: usize,
-        outputs: usize,
-        format: Format,
-        mut fill: impl FnMut(Range<usize>, &mut [f32]),
-    ) -> Self {
+    pub fn pack(inputs: usize, outputs: usize, format: Format, mut fill: impl FnMut(Range<usize>, &mut [f32])) -> Self {
         let chunks = inputs.div_ceil(format.inputs_per_chunk());
         let panel_lines = format.lines(chunks);
         let mut lines = vec![Line::ZERO; outputs.div_ceil(PANEL) * panel_lines];

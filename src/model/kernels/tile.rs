@@ -11,6 +11,31 @@ use crate::model::kernels::rows::TILE;
 use crate::model::kernels::tile_avx512;
 use crate::model::kernels::tile_portable;
 
+/// Weights that will be wanted next, fetched while these are multiplied. No kernel reads them: a wrong address costs time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Prefetch {
+    /// Bytes from the first weight of the tile to the first byte to fetch.
+    pub(super) from: usize,
+    /// Bytes to fetch with each step; the step itself reads 128.
+    pub(super) stride: usize,
+}
+
+impl Prefetch {
+    /// Where several tiles go over the same weights: the first two fetch one half each of what comes after.
+    pub(super) fn share_of_next(weights: &[Line], index: usize) -> Self {
+        let bytes = size_of_val(weights);
+        match index {
+            0 => Self { from: bytes, stride: 64 },
+            1 => Self { from: bytes + bytes / 2, stride: 64 },
+            _ => Self { from: 0, stride: 0 },
+        }
+    }
+
+    pub(super) fn start(self, weights: &[Line]) -> *const i8 {
+        weights.as_ptr().cast::<i8>().wrapping_byte_add(self.from)
+    }
+}
+
 /// What one call multiplies: rows r, chunks c.
 #[derive(Debug)]
 pub(super) struct Tile<'a> {
@@ -22,6 +47,7 @@ pub(super) struct Tile<'a> {
     pub(super) scales: &'a [u32],
     /// (c, 16, 32 words), with 32 scales before each block of two chunks in the 8-bit format.
     pub(super) weights: &'a [Line],
+    pub(super) prefetch: Prefetch,
     /// (r, 32) f32, added to.
     pub(super) sums: &'a mut [Line],
 }

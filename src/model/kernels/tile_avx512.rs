@@ -68,9 +68,9 @@ fn dot_bf16(sum: __m512, w: __m512i, x: __m512i) -> __m512 {
     _mm512_dpbf16_ps(sum, w, x)
 }
 
-/// Walks `$chunks` chunks: `$w` and `$x` point at their first words.
+/// Walks `$chunks` chunks: `$w` and `$x` point at their first words, `$ahead` at what to prefetch.
 macro_rules! walk {
-    ($dot:ident, $sums:ident, $chunks:expr, $w:expr, $x:expr) => {
+    ($dot:ident, $sums:ident, $chunks:expr, $w:expr, $x:expr, ($ahead:ident, $stride:expr)) => {
         let (mut w, mut x) = ($w, $x);
         for _ in 0..$chunks {
             for step in (0..CHUNK).step_by(SETS) {
@@ -78,6 +78,9 @@ macro_rules! walk {
                     let at = step + set;
                     let low = _mm512_load_si512(w.add(at * 32).cast());
                     let high = _mm512_load_si512(w.add(at * 32 + 16).cast());
+                    _mm_prefetch::<_MM_HINT_T0>($ahead);
+                    _mm_prefetch::<_MM_HINT_T0>($ahead.wrapping_byte_add($stride / 2));
+                    $ahead = $ahead.wrapping_byte_add($stride);
                     for row in 0..ROWS {
                         let word = _mm512_set1_epi32(x.add(row * CHUNK + at).read().cast_signed());
                         $sums[set][row][0] = $dot($sums[set][row][0], low, word);
@@ -106,10 +109,12 @@ macro_rules! float_tile {
                     sums[0][row] = [_mm512_load_ps(out.add(row * 32)), _mm512_load_ps(out.add(row * 32 + 16))];
                 }
                 let w: *const u32 = tile.weights.as_ptr().cast();
-                walk!($dot, sums, tile.chunks(), w, tile.x.as_ptr());
+                let mut ahead = tile.prefetch.start(tile.weights);
+                walk!($dot, sums, tile.chunks(), w, tile.x.as_ptr(), (ahead, tile.prefetch.stride));
                 for row in 0..ROWS {
                     for half in 0..2 {
-                        let sum = (1..SETS).fold(sums[0][row][half], |sum, set| _mm512_add_ps(sum, sums[set][row][half]));
+                        let sum =
+                            (1..SETS).fold(sums[0][row][half], |sum, set| _mm512_add_ps(sum, sums[set][row][half]));
                         _mm512_store_ps(out.add(row * 32 + half * 16), sum);
                     }
                 }
@@ -131,6 +136,7 @@ unsafe fn int8_tile<const ROWS: usize, const SETS: usize>(tile: &mut Tile<'_>) {
     let mut weights = tile.weights.as_ptr();
     let mut inputs = tile.x.as_ptr();
     let mut scales = tile.scales.as_ptr();
+    let mut ahead = tile.prefetch.start(tile.weights);
     assert_eq!(tile.scales.len(), chunks.div_ceil(BLOCK_CHUNKS) * 2 * ROWS, "scales of as many blocks");
     for first in (0..chunks).step_by(BLOCK_CHUNKS) {
         let count = BLOCK_CHUNKS.min(chunks - first);
@@ -140,7 +146,8 @@ unsafe fn int8_tile<const ROWS: usize, const SETS: usize>(tile: &mut Tile<'_>) {
             for row in 0..ROWS {
                 sums[0][row] = [_mm512_set1_epi32(scales.add(ROWS + row).read().cast_signed()); 2];
             }
-            walk!(_mm512_dpbusd_epi32, sums, count, weights.add(SCALE_LINES).cast::<u32>(), inputs);
+            let words = weights.add(SCALE_LINES).cast::<u32>();
+            walk!(_mm512_dpbusd_epi32, sums, count, words, inputs, (ahead, tile.prefetch.stride));
             let weight_scales = weights.cast::<f32>();
             for row in 0..ROWS {
                 let row_scale = _mm512_set1_ps(f32::from_bits(scales.add(row).read()));

@@ -83,4 +83,3 @@ fn row_of(x: &[u32], rows: usize, row: usize) -> impl Iterator<Item = u32> {
 fn for_each_step(weights: &[u32], row: impl Iterator<Item = u32>, mut step: impl FnMut(&[u32; PANEL], u32)) {
     weights.as_chunks::<PANEL>().0.iter().zip(row).for_each(|(w, x)| step(w, x));
 }
-
