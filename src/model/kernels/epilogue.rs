@@ -6,6 +6,10 @@ use crate::model::kernels::isa::compiled_per_isa;
 use crate::model::kernels::math::activate;
 use crate::model::kernels::packed::PANEL;
 use crate::model::ops::Activation;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+use std::arch::x86_64::_MM_HINT_T0;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+use std::arch::x86_64::_mm_prefetch;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -49,6 +53,21 @@ unsafe impl Sync for Output<'_> {}
 impl<'a> Output<'a> {
     pub(super) fn new(out: &'a mut [f32], columns: usize) -> Self {
         Self { start: out.as_mut_ptr(), rows: out.len() / columns, columns, borrow: PhantomData }
+    }
+
+    /// Asks for the cache lines of these rows and columns, which are stored to soon: stores leave the core in order, so
+    /// each that misses all caches would hold up those behind it.
+    pub(super) fn prefetch(&self, rows: &Range<usize>, columns: &Range<usize>) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        for row in rows.clone() {
+            let first = self.start.wrapping_add(row * self.columns + columns.start);
+            for line in 0..columns.len().div_ceil(16) {
+                // SAFETY: SSE is part of x86-64, and prefetching accesses no memory in the language's sense.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(line * 16).cast()) };
+            }
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+        let _ = (rows, columns);
     }
 
     /// # Safety

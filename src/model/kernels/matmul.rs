@@ -26,6 +26,8 @@ use crate::model::kernels::tile::Prefetch;
 use crate::model::kernels::tile::Tile;
 use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 /// Chunks of one panel that several tiles of rows go through in turn: 16 KiB, a third of a first cache, in which the
 /// next ones arrive meanwhile.
@@ -33,8 +35,14 @@ const SEGMENT_CHUNKS: usize = 8;
 /// How far ahead weights are fetched that only one tile of rows goes through. Measured on Zen 5 with weights in memory:
 /// 8 to 12 KiB takes m = 8 from 200 to 300 GFLOP/s a core, less helps less.
 const PREFETCH_BYTES: usize = 12 << 10;
-/// Multiply-adds below which the work stays on one thread.
-const MIN_SHARED_WORK: usize = 1 << 17;
+/// Work below this stays on one thread: another one begins about a microsecond later.
+const MIN_SHARED_NANOSECONDS: usize = 4_000;
+/// What one thread does of bf16 at best; only to decide whether to share work.
+const PRODUCTS_PER_NANOSECOND: usize = 200;
+/// What one thread reads from the third cache; only to decide whether to share work.
+const BYTES_PER_NANOSECOND: usize = 100;
+/// Inputs below which one thread converts them all: some ten microseconds.
+const MIN_SHARED_INPUTS: usize = 1 << 17;
 /// Parts a thread takes on average, so that threads finish together although they do not run evenly.
 const PARTS_PER_THREAD: usize = 4;
 /// Lines of a panel are two registers for each row.
@@ -62,9 +70,21 @@ pub fn matmul_on(isa: Isa, x: &[f32], weights: &PackedMatrix, epilogue: Epilogue
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == outputs), "one bias for each output");
     let shape = RowShape { format: weights.format(), inputs, chunks: weights.chunks() };
     ROWS.with_borrow_mut(|rows| {
-        rows.tiles(x, shape).for_each(|(x, words, scales)| convert(isa, shape, x, words, scales));
+        convert_rows(isa, shape, x, rows);
         let count = x.len() / inputs;
         Product { isa, rows, shape, weights, epilogue }.run(count, Output::new(out, outputs));
+    });
+}
+
+/// Brings x into tile order; the rows of a prefill on all threads.
+fn convert_rows(isa: Isa, shape: RowShape, x: &[f32], rows: &mut PackedRows) {
+    let shared = x.len() >= MIN_SHARED_INPUTS;
+    let tiles = Mutex::new(rows.tiles(x, shape));
+    let next = || tiles.lock().unwrap_or_else(PoisonError::into_inner).next();
+    Team::shared().run(if shared { Team::shared().threads() } else { 1 }, |_| {
+        while let Some((x, words, scales)) = next() {
+            convert(isa, shape, x, words, scales);
+        }
     });
 }
 
@@ -94,19 +114,26 @@ impl Product<'_> {
     fn group(&self, count: usize, blocks: usize) -> usize {
         let panels = self.weights.panels();
         let threads = Team::shared().threads();
-        if threads == 1 || count * self.shape.inputs * self.weights.outputs() < MIN_SHARED_WORK {
+        if threads == 1 || self.nanoseconds(count) < MIN_SHARED_NANOSECONDS {
             return panels;
         }
         (panels * blocks).div_ceil(threads * PARTS_PER_THREAD).clamp(1, panels)
+    }
+
+    /// About what one thread takes, by what limits it: arithmetic, or reading the weights.
+    fn nanoseconds(&self, count: usize) -> usize {
+        let products = count * self.shape.inputs * self.weights.outputs();
+        (products / PRODUCTS_PER_NANOSECOND).max(self.weights.bytes() / BYTES_PER_NANOSECOND)
     }
 
     fn part(&self, rows: Range<usize>, panels: Range<usize>, out: Output<'_>) {
         let mut sums = [Line::ZERO; ROW_BLOCK * SUM_LINES];
         let sums = &mut sums[..rows.len() * SUM_LINES];
         for panel in panels {
+            let columns = panel * PANEL..self.weights.outputs().min((panel + 1) * PANEL);
+            out.prefetch(&rows, &columns);
             sums.fill(Line::ZERO);
             self.panel(&rows, self.weights.panel(panel), sums);
-            let columns = panel * PANEL..self.weights.outputs().min((panel + 1) * PANEL);
             let done = Finish { epilogue: self.epilogue, rows: rows.clone(), columns };
             // SAFETY: each part has its own rows and panels, and nobody else holds the output.
             unsafe { finish(self.isa, &done, floats(sums), out) };
