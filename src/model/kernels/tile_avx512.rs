@@ -99,6 +99,7 @@ macro_rules! float_tile {
         /// # Safety
         /// The processor has the instructions, and the slices the lengths that `Tile` states, for `ROWS` rows.
         #[target_feature(enable = $features)]
+        #[expect(clippy::needless_range_loop, reason = "an index names the same row and half of several arrays")]
         unsafe fn $name<const ROWS: usize, const SETS: usize>(tile: &mut Tile<'_>) {
             let mut sums = [[[_mm512_setzero_ps(); 2]; ROWS]; SETS];
             let out: *mut f32 = tile.sums.as_mut_ptr().cast();
