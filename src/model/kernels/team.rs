@@ -203,3 +203,56 @@ fn help(shared: &Shared) {
         shared.state.fetch_sub(1, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn team(threads: usize) -> Team {
+        Team::new(NonZeroUsize::new(threads).unwrap())
+    }
+
+    #[test]
+    fn every_part_is_done_once() {
+        let team = team(3);
+        for parts in (0..200).chain([10_000]) {
+            let done: Vec<AtomicUsize> = (0..parts).map(|_| AtomicUsize::new(0)).collect();
+            team.run(parts, |part| {
+                done[part].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(done.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+        }
+    }
+
+    #[test]
+    fn work_inside_work_and_beside_it_is_done() {
+        let team = team(2);
+        let count = AtomicUsize::new(0);
+        let twice = || {
+            team.run(4, |_| {
+                team.run(4, |_| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                });
+            });
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(twice);
+            scope.spawn(twice);
+        });
+        assert_eq!(count.into_inner(), 32);
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_team_goes_on() {
+        let team = team(2);
+        for bad in 0..8 {
+            let run = AssertUnwindSafe(|| team.run(8, |part| assert_ne!(part, bad, "on purpose")));
+            assert!(catch_unwind(run).is_err());
+        }
+        let count = AtomicUsize::new(0);
+        team.run(8, |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(count.into_inner(), 8);
+    }
+}

@@ -99,23 +99,22 @@ macro_rules! float_tile {
         /// # Safety
         /// The processor has the instructions, and the slices the lengths that `Tile` states, for `ROWS` rows.
         #[target_feature(enable = $features)]
-        #[expect(clippy::needless_range_loop, reason = "an index names the same row and half of several arrays")]
         unsafe fn $name<const ROWS: usize, const SETS: usize>(tile: &mut Tile<'_>) {
             let mut sums = [[[_mm512_setzero_ps(); 2]; ROWS]; SETS];
             let out: *mut f32 = tile.sums.as_mut_ptr().cast();
             // SAFETY: weights are 32 words a step and x `ROWS` words a step, for all steps of `chunks`; sums are 32
             // words a row. Lines are aligned to 64 bytes.
             unsafe {
-                for row in 0..ROWS {
-                    sums[0][row] = [_mm512_load_ps(out.add(row * 32)), _mm512_load_ps(out.add(row * 32 + 16))];
+                for (row, sum) in sums[0].iter_mut().enumerate() {
+                    *sum = [_mm512_load_ps(out.add(row * 32)), _mm512_load_ps(out.add(row * 32 + 16))];
                 }
                 let w: *const u32 = tile.weights.as_ptr().cast();
                 let mut ahead = tile.prefetch.start(tile.weights);
                 walk!($dot, sums, tile.chunks(), w, tile.x.as_ptr(), (ahead, tile.prefetch.stride));
-                for row in 0..ROWS {
-                    for half in 0..2 {
-                        let sum =
-                            (1..SETS).fold(sums[0][row][half], |sum, set| _mm512_add_ps(sum, sums[set][row][half]));
+                let [first, more @ ..] = &sums[..] else { return };
+                for (row, halves) in first.iter().enumerate() {
+                    for (half, sum) in halves.iter().enumerate() {
+                        let sum = more.iter().fold(*sum, |sum, set| _mm512_add_ps(sum, set[row][half]));
                         _mm512_store_ps(out.add(row * 32 + half * 16), sum);
                     }
                 }
