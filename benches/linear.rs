@@ -17,7 +17,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// (in, out)
-const SHAPES: [(usize, usize); 5] = [(192, 512), (768, 2304), (768, 3072), (3072, 768), (768, 50_260)];
+const SHAPES: [(usize, usize); 5] =
+    [(192, 512), (768, 2304), (768, 3072), (3072, 768), (768, 50_260)];
 const ROWS: [usize; 5] = [1, 4, 16, 64, 256];
 
 /// Minimum for each (shape, rows, name).
@@ -39,12 +40,14 @@ fn main() {
 
 fn bench_shape(criterion: &mut Criterion, shape: (usize, usize), minima: &mut Minima) {
     let (inputs, outputs) = shape;
-    let weights: Vec<f32> = (0..inputs * outputs).map(|i| (i * 7919 % 1000) as f32 / 1000.0 - 0.5).collect();
+    let weights: Vec<f32> =
+        (0..inputs * outputs).map(|i| (i * 7919 % 1000) as f32 / 1000.0 - 0.5).collect();
     let packed = [("f32", Format::F32), ("bf16", Format::Bf16), ("int8", Format::Int8)]
         .map(|(name, format)| (name, PackedMatrix::from_in_out(inputs, outputs, format, &weights)));
     let tensor = Tensor::from_vec(weights, shape, &Device::Cpu).expect("weights of this shape");
     for rows in ROWS {
-        let x: Vec<f32> = (0..rows * inputs).map(|i| (i * 7907 % 1000) as f32 / 1000.0 - 0.5).collect();
+        let x: Vec<f32> =
+            (0..rows * inputs).map(|i| (i * 7907 % 1000) as f32 / 1000.0 - 0.5).collect();
         let mut out = vec![0.0; rows * outputs];
         let mut group = criterion.benchmark_group(format!("linear/{inputs}x{outputs}/{rows}"));
         group.throughput(Throughput::Elements((2 * rows * inputs * outputs) as u64));
@@ -76,10 +79,19 @@ fn repeat(count: u64, minimum: &mut Duration, work: &mut dyn FnMut()) -> Duratio
 
 #[expect(clippy::print_stdout, reason = "the result")]
 fn print_minima(minima: &Minima) {
-    println!("minimum of all repetitions\n{:>12} {:>5} {:>11} {:>10} {:>8}", "in x out", "rows", "", "us", "GFLOP/s");
-    for (&((inputs, outputs), rows, name), taken) in minima.iter().filter(|(_, taken)| **taken < Duration::MAX) {
+    println!(
+        "minimum of all repetitions\n{:>12} {:>5} {:>11} {:>10} {:>8}",
+        "in x out", "rows", "", "us", "GFLOP/s"
+    );
+    for (&((inputs, outputs), rows, name), taken) in
+        minima.iter().filter(|(_, taken)| **taken < Duration::MAX)
+    {
         let seconds = taken.as_secs_f64();
         let rate = 2.0 * (rows * inputs * outputs) as f64 / seconds / 1e9;
-        println!("{:>12} {rows:>5} {name:>11} {:>10.1} {rate:>8.0}", format!("{inputs}x{outputs}"), seconds * 1e6);
+        println!(
+            "{:>12} {rows:>5} {name:>11} {:>10.1} {rate:>8.0}",
+            format!("{inputs}x{outputs}"),
+            seconds * 1e6
+        );
     }
 }

@@ -1,5 +1,8 @@
 //! Rounds rows of f32 to the precision of a format of weights and puts them into tile order. Knows no weights.
-#![expect(unsafe_code, reason = "compiled for several sets of instructions, and one conversion that has its own")]
+#![expect(
+    unsafe_code,
+    reason = "compiled for several sets of instructions, and one conversion that has its own"
+)]
 
 use crate::model::kernels::isa::compiled_per_isa;
 use crate::model::kernels::packed::BLOCK_CHUNKS;
@@ -62,13 +65,19 @@ fn bf16_bits(x: f32) -> u32 {
 
 /// One scale for each 128 inputs. What is not finite makes the scale, and so the products, not finite.
 #[inline(always)]
-fn int8_row(x: &[f32], words: &mut [[u32; CHUNK]], scales: &mut [u32], (row, rows): (usize, usize)) {
+fn int8_row(
+    x: &[f32],
+    words: &mut [[u32; CHUNK]],
+    scales: &mut [u32],
+    (row, rows): (usize, usize),
+) {
     const BLOCK: usize = 64 * BLOCK_CHUNKS;
     for (block, x) in x.chunks(BLOCK).enumerate() {
         let mut padded = [0.0; BLOCK];
         padded[..x.len()].copy_from_slice(x);
         // The absolute value's bits order as the values do, NaN last.
-        let largest = f32::from_bits(padded.map(|x| x.to_bits() & 0x7fff_ffff).into_iter().fold(0, u32::max));
+        let largest =
+            f32::from_bits(padded.map(|x| x.to_bits() & 0x7fff_ffff).into_iter().fold(0, u32::max));
         let inverse = if largest == 0.0 { 0.0 } else { 127.0 / largest };
         let mut sum = 0;
         for (chunk, x) in padded.as_chunks::<64>().0[..x.len().div_ceil(64)].iter().enumerate() {
@@ -77,7 +86,8 @@ fn int8_row(x: &[f32], words: &mut [[u32; CHUNK]], scales: &mut [u32], (row, row
             sum += bytes.map(i32::from).iter().sum::<i32>();
             words[(block * BLOCK_CHUNKS + chunk) * rows + row] = std::array::from_fn(|i| {
                 u32::from_le_bytes(
-                    [bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]].map(i8::cast_unsigned),
+                    [bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]]
+                        .map(i8::cast_unsigned),
                 )
             });
         }

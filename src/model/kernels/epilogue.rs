@@ -1,6 +1,9 @@
 //! What happens to a product before it is stored: bias, non-linearity, and how it meets what the output holds. Knows
 //! neither weights nor inputs.
-#![expect(unsafe_code, reason = "threads write disjoint parts of one output; code compiled for several instructions")]
+#![expect(
+    unsafe_code,
+    reason = "threads write disjoint parts of one output; code compiled for several instructions"
+)]
 
 use crate::model::kernels::isa::compiled_per_isa;
 use crate::model::kernels::math::activate;
@@ -96,7 +99,12 @@ pub(super) struct Finish<'a> {
 ///
 /// # Safety
 /// No other thread reads or writes these rows and columns of `out` meanwhile.
-pub(super) unsafe fn finish(isa: crate::model::kernels::isa::Isa, finish: &Finish<'_>, sums: &[f32], out: Output<'_>) {
+pub(super) unsafe fn finish(
+    isa: crate::model::kernels::isa::Isa,
+    finish: &Finish<'_>,
+    sums: &[f32],
+    out: Output<'_>,
+) {
     finish_on(isa, finish, sums, out);
 }
 
@@ -141,9 +149,15 @@ fn finish_row<const FMA: bool>(
     }
     // One loop for each non-linearity, so that each becomes vector instructions.
     match epilogue.activation {
-        Some(Activation::GeluTanh) => y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::GeluTanh, *y)),
-        Some(Activation::GeluErf) => y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::GeluErf, *y)),
-        Some(Activation::Silu) => y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::Silu, *y)),
+        Some(Activation::GeluTanh) => {
+            y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::GeluTanh, *y))
+        }
+        Some(Activation::GeluErf) => {
+            y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::GeluErf, *y))
+        }
+        Some(Activation::Silu) => {
+            y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::Silu, *y))
+        }
         None => {}
     }
     match epilogue.combine {

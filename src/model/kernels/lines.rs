@@ -1,5 +1,8 @@
 //! Memory in cache lines, the unit that weights are packed in. Knows neither formats nor shapes.
-#![expect(unsafe_code, reason = "views of whole cache lines as numbers, both plain data without padding")]
+#![expect(
+    unsafe_code,
+    reason = "views of whole cache lines as numbers, both plain data without padding"
+)]
 
 /// One cache line, 64 bytes: 16 words of 32 bits, which is what one 512-bit register holds.
 #[repr(C, align(64))]

@@ -88,7 +88,11 @@ pub(super) fn activate<const FMA: bool>(activation: Activation, x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    fn worst_relative(truth: impl Fn(f64) -> f64, ours: impl Fn(f32) -> f32, range: std::ops::Range<i32>) -> f64 {
+    fn worst_relative(
+        truth: impl Fn(f64) -> f64,
+        ours: impl Fn(f32) -> f32,
+        range: std::ops::Range<i32>,
+    ) -> f64 {
         range
             .map(|i| i as f32 / 1000.0)
             .filter(|&x| x != 0.0)
@@ -102,18 +106,26 @@ mod tests {
         assert!(exp < 2e-7, "exp {exp}");
         let silu = worst_relative(|x| x / (1.0 + (-x).exp()), silu::<true>, -80_000..80_000);
         assert!(silu < 4e-7, "silu {silu}");
-        let twice_u = |x: f64| 2.0 * (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
-        let near = worst_relative(|x| x / (1.0 + (-twice_u(x)).exp()), gelu_tanh::<true>, -3_000..20_000);
+        let twice_u =
+            |x: f64| 2.0 * (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
+        let near =
+            worst_relative(|x| x / (1.0 + (-twice_u(x)).exp()), gelu_tanh::<true>, -3_000..20_000);
         assert!(near < 2e-6, "GELU by tanh {near}");
     }
 
     /// Values from tables to ten digits, as the library has no error function.
     #[test]
     fn gelu_by_the_error_function_is_close_to_the_true_value() {
-        let normal_cdf = [(0.0, 0.5), (0.5, 0.691_462_461_3), (1.0, 0.841_344_746_1), (2.0, 0.977_249_868_1)];
-        for (x, cdf) in normal_cdf.into_iter().chain([(-1.0, 0.158_655_253_9), (-3.0, 0.001_349_898_032)]) {
+        let normal_cdf =
+            [(0.0, 0.5), (0.5, 0.691_462_461_3), (1.0, 0.841_344_746_1), (2.0, 0.977_249_868_1)];
+        for (x, cdf) in
+            normal_cdf.into_iter().chain([(-1.0, 0.158_655_253_9), (-3.0, 0.001_349_898_032)])
+        {
             for y in [gelu_erf::<true>(x), gelu_erf::<false>(x)] {
-                assert!((f64::from(y) - f64::from(x) * cdf).abs() <= 1e-6 * f64::from(x).abs() * cdf, "{x}: {y}");
+                assert!(
+                    (f64::from(y) - f64::from(x) * cdf).abs() <= 1e-6 * f64::from(x).abs() * cdf,
+                    "{x}: {y}"
+                );
             }
         }
     }

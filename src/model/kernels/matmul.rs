@@ -62,7 +62,13 @@ pub fn matmul(x: &[f32], weights: &PackedMatrix, epilogue: Epilogue<'_>, out: &m
 }
 
 /// `matmul` with chosen instructions, or the best below them that the processor has: for tests and comparisons.
-pub fn matmul_on(isa: Isa, x: &[f32], weights: &PackedMatrix, epilogue: Epilogue<'_>, out: &mut [f32]) {
+pub fn matmul_on(
+    isa: Isa,
+    x: &[f32],
+    weights: &PackedMatrix,
+    epilogue: Epilogue<'_>,
+    out: &mut [f32],
+) {
     let (inputs, outputs) = (weights.inputs(), weights.outputs());
     assert!(inputs > 0 && outputs > 0, "weights of some size");
     assert_eq!(x.len() % inputs, 0, "whole rows of inputs");
@@ -105,7 +111,8 @@ impl Product<'_> {
         let group_count = groups.len();
         Team::shared().run(blocks.len() * group_count, |part| {
             let rows = blocks.clone().nth(part / group_count).expect("parts are counted by blocks");
-            let panels = groups.clone().nth(part % group_count).expect("parts are counted by groups");
+            let panels =
+                groups.clone().nth(part % group_count).expect("parts are counted by groups");
             self.part(rows, panels, out);
         });
     }
@@ -154,8 +161,13 @@ impl Product<'_> {
                     _ => Prefetch::share_of_next(weights, index),
                 };
                 let (x, scales) = self.rows.tile(self.shape, &tile, &segment);
-                let sums = &mut sums[(tile.start - rows.start) * SUM_LINES..][..tile.len() * SUM_LINES];
-                tile::multiply(self.isa, format, &mut Tile { rows: tile.len(), x, scales, weights, prefetch, sums });
+                let sums =
+                    &mut sums[(tile.start - rows.start) * SUM_LINES..][..tile.len() * SUM_LINES];
+                tile::multiply(
+                    self.isa,
+                    format,
+                    &mut Tile { rows: tile.len(), x, scales, weights, prefetch, sums },
+                );
             }
         }
     }

@@ -134,7 +134,9 @@ mod tests {
         Isa::available().all(|isa| {
             let mut out = vec![0.0; x.len()];
             norm.apply_on(isa, x, &mut out);
-            out.iter().zip(expected).all(|(&y, e)| (f64::from(y) - e).abs() <= 1e-5 * (1.0 + e.abs()))
+            out.iter()
+                .zip(expected)
+                .all(|(&y, e)| (f64::from(y) - e).abs() <= 1e-5 * (1.0 + e.abs()))
         })
     }
 

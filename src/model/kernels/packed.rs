@@ -69,7 +69,12 @@ pub struct PackedMatrix {
 impl PackedMatrix {
     /// Packs panel by panel, so that no second copy of the whole is held: `fill(outputs, panel)` writes the weights of
     /// up to 32 outputs into `panel` (in, 32), where output `outputs.start + j` is column j; the rest is zero.
-    pub fn pack(inputs: usize, outputs: usize, format: Format, mut fill: impl FnMut(Range<usize>, &mut [f32])) -> Self {
+    pub fn pack(
+        inputs: usize,
+        outputs: usize,
+        format: Format,
+        mut fill: impl FnMut(Range<usize>, &mut [f32]),
+    ) -> Self {
         let chunks = inputs.div_ceil(format.inputs_per_chunk());
         let panel_lines = format.lines(chunks);
         let mut lines = vec![Line::ZERO; outputs.div_ceil(PANEL) * panel_lines];
@@ -129,7 +134,9 @@ impl PackedMatrix {
             }
             Format::Int8 => {
                 let blocks = panel.chunks(Format::Int8.lines(BLOCK_CHUNKS));
-                for (row, block) in row.chunks_mut(BLOCK_CHUNKS * self.format.inputs_per_chunk()).zip(blocks) {
+                for (row, block) in
+                    row.chunks_mut(BLOCK_CHUNKS * self.format.inputs_per_chunk()).zip(blocks)
+                {
                     let (scales, block) = block.split_at(SCALE_LINES);
                     let scale = floats(scales)[column];
                     for (four, step) in row.chunks_mut(4).zip(words(block).chunks_exact(PANEL)) {
@@ -184,16 +191,21 @@ fn write_panel(format: Format, panel: &[f32], lines: &mut [Line]) {
     match format {
         Format::F32 => floats_mut(lines).copy_from_slice(panel),
         Format::Bf16 => {
-            for (step, pair) in words_mut(lines).chunks_exact_mut(PANEL).zip(panel.chunks_exact(2 * PANEL)) {
+            for (step, pair) in
+                words_mut(lines).chunks_exact_mut(PANEL).zip(panel.chunks_exact(2 * PANEL))
+            {
                 for (column, word) in step.iter_mut().enumerate() {
-                    let [low, high] = [pair[column], pair[PANEL + column]].map(|x| bf16::from_f32(x).to_bits());
+                    let [low, high] =
+                        [pair[column], pair[PANEL + column]].map(|x| bf16::from_f32(x).to_bits());
                     *word = u32::from(low) | u32::from(high) << 16;
                 }
             }
         }
         Format::Int8 => {
             let inputs = BLOCK_CHUNKS * format.inputs_per_chunk() * PANEL;
-            for (lines, block) in lines.chunks_mut(format.lines(BLOCK_CHUNKS)).zip(panel.chunks(inputs)) {
+            for (lines, block) in
+                lines.chunks_mut(format.lines(BLOCK_CHUNKS)).zip(panel.chunks(inputs))
+            {
                 write_block(block, lines);
             }
         }
@@ -213,7 +225,8 @@ fn write_block(block: &[f32], lines: &mut [Line]) {
         *scale = largest / 127.0;
     }
     let inverse = largest.map(|largest| if largest > 0.0 { 127.0 / largest } else { 0.0 });
-    for (step, four) in words_mut(lines).chunks_exact_mut(PANEL).zip(block.chunks_exact(4 * PANEL)) {
+    for (step, four) in words_mut(lines).chunks_exact_mut(PANEL).zip(block.chunks_exact(4 * PANEL))
+    {
         for (column, word) in step.iter_mut().enumerate() {
             let bytes = std::array::from_fn(|i| {
                 let whole = (four[i * PANEL + column] * inverse[column]).round_ties_even() as i32;

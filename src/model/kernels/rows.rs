@@ -15,7 +15,10 @@ pub(super) const TILE: usize = 12;
 pub(super) const ROW_BLOCK: usize = 96;
 
 /// Rows `range` cut into as few parts of at most `most` as can be, as even as can be.
-pub(super) fn cut(range: Range<usize>, most: usize) -> impl ExactSizeIterator<Item = Range<usize>> + Clone {
+pub(super) fn cut(
+    range: Range<usize>,
+    most: usize,
+) -> impl ExactSizeIterator<Item = Range<usize>> + Clone {
     let (start, count) = (range.start, range.len());
     let parts = count.div_ceil(most);
     (0..parts).map(move |part| start + part * count / parts..start + (part + 1) * count / parts)
@@ -60,18 +63,26 @@ impl PackedRows {
         let count = x.len() / shape.inputs;
         self.words.resize((count * shape.words()).max(self.words.len()), 0);
         self.scales.resize((count * shape.scales()).max(self.scales.len()), 0);
-        let (mut x, mut words, mut scales) = (x, self.words.as_mut_slice(), self.scales.as_mut_slice());
+        let (mut x, mut words, mut scales) =
+            (x, self.words.as_mut_slice(), self.scales.as_mut_slice());
         cut(0..count, ROW_BLOCK).flat_map(|block| cut(block, TILE)).map(move |tile| {
             let rows = tile.len();
-            let tile_words = words.split_off_mut(..rows * shape.words()).expect("made room for all rows");
-            let tile_scales = scales.split_off_mut(..rows * shape.scales()).expect("made room for all rows");
+            let tile_words =
+                words.split_off_mut(..rows * shape.words()).expect("made room for all rows");
+            let tile_scales =
+                scales.split_off_mut(..rows * shape.scales()).expect("made room for all rows");
             let tile_x = x.split_off(..rows * shape.inputs).expect("tiles cover the rows of x");
             (tile_x, tile_words, tile_scales)
         })
     }
 
     /// Words and scales of the chunks `chunks` of the tile of rows `rows`; `chunks` starts at an even one.
-    pub(super) fn tile(&self, shape: RowShape, rows: &Range<usize>, chunks: &Range<usize>) -> (&[u32], &[u32]) {
+    pub(super) fn tile(
+        &self,
+        shape: RowShape,
+        rows: &Range<usize>,
+        chunks: &Range<usize>,
+    ) -> (&[u32], &[u32]) {
         let count = rows.len();
         let words = &self.words[rows.start * shape.words()..][..count * shape.words()];
         let scales = &self.scales[rows.start * shape.scales()..][..count * shape.scales()];

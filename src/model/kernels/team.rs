@@ -4,7 +4,10 @@
 //! A forward pass hands over some hundred times, a few microseconds apart, so helpers wait for the next piece by
 //! spinning shortly before they sleep. The caller works too, and never waits for a helper that has not begun: a
 //! helper that the system scheduled away costs nothing but its help.
-#![expect(unsafe_code, reason = "helpers borrow the caller's closure for as long as the caller waits")]
+#![expect(
+    unsafe_code,
+    reason = "helpers borrow the caller's closure for as long as the caller waits"
+)]
 
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
@@ -54,7 +57,9 @@ static TEAM: OnceLock<Team> = OnceLock::new();
 impl Team {
     /// The team of this process: one thread for each processor, the caller counted, unless `start` said otherwise.
     pub fn shared() -> &'static Self {
-        TEAM.get_or_init(|| Self::new(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)))
+        TEAM.get_or_init(|| {
+            Self::new(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+        })
     }
 
     /// Starts the team of this process with `threads` threads, the caller counted; false if it had been started.
@@ -135,7 +140,11 @@ impl Drop for Open<'_> {
         let mut spins = 0u32;
         while self.0.state.load(Ordering::Acquire) & ACTIVE != 0 {
             spins += 1;
-            if spins.is_multiple_of(1024) { std::thread::yield_now() } else { std::hint::spin_loop() }
+            if spins.is_multiple_of(1024) {
+                std::thread::yield_now()
+            } else {
+                std::hint::spin_loop()
+            }
         }
     }
 }
@@ -158,7 +167,12 @@ impl Shared {
         loop {
             let state = self.state.load(Ordering::Acquire);
             if state & OPEN != 0 && state & !(ACTIVE | OPEN) != last {
-                let joined = self.state.compare_exchange_weak(state, state + 1, Ordering::AcqRel, Ordering::Relaxed);
+                let joined = self.state.compare_exchange_weak(
+                    state,
+                    state + 1,
+                    Ordering::AcqRel,
+                    Ordering::Relaxed,
+                );
                 if joined.is_ok() {
                     return state & !(ACTIVE | OPEN);
                 }
@@ -186,7 +200,8 @@ impl Shared {
 
 fn start_helper(index: usize, shared: &Arc<Shared>) -> Option<Thread> {
     let shared = Arc::clone(shared);
-    let helper = std::thread::Builder::new().name(format!("compute-{index}")).spawn(move || help(&shared));
+    let helper =
+        std::thread::Builder::new().name(format!("compute-{index}")).spawn(move || help(&shared));
     helper.ok().map(|handle| handle.thread().clone())
 }
 

@@ -15,7 +15,9 @@ fn numbers(seed: u64, count: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..count)
         .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 40) as f32 / (1 << 23) as f32 - 1.0
         })
         .collect()
@@ -26,7 +28,8 @@ fn apply(activation: Option<Activation>, x: f64) -> f64 {
         None => x,
         Some(Activation::Silu) => x / (1.0 + (-x).exp()),
         Some(Activation::GeluTanh) => {
-            0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x)).tanh())
+            0.5 * x
+                * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x)).tanh())
         }
         Some(Activation::GeluErf) => 0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2)),
     }
@@ -75,7 +78,14 @@ fn cases() -> impl Strategy<Value = Case> {
     let rows = prop_oneof![3 => 1..20usize, 1 => 20..220usize];
     let inputs = prop_oneof![3 => 1..150usize, 1 => 150..900usize];
     (rows, inputs, 1..150usize, any::<u64>(), activation, combine).prop_map(
-        |(rows, inputs, outputs, seed, activation, combine)| Case { rows, inputs, outputs, seed, activation, combine },
+        |(rows, inputs, outputs, seed, activation, combine)| Case {
+            rows,
+            inputs,
+            outputs,
+            seed,
+            activation,
+            combine,
+        },
     )
 }
 
@@ -87,12 +97,18 @@ fn worst_difference(case: &Case, format: Format) -> f64 {
     let bias = numbers(seed ^ 2, outputs);
     let before = numbers(seed ^ 3, rows * outputs);
     let packed = PackedMatrix::from_in_out(inputs, outputs, format, &w);
-    let epilogue = Epilogue { bias: Some(&bias), activation: case.activation, combine: case.combine };
+    let epilogue =
+        Epilogue { bias: Some(&bias), activation: case.activation, combine: case.combine };
     let expected: Vec<f64> = (0..rows * outputs)
         .map(|at| {
             let (row, output) = (at / outputs, at % outputs);
-            let product = |k: usize| round(format, x[row * inputs + k]) * round(format, w[k * outputs + output]);
-            let y = apply(case.activation, (0..inputs).map(product).sum::<f64>() + f64::from(bias[output]));
+            let product = |k: usize| {
+                round(format, x[row * inputs + k]) * round(format, w[k * outputs + output])
+            };
+            let y = apply(
+                case.activation,
+                (0..inputs).map(product).sum::<f64>() + f64::from(bias[output]),
+            );
             let old = f64::from(before[at]);
             match case.combine {
                 Combine::Store => y,
@@ -162,7 +178,8 @@ proptest! {
 fn both_layouts_pack_to_the_same() {
     let (inputs, outputs) = (37, 45);
     let in_out = numbers(5, inputs * outputs);
-    let out_in: Vec<f32> = (0..inputs * outputs).map(|at| in_out[at % inputs * outputs + at / inputs]).collect();
+    let out_in: Vec<f32> =
+        (0..inputs * outputs).map(|at| in_out[at % inputs * outputs + at / inputs]).collect();
     let [a, b] = [
         PackedMatrix::from_in_out(inputs, outputs, Format::F32, &in_out),
         PackedMatrix::from_out_in(inputs, outputs, Format::F32, &out_in),
@@ -186,7 +203,10 @@ fn what_is_not_finite_stays_so() {
                 let mut out = vec![0.0; 3 * 33];
                 matmul_on(isa, &x, &packed, Epilogue::default(), &mut out);
                 assert!(out[33..66].iter().all(|y| !y.is_finite()), "{format:?} {isa:?} {bad}");
-                assert!(out[..33].iter().chain(&out[66..]).all(|y| y.is_finite()), "{format:?} {isa:?} {bad}");
+                assert!(
+                    out[..33].iter().chain(&out[66..]).all(|y| y.is_finite()),
+                    "{format:?} {isa:?} {bad}"
+                );
             }
         }
     }

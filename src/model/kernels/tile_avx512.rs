@@ -4,7 +4,10 @@
 //! bf16 or four bytes, multiplied and summed into the row's two registers by one instruction each. Twelve rows make 24
 //! independent sums, which hides the latency of the instruction; with few rows, several sets of sums are kept and
 //! added up at the end. Weights are read once, straight through.
-#![expect(unsafe_code, reason = "vector loads and stores, and code compiled for instructions found at run time")]
+#![expect(
+    unsafe_code,
+    reason = "vector loads and stores, and code compiled for instructions found at run time"
+)]
 
 use crate::model::kernels::packed::BLOCK_CHUNKS;
 use crate::model::kernels::packed::CHUNK;
@@ -64,7 +67,9 @@ fn dot_f32(sum: __m512, w: __m512i, x: __m512i) -> __m512 {
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn dot_bf16(sum: __m512, w: __m512i, x: __m512i) -> __m512 {
     // SAFETY: both are 64 bytes in which every bit pattern is valid.
-    let (w, x) = unsafe { (std::mem::transmute::<__m512i, __m512bh>(w), std::mem::transmute::<__m512i, __m512bh>(x)) };
+    let (w, x) = unsafe {
+        (std::mem::transmute::<__m512i, __m512bh>(w), std::mem::transmute::<__m512i, __m512bh>(x))
+    };
     _mm512_dpbf16_ps(sum, w, x)
 }
 
@@ -106,7 +111,8 @@ macro_rules! float_tile {
             // words a row. Lines are aligned to 64 bytes.
             unsafe {
                 for (row, sum) in sums[0].iter_mut().enumerate() {
-                    *sum = [_mm512_load_ps(out.add(row * 32)), _mm512_load_ps(out.add(row * 32 + 16))];
+                    *sum =
+                        [_mm512_load_ps(out.add(row * 32)), _mm512_load_ps(out.add(row * 32 + 16))];
                 }
                 let w: *const u32 = tile.weights.as_ptr().cast();
                 let mut ahead = tile.prefetch.start(tile.weights);
@@ -114,7 +120,8 @@ macro_rules! float_tile {
                 let [first, more @ ..] = &sums[..] else { return };
                 for (row, halves) in first.iter().enumerate() {
                     for (half, sum) in halves.iter().enumerate() {
-                        let sum = more.iter().fold(*sum, |sum, set| _mm512_add_ps(sum, set[row][half]));
+                        let sum =
+                            more.iter().fold(*sum, |sum, set| _mm512_add_ps(sum, set[row][half]));
                         _mm512_store_ps(out.add(row * 32 + half * 16), sum);
                     }
                 }
@@ -137,7 +144,11 @@ unsafe fn int8_tile<const ROWS: usize, const SETS: usize>(tile: &mut Tile<'_>) {
     let mut inputs = tile.x.as_ptr();
     let mut scales = tile.scales.as_ptr();
     let mut ahead = tile.prefetch.start(tile.weights);
-    assert_eq!(tile.scales.len(), chunks.div_ceil(BLOCK_CHUNKS) * 2 * ROWS, "scales of as many blocks");
+    assert_eq!(
+        tile.scales.len(),
+        chunks.div_ceil(BLOCK_CHUNKS) * 2 * ROWS,
+        "scales of as many blocks"
+    );
     for first in (0..chunks).step_by(BLOCK_CHUNKS) {
         let count = BLOCK_CHUNKS.min(chunks - first);
         // SAFETY: as above; each block of weights opens with 32 scales, each block of rows has 2 * ROWS words of scales.
@@ -154,7 +165,8 @@ unsafe fn int8_tile<const ROWS: usize, const SETS: usize>(tile: &mut Tile<'_>) {
                 for half in 0..2 {
                     let fold = |sum, set: usize| _mm512_add_epi32(sum, sums[set][row][half]);
                     let whole = _mm512_cvtepi32_ps((1..SETS).fold(sums[0][row][half], fold));
-                    let scale = _mm512_mul_ps(row_scale, _mm512_load_ps(weight_scales.add(half * 16)));
+                    let scale =
+                        _mm512_mul_ps(row_scale, _mm512_load_ps(weight_scales.add(half * 16)));
                     let at = out.add(row * 32 + half * 16);
                     _mm512_store_ps(at, _mm512_fmadd_ps(whole, scale, _mm512_load_ps(at)));
                 }

@@ -23,9 +23,12 @@ compiled_per_isa! {
 #[inline(always)]
 fn multiply_any<const FMA: bool>(format: Format, tile: &mut Tile<'_>) {
     match format {
-        Format::F32 => float_tile(tile, |sum, w, x| fma::<FMA>(f32::from_bits(w), f32::from_bits(x), sum)),
+        Format::F32 => {
+            float_tile(tile, |sum, w, x| fma::<FMA>(f32::from_bits(w), f32::from_bits(x), sum))
+        }
         Format::Bf16 => float_tile(tile, |sum, w, x| {
-            let high = fma::<FMA>(f32::from_bits(w & 0xffff_0000), f32::from_bits(x & 0xffff_0000), sum);
+            let high =
+                fma::<FMA>(f32::from_bits(w & 0xffff_0000), f32::from_bits(x & 0xffff_0000), sum);
             fma::<FMA>(f32::from_bits(w << 16), f32::from_bits(x << 16), high)
         }),
         Format::Int8 => int8_tile(tile),
@@ -80,6 +83,10 @@ fn row_of(x: &[u32], rows: usize, row: usize) -> impl Iterator<Item = u32> {
 }
 
 #[inline(always)]
-fn for_each_step(weights: &[u32], row: impl Iterator<Item = u32>, mut step: impl FnMut(&[u32; PANEL], u32)) {
+fn for_each_step(
+    weights: &[u32],
+    row: impl Iterator<Item = u32>,
+    mut step: impl FnMut(&[u32; PANEL], u32),
+) {
     weights.as_chunks::<PANEL>().0.iter().zip(row).for_each(|(w, x)| step(w, x));
 }
