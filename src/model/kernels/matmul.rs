@@ -8,11 +8,11 @@
 use crate::model::kernels::convert::convert;
 use crate::model::kernels::epilogue::Epilogue;
 use crate::model::kernels::epilogue::Finish;
-use crate::model::kernels::epilogue::Output;
 use crate::model::kernels::epilogue::finish;
 use crate::model::kernels::isa::Isa;
 use crate::model::kernels::lines::Line;
 use crate::model::kernels::lines::floats;
+use crate::model::kernels::output::Output;
 use crate::model::kernels::packed::PANEL;
 use crate::model::kernels::packed::PackedMatrix;
 use crate::model::kernels::rows::PackedRows;

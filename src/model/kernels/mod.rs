@@ -26,6 +26,10 @@
 //! processor can do; every kernel also exists as plain loops, and tests compare all of them with sums in f64.
 //! `team` shares the work among threads.
 
+pub mod attend;
+#[cfg(target_arch = "x86_64")]
+mod attend_avx512;
+mod attend_portable;
 mod convert;
 pub mod epilogue;
 pub mod isa;
@@ -33,6 +37,7 @@ mod lines;
 mod math;
 pub mod matmul;
 pub mod norm;
+mod output;
 pub mod packed;
 mod rows;
 pub mod team;

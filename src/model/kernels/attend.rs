@@ -1,0 +1,180 @@
+//! Attention of a ragged batch of rows over keys and values in pages of 16 positions, in place. Knows no sequence and
+//! no layer: a row names the pages it may see.
+//!
+//! A page keeps the keys of one head as (E, 16) and its values as (16, E). So the scores of a page are sums of whole
+//! registers, each scaled by one element of the query, and the mix of values likewise: no horizontal sums. Queries that
+//! see the same pages are one task: rows of one sequence, and query heads that share a head of keys. Scores are kept
+//! until their maximum is known.
+
+#[cfg(target_arch = "x86_64")]
+use crate::model::kernels::attend_avx512;
+use crate::model::kernels::attend_portable;
+use crate::model::kernels::isa::Isa;
+use crate::model::kernels::math::exp;
+use crate::model::kernels::output::Output;
+use crate::model::kernels::team::Team;
+use std::cell::RefCell;
+use std::ops::Range;
+
+/// Positions of a page.
+pub const PAGE: usize = 16;
+/// Multiply-adds below which the work stays on one thread.
+const MIN_SHARED_WORK: usize = 1 << 18;
+
+/// Keys and values of one layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Pages<'a> {
+    /// (pages, G, E, 16)
+    pub keys: &'a [f32],
+    /// (pages, G, 16, E)
+    pub values: &'a [f32],
+    /// G
+    pub kv_heads: usize,
+    /// E
+    pub head_size: usize,
+}
+
+/// What a row sees: its own position and all before it, in the pages of its sequence. Rows that follow each other and
+/// name the very same table are computed together.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// Page numbers in order of position.
+    pub table: &'a [u32],
+    /// The last position that is seen.
+    pub position: usize,
+}
+
+thread_local! {
+    /// Kept from call to call, so that none allocates once it has seen the longest sequence.
+    static RUNS: RefCell<Vec<Range<usize>>> = RefCell::default();
+    static SCORES: RefCell<Vec<[f32; PAGE]>> = RefCell::default();
+}
+
+/// q (R, H, E) -> out (R, H, E): softmax(q k / sqrt(E)) v over what `views` (R,) say.
+///
+/// # Panics
+/// If the lengths do not fit, or a view names a page that is not there.
+pub fn attend(pages: Pages<'_>, q: &[f32], views: &[View<'_>], out: &mut [f32]) {
+    attend_on(Isa::best(), pages, q, views, out);
+}
+
+/// `attend` with chosen instructions, or the best below them that the processor has.
+pub fn attend_on(isa: Isa, pages: Pages<'_>, q: &[f32], views: &[View<'_>], out: &mut [f32]) {
+    if views.is_empty() {
+        return;
+    }
+    let Pages { kv_heads, head_size, .. } = pages;
+    let width = q.len() / views.len();
+    let heads = width / head_size;
+    assert_eq!(q.len(), views.len() * heads * head_size, "queries (R, H, E)");
+    assert_eq!(q.len(), out.len(), "one output for each query");
+    assert!(heads > 0 && heads.is_multiple_of(kv_heads), "whole groups of query heads");
+    assert!(
+        views.iter().all(|view| view.position / PAGE < view.table.len()),
+        "pages up to the position"
+    );
+    let work: usize = views.iter().map(|view| (view.position + 1) * width * 2).sum();
+    let out = Output::new(out, width);
+    RUNS.with_borrow_mut(|runs| {
+        runs.clear();
+        runs.extend(views.chunk_by(|a, b| std::ptr::eq(a.table, b.table)).scan(0, |start, run| {
+            let range = *start..*start + run.len();
+            *start = range.end;
+            Some(range)
+        }));
+        let runs = &*runs;
+        let task = |task: usize| {
+            let (run, kv_head) = (runs[task / kv_heads].clone(), task % kv_heads);
+            let task = Task { pages, q, views, heads, kv_head, run, out };
+            SCORES.with_borrow_mut(|scores| run_task(isa, &task, scores));
+        };
+        let tasks = runs.len() * kv_heads;
+        if work < MIN_SHARED_WORK {
+            (0..tasks).for_each(task)
+        } else {
+            Team::shared().run(tasks, task)
+        }
+    });
+}
+
+/// One run of rows and one head of keys.
+#[derive(Clone, Debug)]
+pub(super) struct Task<'a> {
+    pub(super) pages: Pages<'a>,
+    pub(super) q: &'a [f32],
+    pub(super) views: &'a [View<'a>],
+    pub(super) heads: usize,
+    pub(super) kv_head: usize,
+    pub(super) run: Range<usize>,
+    pub(super) out: Output<'a>,
+}
+
+impl Task<'_> {
+    /// Queries of this task.
+    #[inline(always)]
+    pub(super) fn queries(&self) -> usize {
+        self.run.len() * (self.heads / self.pages.kv_heads)
+    }
+
+    /// Row and query head of the `index`th query of this task.
+    #[inline(always)]
+    pub(super) fn query(&self, index: usize) -> (usize, usize) {
+        let group = self.heads / self.pages.kv_heads;
+        (self.run.start + index / group, self.kv_head * group + index % group)
+    }
+
+    #[inline(always)]
+    pub(super) fn keys(&self, page: u32) -> &[f32] {
+        let size = self.pages.head_size * PAGE;
+        &self.pages.keys[(page as usize * self.pages.kv_heads + self.kv_head) * size..][..size]
+    }
+
+    #[inline(always)]
+    pub(super) fn values(&self, page: u32) -> &[f32] {
+        let size = self.pages.head_size * PAGE;
+        &self.pages.values[(page as usize * self.pages.kv_heads + self.kv_head) * size..][..size]
+    }
+}
+
+/// All queries of a task.
+fn run_task(isa: Isa, task: &Task<'_>, scores: &mut Vec<[f32; PAGE]>) {
+    match isa.min(Isa::best()) {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => attend_avx512::run(task, scores),
+        isa => attend_portable::run(isa, task, scores),
+    }
+}
+
+/// Turns scores into weights exp((score - max) / sqrt(size)) of the positions up to `last`, and 0 beyond; returns their
+/// sum.
+#[inline(always)]
+pub(super) fn softmax<const FMA: bool>(
+    scores: &mut [[f32; PAGE]],
+    last: usize,
+    size: usize,
+) -> f32 {
+    let scale = 1.0 / (size as f32).sqrt();
+    let (seen, unseen) = scores.split_at_mut(last / PAGE + 1);
+    unseen.fill([0.0; PAGE]);
+    let mut max = [f32::NEG_INFINITY; PAGE];
+    if let Some(end) = seen.last_mut() {
+        end[last % PAGE + 1..].fill(f32::NEG_INFINITY);
+    }
+    for page in seen.iter() {
+        for lane in 0..PAGE {
+            max[lane] = if page[lane] > max[lane] { page[lane] } else { max[lane] };
+        }
+    }
+    let max = max.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    let mut total = [0.0f32; PAGE];
+    for page in seen.iter_mut() {
+        for lane in 0..PAGE {
+            page[lane] = exp::<FMA>((page[lane] - max) * scale);
+            total[lane] += page[lane];
+        }
+    }
+    if let Some(end) = seen.last_mut() {
+        end[last % PAGE + 1..].fill(0.0);
+    }
+    total.into_iter().sum()
+}
