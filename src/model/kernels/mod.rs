@@ -24,7 +24,7 @@
 //! What reads what: `matmul` splits the work and owns the order, `convert` brings rows of inputs into the order of
 //! `rows`, `tile` multiplies (`tile_avx512`, or `tile_portable` elsewhere), `epilogue` stores. `isa` says what the
 //! processor can do; every kernel also exists as plain loops, and tests compare all of them with sums in f64.
-//! `team` shares the work among threads.
+//! `team` shares the work among threads. `attend` reads keys and values that `kv_write` put into pages.
 
 pub mod attend;
 #[cfg(target_arch = "x86_64")]
@@ -33,6 +33,7 @@ mod attend_portable;
 mod convert;
 pub mod epilogue;
 pub mod isa;
+pub mod kv_write;
 mod lines;
 mod math;
 pub mod matmul;
