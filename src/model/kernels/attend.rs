@@ -103,9 +103,9 @@ pub fn attend_on(isa: Isa, pages: Pages<'_>, q: &[f32], views: &[View<'_>], out:
         };
         let tasks = runs.len() * kv_heads;
         if work < MIN_SHARED_WORK {
-            (0..tasks).for_each(task)
+            (0..tasks).for_each(task);
         } else {
-            Team::shared().run(tasks, task)
+            Team::shared().run(tasks, task);
         }
     });
 }

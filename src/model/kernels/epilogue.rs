@@ -99,13 +99,13 @@ fn finish_row<const FMA: bool>(
     // One loop for each non-linearity, so that each becomes vector instructions.
     match epilogue.activation {
         Some(Activation::GeluTanh) => {
-            y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::GeluTanh, *y))
+            y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::GeluTanh, *y));
         }
         Some(Activation::GeluErf) => {
-            y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::GeluErf, *y))
+            y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::GeluErf, *y));
         }
         Some(Activation::Silu) => {
-            y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::Silu, *y))
+            y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::Silu, *y));
         }
         None => {}
     }

@@ -141,9 +141,9 @@ impl Drop for Open<'_> {
         while self.0.state.load(Ordering::Acquire) & ACTIVE != 0 {
             spins += 1;
             if spins.is_multiple_of(1024) {
-                std::thread::yield_now()
+                std::thread::yield_now();
             } else {
-                std::hint::spin_loop()
+                std::hint::spin_loop();
             }
         }
     }

@@ -154,17 +154,19 @@ unsafe fn int8_tile<const ROWS: usize, const SETS: usize>(tile: &mut Tile<'_>) {
         // SAFETY: as above; each block of weights opens with 32 scales, each block of rows has 2 * ROWS words of scales.
         unsafe {
             let mut sums = [[[_mm512_setzero_si512(); 2]; ROWS]; SETS];
-            for row in 0..ROWS {
-                sums[0][row] = [_mm512_set1_epi32(scales.add(ROWS + row).read().cast_signed()); 2];
+            for (row, sum) in sums[0].iter_mut().enumerate() {
+                *sum = [_mm512_set1_epi32(scales.add(ROWS + row).read().cast_signed()); 2];
             }
             let words = weights.add(SCALE_LINES).cast::<u32>();
             walk!(_mm512_dpbusd_epi32, sums, count, words, inputs, (ahead, tile.prefetch.stride));
             let weight_scales = weights.cast::<f32>();
-            for row in 0..ROWS {
+            let [first, more @ ..] = &sums[..] else { return };
+            for (row, halves) in first.iter().enumerate() {
                 let row_scale = _mm512_set1_ps(f32::from_bits(scales.add(row).read()));
-                for half in 0..2 {
-                    let fold = |sum, set: usize| _mm512_add_epi32(sum, sums[set][row][half]);
-                    let whole = _mm512_cvtepi32_ps((1..SETS).fold(sums[0][row][half], fold));
+                for (half, sum) in halves.iter().enumerate() {
+                    let fold =
+                        |sum, set: &[[__m512i; 2]; ROWS]| _mm512_add_epi32(sum, set[row][half]);
+                    let whole = _mm512_cvtepi32_ps(more.iter().fold(*sum, fold));
                     let scale =
                         _mm512_mul_ps(row_scale, _mm512_load_ps(weight_scales.add(half * 16)));
                     let at = out.add(row * 32 + half * 16);
