@@ -24,7 +24,7 @@ compiled_per_isa! {
 fn multiply_any<const FMA: bool>(format: Format, tile: &mut Tile<'_>) {
     match format {
         Format::F32 => {
-            float_tile(tile, |sum, w, x| fma::<FMA>(f32::from_bits(w), f32::from_bits(x), sum))
+            float_tile(tile, |sum, w, x| fma::<FMA>(f32::from_bits(w), f32::from_bits(x), sum));
         }
         Format::Bf16 => float_tile(tile, |sum, w, x| {
             let high =
