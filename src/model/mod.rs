@@ -8,6 +8,7 @@ pub mod config;
 mod config_json;
 pub mod error;
 mod gpt2;
+pub mod kernels;
 mod llama;
 pub mod load;
 pub mod ops;

@@ -1,0 +1,159 @@
+//! Attention of up to four queries together in AVX-512. Knows nothing beyond one task.
+//!
+//! Scores: for four pages, each element of the queries scales one register of keys a page, 16 sums at a time. Mix: 64
+//! elements of the outputs are four registers a query, which stay while all positions are walked.
+#![expect(
+    unsafe_code,
+    reason = "vector loads and stores, and code compiled for instructions found at run time"
+)]
+
+use crate::model::kernels::attend::PAGE;
+use crate::model::kernels::attend::Task;
+use crate::model::kernels::attend::softmax;
+use std::arch::x86_64::*;
+
+/// Queries that go through the pages together.
+const QUERIES: usize = 4;
+
+/// All queries of a task; `scores` is room to work in. Called by `attend` on processors that have AVX-512.
+pub(super) fn run(task: &Task<'_>, scores: &mut Vec<[f32; PAGE]>) {
+    let queries = task.queries();
+    for first in (0..queries).step_by(QUERIES) {
+        // SAFETY: the caller found the instructions.
+        unsafe {
+            match queries - first {
+                1 => together::<1>(task, first, scores),
+                2 => together::<2>(task, first, scores),
+                3 => together::<3>(task, first, scores),
+                _ => together::<QUERIES>(task, first, scores),
+            }
+        }
+    }
+}
+
+/// `Q` queries from the `first` on.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+fn together<const Q: usize>(task: &Task<'_>, first: usize, scores: &mut Vec<[f32; PAGE]>) {
+    let size = task.pages.head_size;
+    let places: [(usize, usize); Q] = std::array::from_fn(|i| task.query(first + i));
+    let q = places.map(|(row, head)| &task.q[(row * task.heads + head) * size..][..size]);
+    let last = places.map(|(row, _)| task.views[row].position);
+    let end = last.iter().fold(0, |end, &last| end.max(last + 1));
+    let table = &task.views[places[0].0].table[..end.div_ceil(PAGE)];
+    let count = table.len();
+    scores.resize(Q * count, [0.0; PAGE]);
+    let mut page = 0;
+    while page < count {
+        page += match count - page {
+            1 => score::<Q, 1>(task, q, (page, table), scores),
+            2 | 3 => score::<Q, 2>(task, q, (page, table), scores),
+            _ => score::<Q, 4>(task, q, (page, table), scores),
+        };
+    }
+    let scores = &mut scores[..Q * count];
+    let mut scale = [0.0; Q];
+    for ((scale, scores), last) in scale.iter_mut().zip(scores.chunks_exact_mut(count)).zip(last) {
+        *scale = 1.0 / softmax::<true>(scores, last, size);
+    }
+    // SAFETY: each query has its own row and head, and each task its own queries.
+    let outs =
+        places.map(|(row, head)| unsafe { task.out.row_part(row, head * size..(head + 1) * size) });
+    let mut mix = Mix { task, table, end, weights: scores, scale, outs };
+    let mut from = 0;
+    while from < size {
+        from += match (size - from).div_ceil(16) {
+            1 => mix.part::<1>(from),
+            2 | 3 => mix.part::<2>(from),
+            _ => mix.part::<4>(from),
+        };
+    }
+}
+
+/// q (Q, E) times the keys of `P` pages into scores (Q, pages, 16), unscaled; returns `P`.
+#[target_feature(enable = "avx512f")]
+fn score<const Q: usize, const P: usize>(
+    task: &Task<'_>,
+    q: [&[f32]; Q],
+    (page, table): (usize, &[u32]),
+    scores: &mut [[f32; PAGE]],
+) -> usize {
+    let keys: [&[f32]; P] = std::array::from_fn(|p| task.keys(table[page + p]));
+    let mut sums = [[_mm512_setzero_ps(); P]; Q];
+    for element in 0..task.pages.head_size {
+        // SAFETY: `Task::keys` is (E, 16) and each of q is (E,), and element < E.
+        unsafe {
+            let mut key = [_mm512_setzero_ps(); P];
+            for (key, keys) in key.iter_mut().zip(keys) {
+                *key = _mm512_loadu_ps(keys.as_ptr().add(element * PAGE));
+            }
+            for (sums, q) in sums.iter_mut().zip(q) {
+                let q = _mm512_set1_ps(*q.as_ptr().add(element));
+                for (sum, key) in sums.iter_mut().zip(key) {
+                    *sum = _mm512_fmadd_ps(q, key, *sum);
+                }
+            }
+        }
+    }
+    for (sums, scores) in sums.iter().zip(scores.chunks_exact_mut(table.len())) {
+        for (sum, score) in sums.iter().zip(&mut scores[page..]) {
+            // SAFETY: a score is 16 floats.
+            unsafe { _mm512_storeu_ps(score.as_mut_ptr(), *sum) };
+        }
+    }
+    P
+}
+
+/// outs (Q, E) = scale (Q,) * weights (Q, pages, 16) times values, of the first `end` positions. What lies beyond was
+/// never written, or by a sequence that is gone: it may be NaN.
+struct Mix<'a, const Q: usize> {
+    task: &'a Task<'a>,
+    table: &'a [u32],
+    end: usize,
+    weights: &'a [[f32; PAGE]],
+    scale: [f32; Q],
+    outs: [&'a mut [f32]; Q],
+}
+
+impl<const Q: usize> Mix<'_, Q> {
+    /// The elements from `from` on, up to `V` registers of them; returns how many.
+    #[target_feature(enable = "avx512f")]
+    fn part<const V: usize>(&mut self, from: usize) -> usize {
+        let size = self.task.pages.head_size;
+        // The last register may reach beyond the head: its lanes there are neither read nor written.
+        let mask: [__mmask16; V] =
+            std::array::from_fn(|v| match size.saturating_sub(from + v * 16) {
+                lanes @ 0..16 => (1 << lanes) - 1,
+                _ => !0,
+            });
+        let mut sums = [[_mm512_setzero_ps(); V]; Q];
+        for (index, &page) in self.table.iter().enumerate() {
+            let values = self.task.values(page);
+            for position in 0..PAGE.min(self.end - index * PAGE) {
+                let value = &values[position * size + from..];
+                let mut lanes = [_mm512_setzero_ps(); V];
+                for (v, lanes) in lanes.iter_mut().enumerate() {
+                    // SAFETY: lanes that the mask names are inside this position's values.
+                    *lanes = unsafe {
+                        _mm512_maskz_loadu_ps(mask[v], value.as_ptr().wrapping_add(v * 16))
+                    };
+                }
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let weight =
+                        _mm512_set1_ps(self.weights[i * self.table.len() + index][position]);
+                    for (sum, lanes) in sums.iter_mut().zip(lanes) {
+                        *sum = _mm512_fmadd_ps(weight, lanes, *sum);
+                    }
+                }
+            }
+        }
+        for ((out, sums), scale) in self.outs.iter_mut().zip(sums).zip(self.scale) {
+            for (v, sum) in sums.into_iter().enumerate() {
+                let scaled = _mm512_mul_ps(sum, _mm512_set1_ps(scale));
+                let out = out.as_mut_ptr().wrapping_add(from + v * 16);
+                // SAFETY: lanes that the mask names are inside this query's output (E,).
+                unsafe { _mm512_mask_storeu_ps(out, mask[v], scaled) };
+            }
+        }
+        V * 16
+    }
+}

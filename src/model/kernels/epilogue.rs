@@ -1,0 +1,117 @@
+//! What happens to a product before it is stored: bias, non-linearity, and how it meets what the output holds. Knows
+//! neither weights nor inputs.
+#![expect(
+    unsafe_code,
+    reason = "writes its part of a shared output; code compiled for several instructions"
+)]
+
+use crate::model::kernels::isa::compiled_per_isa;
+use crate::model::kernels::math::activate;
+use crate::model::kernels::output::Output;
+use crate::model::kernels::packed::PANEL;
+use crate::model::ops::Activation;
+use std::ops::Range;
+
+/// How a product meets what the output holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Combine {
+    /// Replaces it.
+    #[default]
+    Store,
+    /// Is added to it: a residual stream.
+    Add,
+    /// Multiplies it: SwiGLU's second product onto the activated first.
+    Multiply,
+}
+
+/// out = combine(out, activation(product + bias))
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Epilogue<'a> {
+    /// (out,)
+    pub bias: Option<&'a [f32]>,
+    /// Applied after the bias.
+    pub activation: Option<Activation>,
+    /// Applied last.
+    pub combine: Combine,
+}
+
+/// One panel of sums (rows, 32) on its way into the output.
+#[derive(Clone, Debug)]
+pub(super) struct Finish<'a> {
+    pub(super) epilogue: Epilogue<'a>,
+    pub(super) rows: Range<usize>,
+    /// At most 32.
+    pub(super) columns: Range<usize>,
+}
+
+/// Stores a panel of sums (rows, 32).
+///
+/// # Safety
+/// No other thread reads or writes these rows and columns of `out` meanwhile.
+pub(super) unsafe fn finish(
+    isa: crate::model::kernels::isa::Isa,
+    finish: &Finish<'_>,
+    sums: &[f32],
+    out: Output<'_>,
+) {
+    finish_on(isa, finish, sums, out);
+}
+
+compiled_per_isa! {
+    /// Private: its caller promises what `finish` asks for.
+    fn finish_on(finish: &Finish<'_>, sums: &[f32], out: Output<'_>) => finish_any
+}
+
+#[inline(always)]
+fn finish_any<const FMA: bool>(finish: &Finish<'_>, sums: &[f32], out: Output<'_>) {
+    let Finish { epilogue, rows, columns } = finish;
+    let width = columns.len();
+    let mut bias = [0.0; PANEL];
+    if let Some(all) = epilogue.bias {
+        bias[..width].copy_from_slice(&all[columns.clone()]);
+    }
+    for (row, sums) in rows.clone().zip(sums.as_chunks::<PANEL>().0) {
+        // SAFETY: `finish`'s caller promises that this part is ours; the last row's part is not used any more.
+        let out = unsafe { out.row_part(row, columns.clone()) };
+        match out.as_mut_array::<PANEL>() {
+            Some(out) => finish_row::<FMA>(*epilogue, sums, &bias, out),
+            None => {
+                let mut whole = [0.0; PANEL];
+                whole[..width].copy_from_slice(out);
+                finish_row::<FMA>(*epilogue, sums, &bias, &mut whole);
+                out.copy_from_slice(&whole[..width]);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn finish_row<const FMA: bool>(
+    epilogue: Epilogue<'_>,
+    sums: &[f32; PANEL],
+    bias: &[f32; PANEL],
+    out: &mut [f32; PANEL],
+) {
+    let mut y = *sums;
+    for (y, bias) in y.iter_mut().zip(bias) {
+        *y += bias;
+    }
+    // One loop for each non-linearity, so that each becomes vector instructions.
+    match epilogue.activation {
+        Some(Activation::GeluTanh) => {
+            y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::GeluTanh, *y));
+        }
+        Some(Activation::GeluErf) => {
+            y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::GeluErf, *y));
+        }
+        Some(Activation::Silu) => {
+            y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::Silu, *y));
+        }
+        None => {}
+    }
+    match epilogue.combine {
+        Combine::Store => *out = y,
+        Combine::Add => out.iter_mut().zip(y).for_each(|(out, y)| *out += y),
+        Combine::Multiply => out.iter_mut().zip(y).for_each(|(out, y)| *out *= y),
+    }
+}

@@ -1,0 +1,45 @@
+//! Writes keys and values of new rows into their pages, for `attend`. Knows no sequence: a row names its slot.
+#![expect(unsafe_code, reason = "threads write the pages of different heads")]
+
+use crate::model::kernels::attend::PAGE;
+use crate::model::kernels::attend::PagesMut;
+use crate::model::kernels::output::Output;
+use crate::model::kernels::team::Team;
+
+/// Floats below which one thread writes them all: some ten microseconds, as each key goes to its own cache line.
+const MIN_SHARED_FLOATS: usize = 1 << 13;
+
+/// k and v (R, G, E) into the slots (R,): page number times 16 plus the place within the page.
+///
+/// # Panics
+/// If the lengths do not fit, or a slot is not there.
+pub fn write(pages: PagesMut<'_>, k: &[f32], v: &[f32], slots: &[usize]) {
+    let PagesMut { keys, values, kv_heads, head_size: size } = pages;
+    assert_eq!(k.len(), slots.len() * kv_heads * size, "keys (R, G, E)");
+    assert_eq!(v.len(), k.len(), "values (R, G, E)");
+    // One row of these is what one page keeps for one head.
+    let (keys, values) = (Output::new(keys, size * PAGE), Output::new(values, size * PAGE));
+    let one_head = |head: usize| {
+        for (row, &slot) in slots.iter().enumerate() {
+            let (page, place) = (slot / PAGE, slot % PAGE);
+            let from = (row * kv_heads + head) * size;
+            let here = page * kv_heads + head;
+            // SAFETY: each call has its own head, and within it these are the only references.
+            let (keys, values) = unsafe {
+                (
+                    keys.row_part(here, 0..size * PAGE),
+                    values.row_part(here, place * size..(place + 1) * size),
+                )
+            };
+            for (keys, &k) in keys.chunks_exact_mut(PAGE).zip(&k[from..from + size]) {
+                keys[place] = k;
+            }
+            values.copy_from_slice(&v[from..from + size]);
+        }
+    };
+    if k.len() < MIN_SHARED_FLOATS {
+        (0..kv_heads).for_each(one_head);
+    } else {
+        Team::shared().run(kv_heads, one_head);
+    }
+}

@@ -1,0 +1,213 @@
+//! The kernels against plain loops in f64, on random shapes.
+
+use crate::model::kernels::epilogue::Combine;
+use crate::model::kernels::epilogue::Epilogue;
+use crate::model::kernels::isa::Isa;
+use crate::model::kernels::matmul::matmul_on;
+use crate::model::kernels::packed::Format;
+use crate::model::kernels::packed::PackedMatrix;
+use crate::model::ops::Activation;
+use half::bf16;
+use proptest::prelude::*;
+
+/// Numbers in [-1, 1], the same for the same seed.
+fn numbers(seed: u64, count: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..count)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+fn apply(activation: Option<Activation>, x: f64) -> f64 {
+    match activation {
+        None => x,
+        Some(Activation::Silu) => x / (1.0 + (-x).exp()),
+        Some(Activation::GeluTanh) => {
+            0.5 * x
+                * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x)).tanh())
+        }
+        Some(Activation::GeluErf) => 0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2)),
+    }
+}
+
+/// By its power series, which is good to 1e-9 for |x| < 4; beyond, erf is 1 to 2e-8.
+fn erf(x: f64) -> f64 {
+    if x.abs() > 4.0 {
+        return x.signum();
+    }
+    let mut term = x;
+    let mut sum = x;
+    for n in 1..200 {
+        let n = f64::from(n);
+        term *= -x * x / n;
+        sum += term / (2.0 * n + 1.0);
+    }
+    sum * std::f64::consts::FRAC_2_SQRT_PI
+}
+
+fn round(format: Format, x: f32) -> f64 {
+    match format {
+        Format::F32 | Format::Int8 => f64::from(x),
+        Format::Bf16 => f64::from(bf16::from_f32(x).to_f32()),
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    seed: u64,
+    activation: Option<Activation>,
+    combine: Combine,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let activation = prop_oneof![
+        Just(None),
+        Just(Some(Activation::GeluTanh)),
+        Just(Some(Activation::GeluErf)),
+        Just(Some(Activation::Silu))
+    ];
+    let combine = prop_oneof![Just(Combine::Store), Just(Combine::Add), Just(Combine::Multiply)];
+    let rows = prop_oneof![3 => 1..20usize, 1 => 20..220usize];
+    let inputs = prop_oneof![3 => 1..150usize, 1 => 150..900usize];
+    (rows, inputs, 1..150usize, any::<u64>(), activation, combine).prop_map(
+        |(rows, inputs, outputs, seed, activation, combine)| Case {
+            rows,
+            inputs,
+            outputs,
+            seed,
+            activation,
+            combine,
+        },
+    )
+}
+
+/// Largest difference of `matmul` from f64 sums of the inputs as the format rounds them, over all instructions.
+fn worst_difference(case: &Case, format: Format) -> f64 {
+    let Case { rows, inputs, outputs, seed, .. } = *case;
+    let x = numbers(seed, rows * inputs);
+    let w = numbers(seed ^ 1, inputs * outputs);
+    let bias = numbers(seed ^ 2, outputs);
+    let before = numbers(seed ^ 3, rows * outputs);
+    let packed = PackedMatrix::from_in_out(inputs, outputs, format, &w);
+    let epilogue =
+        Epilogue { bias: Some(&bias), activation: case.activation, combine: case.combine };
+    let expected: Vec<f64> = (0..rows * outputs)
+        .map(|at| {
+            let (row, output) = (at / outputs, at % outputs);
+            let product = |k: usize| {
+                round(format, x[row * inputs + k]) * round(format, w[k * outputs + output])
+            };
+            let y = apply(
+                case.activation,
+                (0..inputs).map(product).sum::<f64>() + f64::from(bias[output]),
+            );
+            let old = f64::from(before[at]);
+            match case.combine {
+                Combine::Store => y,
+                Combine::Add => old + y,
+                Combine::Multiply => old * y,
+            }
+        })
+        .collect();
+    Isa::available()
+        .map(|isa| {
+            let mut out = before.clone();
+            matmul_on(isa, &x, &packed, epilogue, &mut out);
+            out.iter().zip(&expected).map(|(&y, e)| (f64::from(y) - e).abs()).fold(0.0, f64::max)
+        })
+        .fold(0.0, f64::max)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Rounding of a sum of n products below 1 grows with n at worst, with its root in practice.
+    #[test]
+    fn f32_agrees_with_a_plain_loop(case in cases()) {
+        let bound = 1e-6 * (case.inputs as f64 + 10.0);
+        prop_assert!(worst_difference(&case, Format::F32) <= bound);
+    }
+
+    /// Once inputs and weights are rounded to bf16, nothing else is lost but what f32 loses.
+    #[test]
+    fn bf16_agrees_with_a_plain_loop_over_rounded_numbers(case in cases()) {
+        let bound = 1e-6 * (case.inputs as f64 + 10.0);
+        prop_assert!(worst_difference(&case, Format::Bf16) <= bound);
+    }
+
+    /// Each of x and w is off by at most half a step, 1/254, so a product by less than 2/254 + 1/254^2. A slope of a
+    /// non-linearity is at most 1.13.
+    #[test]
+    fn int8_is_within_its_steps(case in cases()) {
+        let bound = 1.13 * (2.01 / 254.0) * case.inputs as f64 + 1e-5;
+        prop_assert!(worst_difference(&case, Format::Int8) <= bound);
+    }
+
+    /// Errors of rounding are independent, so the typical one grows with the root of the number of inputs.
+    #[test]
+    fn int8_is_close_in_the_mean(seed in any::<u64>(), inputs in 64..700usize) {
+        let case = Case { rows: 5, inputs, outputs: 40, seed, activation: None, combine: Combine::Store };
+        prop_assert!(worst_difference(&case, Format::Int8) <= 0.025 * (inputs as f64).sqrt());
+    }
+
+    #[test]
+    fn outputs_read_back_as_they_were_packed(seed in any::<u64>(), inputs in 1..300usize, outputs in 1..100usize) {
+        let w = numbers(seed, inputs * outputs);
+        for (format, bound) in [(Format::F32, 0.0), (Format::Bf16, 1.0 / 256.0), (Format::Int8, 1.0 / 253.0)] {
+            let packed = PackedMatrix::from_out_in(inputs, outputs, format, &w);
+            let mut row = vec![0.0; inputs];
+            for output in 0..outputs {
+                packed.read_output(output, &mut row);
+                for (read, packed) in row.iter().zip(&w[output * inputs..]) {
+                    prop_assert!((read - packed).abs() <= bound);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn both_layouts_pack_to_the_same() {
+    let (inputs, outputs) = (37, 45);
+    let in_out = numbers(5, inputs * outputs);
+    let out_in: Vec<f32> =
+        (0..inputs * outputs).map(|at| in_out[at % inputs * outputs + at / inputs]).collect();
+    let [a, b] = [
+        PackedMatrix::from_in_out(inputs, outputs, Format::F32, &in_out),
+        PackedMatrix::from_out_in(inputs, outputs, Format::F32, &out_in),
+    ];
+    let [mut x, mut y] = [vec![0.0; inputs], vec![0.0; inputs]];
+    for output in 0..outputs {
+        a.read_output(output, &mut x);
+        b.read_output(output, &mut y);
+        assert_eq!(x, y);
+    }
+}
+
+#[test]
+fn what_is_not_finite_stays_so() {
+    for format in [Format::F32, Format::Bf16, Format::Int8] {
+        let packed = PackedMatrix::from_in_out(200, 33, format, &numbers(1, 200 * 33));
+        for bad in [f32::NAN, f32::INFINITY] {
+            let mut x = numbers(2, 3 * 200);
+            x[250] = bad;
+            for isa in Isa::available() {
+                let mut out = vec![0.0; 3 * 33];
+                matmul_on(isa, &x, &packed, Epilogue::default(), &mut out);
+                assert!(out[33..66].iter().all(|y| !y.is_finite()), "{format:?} {isa:?} {bad}");
+                assert!(
+                    out[..33].iter().chain(&out[66..]).all(|y| y.is_finite()),
+                    "{format:?} {isa:?} {bad}"
+                );
+            }
+        }
+    }
+}
