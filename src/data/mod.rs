@@ -2,7 +2,10 @@
 //! text only: no tokenizer, no model.
 
 pub mod icot;
+pub mod multiplication;
+pub mod prosqa;
 pub mod read;
+pub mod write;
 
 use crate::data::read::Examples;
 use serde::Deserialize;
@@ -47,6 +50,9 @@ pub enum Error {
     /// A file holds no question.
     #[error("{path}: holds no question", path = .0.display())]
     Empty(PathBuf),
+    /// Questions like these do not exist.
+    #[error("{0}")]
+    Impossible(String),
 }
 
 /// All questions of a file, in its order; see [`Examples`] for the forms it may have.
