@@ -17,6 +17,7 @@ pub mod commands;
 pub mod convert;
 pub mod data;
 pub mod engine;
+pub mod generate_data;
 pub mod healthcheck;
 pub mod http;
 pub mod inspect;

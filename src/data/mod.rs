@@ -28,12 +28,12 @@ pub struct Example {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read or written.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {reason}", path = path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: std::io::Error,
+        /// Why. Not called a source, which would be printed twice.
+        reason: std::io::Error,
     },
     /// A place in a file is no question.
     #[error("{path}: line {line}, question {number}: {reason}", path = path.display())]

@@ -50,7 +50,7 @@ impl Examples {
     /// # Errors
     /// If it cannot be read.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let io = |source| Error::Io { path: path.to_owned(), source };
+        let io = |reason| Error::Io { path: path.to_owned(), reason };
         Self::new(Box::new(File::open(path).map_err(io)?), path)
     }
 
@@ -64,7 +64,7 @@ impl Examples {
         let is_text = path.extension().is_some_and(|extension| extension == "txt");
         match source.form(is_text) {
             Ok(form) => Ok(Self { path, source, form, number: 0 }),
-            Err(source) => Err(Error::Io { path, source }),
+            Err(reason) => Err(Error::Io { path, reason }),
         }
     }
 

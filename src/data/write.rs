@@ -31,8 +31,27 @@ pub struct Writer {
 
 enum Place {
     Standard,
-    File { unfinished: PathBuf, path: PathBuf },
-    Finished,
+    /// No regular file.
+    Special(PathBuf),
+    File {
+        unfinished: PathBuf,
+        path: PathBuf,
+    },
+}
+
+impl Place {
+    fn error(&self, reason: io::Error) -> Error {
+        let path = match self {
+            Self::Standard => PathBuf::from("standard output"),
+            Self::Special(path) | Self::File { path, .. } => path.clone(),
+        };
+        Error::Io { path, reason }
+    }
+}
+
+fn unfinished(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.unfinished", std::process::id()))
 }
 
 impl Writer {
@@ -41,15 +60,17 @@ impl Writer {
     /// # Errors
     /// If it cannot be created.
     pub fn create(path: &Path, form: Form) -> Result<Self, Error> {
-        let (out, place): (Box<dyn Write>, Place) = match path == Path::new("-") {
-            true => (Box::new(io::stdout()), Place::Standard),
-            false => {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                let unfinished =
-                    path.with_file_name(format!(".{name}.{}.unfinished", std::process::id()));
-                let file = File::create(&unfinished)
-                    .map_err(|source| Error::Io { path: path.to_owned(), source })?;
-                (Box::new(file), Place::File { unfinished, path: path.to_owned() })
+        let path = path.to_owned();
+        let place = match path.to_str() {
+            Some("-") => Place::Standard,
+            // A pipe or a device is written to, not replaced.
+            _ if path.exists() && !path.is_file() => Place::Special(path),
+            _ => Place::File { unfinished: unfinished(&path), path },
+        };
+        let out: Box<dyn Write> = match &place {
+            Place::Standard => Box::new(io::stdout()),
+            Place::Special(path) | Place::File { unfinished: path, .. } => {
+                Box::new(File::create(path).map_err(|reason| place.error(reason))?)
             }
         };
         Ok(Self { out: BufWriter::new(out), form, place, written: 0 })
@@ -78,6 +99,11 @@ impl Writer {
         self.put(Ok(format!("{line}\n")))
     }
 
+    /// How many questions have been written.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Ends the file and gives it its name; says how many questions are in it.
     ///
     /// # Errors
@@ -89,34 +115,25 @@ impl Writer {
             _ => "",
         };
         let ended = self.out.write_all(end.as_bytes()).and_then(|()| self.out.flush());
-        ended.map_err(|source| self.error(source))?;
+        ended.map_err(|reason| self.place.error(reason))?;
         if let Place::File { unfinished, path } = &self.place {
-            std::fs::rename(unfinished, path).map_err(|source| self.error(source))?;
+            std::fs::rename(unfinished, path).map_err(|reason| self.place.error(reason))?;
         }
-        self.place = Place::Finished;
         Ok(self.written)
     }
 
     fn put(&mut self, text: io::Result<String>) -> Result<(), Error> {
         let put = text.and_then(|text| self.out.write_all(text.as_bytes()));
-        put.map_err(|source| self.error(source))?;
+        put.map_err(|reason| self.place.error(reason))?;
         self.written += 1;
         Ok(())
-    }
-
-    fn error(&self, source: io::Error) -> Error {
-        let path = match &self.place {
-            Place::File { path, .. } => path.clone(),
-            Place::Standard | Place::Finished => PathBuf::from("standard output"),
-        };
-        Error::Io { path, source }
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
         if let Place::File { unfinished, .. } = &self.place {
-            // It may be gone already; there is nobody to tell.
+            // A finished file has another name by now.
             let _ = std::fs::remove_file(unfinished);
         }
     }
