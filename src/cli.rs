@@ -5,6 +5,7 @@ use crate::commands::ConvertArgs;
 use crate::commands::InspectArgs;
 use crate::engine::config::EngineConfig;
 use crate::engine::config::KvBudget;
+use crate::generate_data::GenerateDataArgs;
 use crate::healthcheck;
 use crate::http;
 use crate::http::ApiKeys;
@@ -54,6 +55,8 @@ enum Command {
     Convert(ConvertArgs),
     /// Say what a checkpoint is and what it takes to serve it, without reading its weights.
     Inspect(InspectArgs),
+    /// Write questions to train and evaluate on, and the tokenizer for them.
+    GenerateData(GenerateDataArgs),
     /// Print the OpenAPI document of the server.
     Openapi(OpenapiArgs),
 }
@@ -66,6 +69,7 @@ impl Cli {
             Command::Healthcheck(args) => block_on(healthcheck::run(args.address, args.timeout))?,
             Command::Convert(args) => args.run(),
             Command::Inspect(args) => args.run(),
+            Command::GenerateData(args) => args.run(),
             Command::Openapi(args) => args.run(),
         }
     }

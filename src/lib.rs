@@ -9,12 +9,15 @@
 //! | [`engine`] | many sequences on one device; ids, no text |
 //! | [`latent`] | the method: recipe, thoughts, the oracle |
 //! | [`model`] | weights to hidden states; no request |
+//! | [`data`] | questions for training and evaluation: read and made |
 //! | [`text`], [`metrics`] | tokenizer and incremental decoding; one typed struct of all metrics |
 
 pub mod cli;
 pub mod commands;
 pub mod convert;
+pub mod data;
 pub mod engine;
+pub mod generate_data;
 pub mod healthcheck;
 pub mod http;
 pub mod inspect;

@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub mod stop;
+pub mod word_level;
 
 use serde::de::IgnoredAny;
 use std::panic::catch_unwind;

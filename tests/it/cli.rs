@@ -18,7 +18,7 @@ fn coconut(words: &[&str]) -> Command {
     command
 }
 
-fn run(words: &[&str]) -> (Output, String) {
+pub fn run(words: &[&str]) -> (Output, String) {
     let output = coconut(words).output().unwrap();
     let text = format!(
         "{}{}",

@@ -8,6 +8,7 @@
 mod attention;
 mod cli;
 mod convert;
+mod generate_data;
 mod hostile;
 mod http_answers;
 mod http_rules;

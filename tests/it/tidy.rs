@@ -12,10 +12,11 @@ use std::process::Command;
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("text", &[]),
+    ("data", &[]),
     ("model", &[]),
     ("latent", &["model", "text"]),
     ("engine", &["latent", "metrics", "model"]),
-    ("train", &["latent", "model", "text"]),
+    ("train", &["data", "latent", "model", "text"]),
     ("reason", &["engine", "latent", "metrics", "model", "text"]),
     ("http", &["engine", "latent", "metrics", "reason", "text"]),
 ];
@@ -24,6 +25,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const MUST_NOT_NAME: &[(&str, &[&str])] = &[
     ("metrics", &["axum", "candle_core", "candle_nn", "serde_json", "tokio"]),
     ("text", &["axum", "candle_core", "candle_nn", "prometheus", "tokio", "utoipa"]),
+    ("data", &["axum", "candle_core", "candle_nn", "prometheus", "tokenizers", "tokio", "utoipa"]),
     ("model", &["axum", "hyper", "prometheus", "tokenizers", "tokio", "tower", "utoipa"]),
     ("latent", &["axum", "hyper", "prometheus", "tokio", "tower", "utoipa"]),
     ("engine", &["axum", "hyper", "prometheus", "serde_json", "tokenizers", "tower", "utoipa"]),

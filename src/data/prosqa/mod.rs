@@ -1,0 +1,11 @@
+//! ProsQA: is somebody a this or a that, given who is what (Coconut paper, appendix A.2). Questions are walks in graphs.
+//! Knows graphs and the words they are told in, no files.
+
+pub mod generate;
+pub mod graph;
+pub mod record;
+pub mod stats;
+pub mod words;
+
+#[cfg(test)]
+mod tests;

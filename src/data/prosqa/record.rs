@@ -1,0 +1,123 @@
+//! A graph and a question told in words, with the fields of the published files. Knows no file.
+
+use crate::data::Example;
+use crate::data::prosqa::graph::Graph;
+use crate::data::prosqa::graph::Query;
+use crate::data::prosqa::words::CONCEPTS;
+use crate::data::prosqa::words::NAMES;
+use rand::Rng;
+use rand::seq::IndexedRandom as _;
+use rand::seq::SliceRandom as _;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// A ProsQA question as published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// What is known, in any order, and the question.
+    pub question: String,
+    /// Who is what.
+    pub answer: String,
+    /// One of the shortest paths, an edge each.
+    pub steps: Vec<String>,
+    /// The word of each node.
+    pub idx_to_symbol: Vec<String>,
+    /// The graph, as `[from, to]`.
+    pub edges: Vec<[usize; 2]>,
+    /// The entity in question.
+    pub root: usize,
+    /// What it is.
+    pub target: usize,
+    /// What it is not.
+    pub neg_target: usize,
+}
+
+/// Names for the entities and the concepts of a graph, different for each node, at random: index is the node.
+///
+/// # Panics
+/// If the graph has more than 17 entities or 38 concepts.
+pub fn symbols(graph: &Graph, rng: &mut impl Rng) -> Vec<&'static str> {
+    let (mut names, mut concepts) = (NAMES, CONCEPTS);
+    names.shuffle(rng);
+    concepts.shuffle(rng);
+    let (mut names, mut concepts) = (names.into_iter(), concepts.into_iter());
+    let word = |node| match graph.is_entity(node) {
+        true => names.next(),
+        false => concepts.next(),
+    };
+    graph
+        .nodes()
+        .map(word)
+        .map(|word| word.expect("a graph has no more nodes than words"))
+        .collect()
+}
+
+/// The edge between two nodes as a sentence. `symbols`: the word of each node.
+pub fn sentence(graph: &Graph, symbols: &[&str], [from, to]: [usize; 2]) -> String {
+    let every = if graph.is_entity(from) { "" } else { "Every " };
+    format!("{every}{} is a {}.", symbols[from], symbols[to])
+}
+
+impl Record {
+    /// A question in words: sentences and the two choices in random order, a random one of the shortest paths.
+    ///
+    /// # Panics
+    /// If no way leads from the root to the target.
+    pub fn new(graph: &Graph, query: Query, symbols: &[&str], rng: &mut impl Rng) -> Self {
+        let Query { root, target, neg_target } = query;
+        let tell = |&edge: &[usize; 2]| sentence(graph, symbols, edge);
+        let mut known: Vec<String> = graph.edges().iter().map(tell).collect();
+        known.shuffle(rng);
+        let mut choices = [symbols[target], symbols[neg_target]];
+        choices.shuffle(rng);
+        let [one, other] = choices;
+        let path = shortest_path(graph, query, rng);
+        Self {
+            question: format!("{} Is {} a {one} or {other}?", known.join(" "), symbols[root]),
+            answer: format!("{} is a {}.", symbols[root], symbols[target]),
+            steps: path.iter().map(tell).collect(),
+            idx_to_symbol: symbols.iter().map(|&symbol| symbol.to_owned()).collect(),
+            edges: graph.edges().to_vec(),
+            root,
+            target,
+            neg_target,
+        }
+    }
+
+    /// What training and evaluation need of it.
+    pub fn example(&self) -> Example {
+        let Self { question, answer, steps, .. } = self.clone();
+        Example { question, steps, answer }
+    }
+
+    /// The graph that the question was made from.
+    ///
+    /// # Panics
+    /// If an edge does not lead from a smaller to a larger node.
+    pub fn graph(&self) -> Graph {
+        Graph::new(self.idx_to_symbol.len(), self.edges.clone())
+    }
+
+    /// The question without its words.
+    pub fn query(&self) -> Query {
+        Query { root: self.root, target: self.target, neg_target: self.neg_target }
+    }
+}
+
+/// The edges of one shortest way to the target, walked back from there.
+fn shortest_path(graph: &Graph, query: Query, rng: &mut impl Rng) -> Vec<[usize; 2]> {
+    let hops = graph.hops(query.root);
+    let mut path = Vec::new();
+    let mut to = query.target;
+    while to != query.root {
+        let nearer = |&&[from, end]: &&[usize; 2]| {
+            end == to && hops[from].is_some() && hops[from].map(|hops| hops + 1) == hops[to]
+        };
+        let edges: Vec<[usize; 2]> = graph.edges().iter().filter(nearer).copied().collect();
+        let &edge = edges.choose(rng).expect("a way leads from the root to the target");
+        path.push(edge);
+        to = edge[0];
+    }
+    path.reverse();
+    path
+}

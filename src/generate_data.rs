@@ -1,0 +1,247 @@
+//! `coconut generate-data`: questions to train and evaluate on, and the tokenizer for them. Flags, files and what is
+//! printed; what questions are is known below.
+
+use crate::data;
+use crate::data::icot;
+use crate::data::multiplication::Multiplications;
+use crate::data::multiplication::Split;
+use crate::data::prosqa::generate::Config;
+use crate::data::prosqa::generate::Generator;
+use crate::data::prosqa::record::Record;
+use crate::data::prosqa::record::symbols;
+use crate::data::prosqa::stats::Statistics;
+use crate::data::prosqa::words;
+use crate::data::read::Examples;
+use crate::data::write::Form;
+use crate::data::write::Writer;
+use crate::text::Tokenizer;
+use crate::text::word_level::Words;
+use anyhow::Context as _;
+use anyhow::ensure;
+use clap::Args;
+use clap::Subcommand;
+use clap::ValueEnum;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use std::io::Write as _;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Flags of `coconut generate-data`.
+#[derive(Debug, Args)]
+pub struct GenerateDataArgs {
+    #[command(subcommand)]
+    data: Data,
+}
+
+#[derive(Debug, Subcommand)]
+enum Data {
+    /// ProsQA questions (who is what, by walks in graphs), as the Coconut paper constructs them.
+    Prosqa(ProsqaArgs),
+    /// Multiplications, as iCoT trains on them.
+    Multiplication(MultiplicationArgs),
+    /// GSM8K-Aug as the JSON that training reads, from iCoT's text lines (question||steps #### answer).
+    Gsm8kAug(ConvertTextArgs),
+    /// A tokenizer for questions with few words.
+    Tokenizer(TokenizerArgs),
+}
+
+#[derive(Debug, Args)]
+struct OutArgs {
+    /// How many questions.
+    #[arg(long, value_name = "N")]
+    count: u64,
+    /// The same seed gives the same questions, on every machine.
+    #[arg(long, value_name = "N", default_value = "0")]
+    seed: u64,
+    /// File to write; - for standard output.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct ProsqaArgs {
+    #[command(flatten)]
+    out: OutArgs,
+    /// Numbers of nodes of the graphs, both ends included, such as 8..12. [default: as published, 23 on average]
+    #[arg(long, value_name = "A..B", value_parser = parse_range)]
+    nodes: Option<RangeInclusive<usize>>,
+    /// Fewest hops from the entity to the answer. [default: 3, with --nodes 2]
+    #[arg(long, value_name = "N")]
+    min_hops: Option<usize>,
+    /// Write a JSON object a line instead of one list.
+    #[arg(long)]
+    jsonl: bool,
+    /// Print what the Coconut paper tells of its questions: numbers of nodes, edges, hops, shortest paths.
+    #[arg(long)]
+    stats: bool,
+}
+
+#[derive(Debug, Args)]
+struct MultiplicationArgs {
+    #[command(flatten)]
+    out: OutArgs,
+    /// Digits of each factor, up to 18.
+    #[arg(long, value_name = "N")]
+    digits: u32,
+    /// Which part of all multiplications; no part has a question of another, whatever the seeds.
+    #[arg(long, value_enum, default_value = "train")]
+    split: SplitArg,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SplitArg {
+    Train,
+    Valid,
+    Test,
+}
+
+#[derive(Debug, Args)]
+struct ConvertTextArgs {
+    /// Text lines to read, or questions in any other form that training reads.
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// File to write; - for standard output.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Write a JSON object a line instead of one list.
+    #[arg(long)]
+    jsonl: bool,
+}
+
+#[derive(Debug, Args)]
+struct TokenizerArgs {
+    /// The questions whose words it knows.
+    #[arg(value_enum)]
+    of: Vocabulary,
+    /// File to write: tokenizer.json as Hugging Face reads it; - for standard output.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Vocabulary {
+    Prosqa,
+}
+
+impl GenerateDataArgs {
+    /// Writes the file, and says what is in it.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.data {
+            Data::Prosqa(args) => args.run(),
+            Data::Multiplication(args) => args.run(),
+            Data::Gsm8kAug(args) => args.run(),
+            Data::Tokenizer(args) => args.run(),
+        }
+    }
+}
+
+impl ProsqaArgs {
+    fn run(self) -> anyhow::Result<()> {
+        let OutArgs { count, seed, out } = self.out;
+        let mut config = self.nodes.map_or_else(Config::published, Config::within);
+        config.min_hops = self.min_hops.unwrap_or(config.min_hops);
+        let generator = Generator::new(config)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut statistics = Statistics::default();
+        let mut writer = Writer::create(&out, json_form(self.jsonl))?;
+        for _ in 0..count {
+            let (graph, query) = generator.draw(&mut rng)?;
+            let symbols = symbols(&graph, &mut rng);
+            writer.json(&Record::new(&graph, query, &symbols, &mut rng))?;
+            statistics.add(&graph, query);
+        }
+        report(writer.finish()?, &out)?;
+        match self.stats {
+            true => tell(format_args!("{statistics}")),
+            false => Ok(()),
+        }
+    }
+}
+
+impl MultiplicationArgs {
+    fn run(self) -> anyhow::Result<()> {
+        let OutArgs { count, seed, out } = self.out;
+        let split = match self.split {
+            SplitArg::Train => Split::Train,
+            SplitArg::Valid => Split::Valid,
+            SplitArg::Test => Split::Test,
+        };
+        let mut questions = Multiplications::new(self.digits, split, seed)?;
+        let mut writer = Writer::create(&out, Form::Text)?;
+        for written in 0..count {
+            let question = questions.next().with_context(|| {
+                format!("--count {count}: there are only {written} with {} digits", self.digits)
+            })?;
+            writer.line(&icot::format(&question))?;
+        }
+        report(writer.finish()?, &out)
+    }
+}
+
+impl ConvertTextArgs {
+    fn run(self) -> anyhow::Result<()> {
+        let mut writer = Writer::create(&self.out, json_form(self.jsonl))?;
+        for example in Examples::open(&self.from)? {
+            writer.json(&example?)?;
+        }
+        let written = writer.written();
+        ensure!(written > 0, data::Error::Empty(self.from));
+        report(writer.finish()?, &self.out)
+    }
+}
+
+impl TokenizerArgs {
+    fn run(self) -> anyhow::Result<()> {
+        let tokenizer = match self.of {
+            Vocabulary::Prosqa => prosqa_tokenizer()?,
+        };
+        let mut writer = Writer::create(&self.out, Form::Text)?;
+        writer.line(&tokenizer.to_json()?)?;
+        writer.finish()?;
+        tell(format_args!("{} tokens in {}\n", tokenizer.size(), shown(&self.out)))
+    }
+}
+
+/// The tokenizer of ProsQA's words.
+pub fn prosqa_tokenizer() -> anyhow::Result<Tokenizer> {
+    let words = Words {
+        vocabulary: &words::vocabulary(),
+        pattern: words::PATTERN,
+        unknown: words::UNKNOWN,
+        special: &[words::PAD, words::END_OF_TEXT],
+        markers: &words::MARKERS,
+    };
+    Tokenizer::of_words(&words).context("cannot build the tokenizer")
+}
+
+fn json_form(jsonl: bool) -> Form {
+    if jsonl { Form::JsonLines } else { Form::JsonList }
+}
+
+fn report(written: u64, out: &Path) -> anyhow::Result<()> {
+    tell(format_args!("{written} questions in {}\n", shown(out)))
+}
+
+fn shown(out: &Path) -> std::path::Display<'_> {
+    match out == Path::new("-") {
+        true => Path::new("standard output").display(),
+        false => out.display(),
+    }
+}
+
+/// To standard error: standard output may be the file.
+fn tell(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
+    Ok(std::io::stderr().write_fmt(text)?)
+}
+
+/// `A..B`, both included, or one number.
+fn parse_range(text: &str) -> Result<RangeInclusive<usize>, String> {
+    let number =
+        |text: &str| text.trim().parse::<usize>().map_err(|_| format!("{text:?} is no number"));
+    match text.split_once("..") {
+        Some((low, high)) => Ok(number(low)?..=number(high.trim_start_matches('='))?),
+        None => number(text).map(|nodes| nodes..=nodes),
+    }
+}
