@@ -34,7 +34,7 @@ enum Clock {
     /// As soon as somebody is free to ask.
     Now,
     /// After a gap, whoever is free.
-    Schedule { next: Instant, gaps: Gaps },
+    Schedule { next: Instant, gaps: Box<Gaps> },
 }
 
 impl Gaps {
@@ -53,7 +53,7 @@ impl Clock {
         match arrivals {
             Arrivals::Closed { .. } => Self::Now,
             Arrivals::Open { rate, seed, .. } => {
-                Self::Schedule { next: start, gaps: Gaps::new(rate, seed) }
+                Self::Schedule { next: start, gaps: Box::new(Gaps::new(rate, seed)) }
             }
         }
     }
