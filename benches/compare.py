@@ -34,6 +34,8 @@ KNOBS = ["COUNT", "PUBLISHED_COUNT", "ROUNDS", "WORKLOADS", "DTYPES", "MODES", "
 PEAK_GFLOPS = {"f32": 486.0, "bf16": 900.0, "int8": 1944.0}
 BYTES = {"f32": 4, "bf16": 2, "int8": 1}
 MEMORY_GBS = 66.0
+# Targets against the published loop.
+PUBLISHED = {"gsm8k": 25, "prosqa": 60}
 
 
 class Baseline:
@@ -202,12 +204,45 @@ def table(rows):
     return "\n".join(lines)
 
 
+def targets(rows):
+    """Lines that say how far the targets of shared/design/performance.md are met, across types of weights."""
+    find = lambda **wanted: next((row for row in rows if all(row[key] == value for key, value in wanted.items())), None)
+    for name in dict.fromkeys(row["workload"] for row in rows):
+        ours = {
+            clients: find(workload=name, system="coconut", clients=clients, dtype="bf16")
+            or find(workload=name, system="coconut", clients=clients) for clients in (1, BATCH)
+        }
+        peer = lambda mode, dtype: find(workload=name, system=f"PyTorch {mode}", dtype=dtype)
+        for what, mine, theirs, of, target in [
+            ("throughput against batched bf16", ours[BATCH], peer("batched", "bf16"), rate_ratio, 4),
+            ("latency alone against cached bf16", ours[1], peer("cached", "bf16"), latency_ratio, 3),
+            ("throughput against published f32", ours[BATCH], peer("published", "f32"), rate_ratio, PUBLISHED[name]),
+        ]:
+            if mine and theirs:
+                ratio = of(mine, theirs)
+                verdict = "met" if ratio >= target else "missed"
+                yield f"- {name}, {what}: {ratio:.1f}x with {mine['dtype']}, target {target}x: {verdict}"
+        for what, row, target in [("throughput", ours[BATCH], 0.6), ("latency alone", ours[1], 0.8)]:
+            if row:
+                verdict = "met" if row["share_of_limit"] >= target else "missed"
+                yield f"- {name}, {what}: {row['share_of_limit']:.0%} of the {row['dtype']} limit, target {target:.0%}: {verdict}"
+
+
+def rate_ratio(mine, theirs):
+    return mine["requests_per_second"] / theirs["requests_per_second"]
+
+
+def latency_ratio(mine, theirs):
+    return theirs["p50"] / mine["p50"]
+
+
 def section(rows, agreements):
     said = [f"{name} {dtype}: {same} of {count}" for (name, dtype), (same, count) in agreements.items()]
     return (
         f"\n## {time.strftime('%Y-%m-%d')}, {common.commit()}\n\n{common.machine()}; PyTorch {torch.__version__}\n\n"
         f"    {common.command_line('benches/compare.sh', KNOBS)}\n\n{table(rows)}\n\n"
-        f"Answers that are the baseline's: {'; '.join(said)}.\n"
+        + "".join(f"{line}\n" for line in targets(rows)) + "\n"
+        + f"Answers that are the baseline's: {'; '.join(said)}.\n"
     )
 
 
