@@ -1,5 +1,6 @@
 """What the scripts beside it share: a server of their own, the load generator, the machine. Standard library only."""
 
+import atexit
 import contextlib
 import json
 import os
@@ -46,12 +47,10 @@ class Server:
         # One line a request would be part of what is measured.
         command += ["--log-level", "warn,coconut::serve=info", *map(str, flags)]
         self.process = subprocess.Popen(command, stderr=self.log, stdout=self.log)
-        try:
-            self.address = self._listening()
-            self._ready()
-        except BaseException:
-            self.stop()
-            raise
+        # However the script ends.
+        atexit.register(self.stop)
+        self.address = self._listening()
+        self._ready()
 
     @property
     def url(self):
