@@ -5,7 +5,7 @@
 //! | layer | what it knows |
 //! |---|---|
 //! | `cli`, `serve`, `main` | how the rest is composed |
-//! | [`bench`] | the wire from a client's side: a load generator |
+//! | [`bench`](mod@bench) | the wire from a client's side: a load generator |
 //! | [`reason`] | one question from text to answer; no JSON |
 //! | [`engine`] | many sequences on one device; ids, no text |
 //! | [`latent`] | the method: recipe, thoughts, the oracle |
