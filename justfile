@@ -20,6 +20,30 @@ serve model *flags:
 openapi:
     cargo run -- openapi --out openapi/openapi.json
 
+# load a running server: just bench --url http://127.0.0.1:8080 --data questions.json --concurrency 16
+bench *flags:
+    cargo run --release -- bench {{flags}}
+
+# criterion: linear layers, parts of a request, steps of the engine
+micro *flags:
+    cargo bench --bench linear --bench parts --bench steps -- {{flags}}
+
+# beside the PyTorch baseline; adds a section to benches/RESULTS.md: COUNT=16 ROUNDS=1 just compare
+compare:
+    bash benches/compare.sh
+
+# throughput and latency against clients, prompt length and latent steps, as pictures in benches/curves/
+curves:
+    bash benches/curves.sh
+
+# is the server's memory flat under load: MINUTES=60 just soak
+soak:
+    bash benches/soak.sh
+
+# ten times more clients than the queue holds, hang-ups, slow readers, SIGTERM: just overload models/default
+overload model *flags:
+    python3 benches/overload.py --model {{model}} {{flags}}
+
 # licences, advisories and sources of the dependencies
 deny:
     cargo deny check

@@ -1,6 +1,7 @@
 //! The command line: flags, their `COCONUT_*` variables, and what they come to. The only place that reads the
 //! environment; a flag's doc comment is its help text.
 
+use crate::bench::args::BenchArgs;
 use crate::commands::ConvertArgs;
 use crate::commands::InspectArgs;
 use crate::engine::config::EngineConfig;
@@ -57,6 +58,8 @@ enum Command {
     Inspect(InspectArgs),
     /// Write questions to train and evaluate on, and the tokenizer for them.
     GenerateData(GenerateDataArgs),
+    /// Load a running server with questions and say how fast it answers.
+    Bench(Box<BenchArgs>),
     /// Print the OpenAPI document of the server.
     Openapi(OpenapiArgs),
 }
@@ -70,6 +73,7 @@ impl Cli {
             Command::Convert(args) => args.run(),
             Command::Inspect(args) => args.run(),
             Command::GenerateData(args) => args.run(),
+            Command::Bench(args) => block_on(args.run())?,
             Command::Openapi(args) => args.run(),
         }
     }

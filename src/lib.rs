@@ -5,6 +5,7 @@
 //! | layer | what it knows |
 //! |---|---|
 //! | `cli`, `serve`, `main` | how the rest is composed |
+//! | [`bench`](mod@bench) | the wire from a client's side: a load generator |
 //! | [`reason`] | one question from text to answer; no JSON |
 //! | [`engine`] | many sequences on one device; ids, no text |
 //! | [`latent`] | the method: recipe, thoughts, the oracle |
@@ -12,6 +13,7 @@
 //! | [`data`] | questions for training and evaluation: read and made |
 //! | [`text`], [`metrics`] | tokenizer and incremental decoding; one typed struct of all metrics |
 
+pub mod bench;
 pub mod cli;
 pub mod commands;
 pub mod convert;

@@ -21,7 +21,9 @@ pub async fn until_second_signal<F: Future<Output = anyhow::Result<()>>>(
         let _ = stopped.await;
     });
     let twice = async {
-        tracing::info!(signal = signals.next().await, "asked to stop");
+        // Not inside the macro: what it is given is not evaluated where the level is off, and nobody would wait.
+        let signal = signals.next().await;
+        tracing::info!(signal, "asked to stop");
         let _ = stop.send(());
         signals.next().await
     };

@@ -23,12 +23,17 @@ pub struct Program {
 }
 
 /// When an answer ends by itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StopRule {
     /// End-of-sequence ids.
     pub eos: Vec<u32>,
     /// How many of them end the answer: 1, and 2 for iCoT, whose first one closes the (empty) chain of thought.
     pub eos_count: usize,
+}
+
+impl StopRule {
+    /// The answer does not end by itself.
+    pub const NEVER: Self = Self { eos: Vec::new(), eos_count: 1 };
 }
 
 impl Program {

@@ -11,6 +11,7 @@ use crate::latent::checkpoint::Checkpoint;
 use crate::latent::checkpoint::CheckpointError;
 use crate::latent::checkpoint::Location;
 use crate::latent::program::Program;
+use crate::latent::program::StopRule;
 use crate::latent::recipe::Recipe;
 use crate::metrics::Metrics;
 use crate::reason::transcript::Goes;
@@ -142,7 +143,10 @@ impl Reasoner {
         let max_tokens = question
             .max_tokens
             .unwrap_or(self.recipe.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(room));
-        let stop = self.recipe.stop_rule();
+        let stop = match question.ignore_eos {
+            true => StopRule::NEVER,
+            false => self.recipe.stop_rule(),
+        };
         let masked = self.recipe.masked.clone();
         Ok(Program { prompt, latent_steps, forced, max_tokens, stop, masked })
     }

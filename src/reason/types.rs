@@ -18,6 +18,8 @@ pub struct Question {
     /// Most answer tokens; where `None`, the recipe's number, [`DEFAULT_MAX_TOKENS`], or what the model's positions
     /// leave.
     pub max_tokens: Option<usize>,
+    /// End-of-sequence ids are tokens like others: the answer has exactly its most tokens, unless a stop string ends it.
+    pub ignore_eos: bool,
     /// How answer tokens are chosen.
     pub sampling: Sampling,
     /// What to report beside the answer.

@@ -9,7 +9,7 @@ use std::process::Output;
 use std::process::Stdio;
 
 /// The binary, with no settings from the environment of the test.
-fn coconut(words: &[&str]) -> Command {
+pub fn coconut(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coconut"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COCONUT_")) {
         command.env_remove(name);
@@ -101,13 +101,23 @@ fn the_health_check_fails_where_nobody_listens() {
 
 #[test]
 fn a_server_becomes_ready_logs_json_and_ends_well_on_sigterm() {
+    lives_until_sigterm("info");
+}
+
+/// The quiet level is for the module that waits for signals: what it does must not hang on what it says.
+#[test]
+fn a_server_that_logs_warnings_only_lives_until_sigterm_too() {
+    lives_until_sigterm("info,coconut::shutdown=warn");
+}
+
+fn lives_until_sigterm(log_level: &str) {
     let model = data(MODEL);
-    let mut server =
-        coconut(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--model"])
-            .arg(&model)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+    let mut server = coconut(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
+        .args(["--log-level", log_level, "--model"])
+        .arg(&model)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let log = BufReader::new(server.stderr.take().unwrap());
     let mut lines =
         log.lines().map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap());

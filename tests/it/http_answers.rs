@@ -162,6 +162,22 @@ async fn a_bare_stream_counts_thoughts_and_shows_nothing_else() {
     assert_eq!(thoughts, [&json!({"step": 1}), &json!({"step": 2})]);
 }
 
+/// The end-of-sequence id of this recipe is the one that the checkpoint says again and again.
+#[tokio::test]
+async fn without_regard_for_the_end_of_sequence_an_answer_has_all_its_tokens() {
+    let case = expected().cases.swap_remove(0);
+    let recipe = json!({"family": "coconut", "start": [401], "end": [402], "eos": [case.answer_ids[0]],
+        "latent_steps": {"default": 6, "max": 6}});
+    let wire = Wire::reading_as(&recipe);
+    for (ignore_eos, tokens, finish) in [(false, 0, "stop"), (true, 9, "length")] {
+        let question =
+            json!({"question": case.question, "max_tokens": 9, "ignore_eos": ignore_eos});
+        let answer = wire.ask(question).await.json();
+        assert_eq!(answer["usage"]["completion_tokens"], tokens, "{answer}");
+        assert_eq!(answer["finish_reason"], finish, "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_seed_makes_a_sampled_answer_repeatable() {
     let wire = wire();

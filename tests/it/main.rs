@@ -6,6 +6,7 @@
 #![expect(unreachable_pub, reason = "modules share freely within the one binary")]
 
 mod attention;
+mod bench;
 mod cli;
 mod convert;
 mod generate_data;

@@ -30,23 +30,23 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server on a port of its own.
-struct Running {
-    address: SocketAddr,
+pub struct Running {
+    pub address: SocketAddr,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<anyhow::Result<()>>,
 }
 
-fn config() -> serve::Config {
+pub fn config() -> serve::Config {
     let limits = Limits { max_connections: 64, header_read_timeout: PATIENCE };
     serve::Config { http: http::Config::default(), limits, grace_period: PATIENCE }
 }
 
-fn fixture(metrics: Arc<Metrics>) -> anyhow::Result<Reasoner> {
+pub fn fixture(metrics: Arc<Metrics>) -> anyhow::Result<Reasoner> {
     assert!(data(MODEL).exists());
     Ok(reasoner(EngineConfig::default(), metrics))
 }
 
-async fn start(
+pub async fn start(
     config: serve::Config,
     load: impl FnOnce(Arc<Metrics>) -> anyhow::Result<Reasoner> + Send + 'static,
 ) -> Running {
@@ -74,17 +74,17 @@ impl Running {
         (!response.is_empty()).then_some(response)
     }
 
-    async fn get(&self, path: &str) -> String {
+    pub async fn get(&self, path: &str) -> String {
         self.exchange(&format!("GET {path}"), "").await.unwrap()
     }
 
     /// Asks until the response starts with this; each answer is waited for, no time is guessed.
-    async fn until(&self, path: &str, start: &str) {
+    pub async fn until(&self, path: &str, start: &str) {
         let asking = async { while !self.get(path).await.starts_with(start) {} };
         timeout(PATIENCE, asking).await.unwrap();
     }
 
-    async fn stopped(self) -> anyhow::Result<()> {
+    pub async fn stopped(self) -> anyhow::Result<()> {
         let _ = self.stop.send(());
         timeout(PATIENCE, self.ended).await.unwrap().unwrap()
     }

@@ -13,6 +13,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("text", &[]),
     ("data", &[]),
+    ("bench", &["data", "units"]),
     ("model", &[]),
     ("latent", &["model", "text"]),
     ("engine", &["latent", "metrics", "model"]),
@@ -31,6 +32,7 @@ const MUST_NOT_NAME: &[(&str, &[&str])] = &[
     ("engine", &["axum", "hyper", "prometheus", "serde_json", "tokenizers", "tower", "utoipa"]),
     ("train", &["axum", "hyper", "prometheus", "tokio", "tower", "utoipa"]),
     ("reason", &["axum", "hyper", "prometheus", "serde_json", "tower", "utoipa"]),
+    ("bench", &["axum", "candle_core", "candle_nn", "prometheus", "tokenizers", "utoipa"]),
     ("http", &["candle_core", "candle_nn", "candle_transformers", "safetensors", "tokenizers"]),
 ];
 

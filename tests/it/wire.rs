@@ -55,9 +55,25 @@ impl Wire {
     pub fn answering(engine: EngineConfig) -> (Self, Arc<Reasoner>) {
         let metrics = Arc::new(Metrics::new());
         let reasoner = Arc::new(reasoner(engine, Arc::clone(&metrics)));
+        (Self::with(Arc::clone(&reasoner), metrics), reasoner)
+    }
+
+    /// A server with the fixture and another manifest.
+    pub fn reading_as(recipe: &Value) -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, recipe.to_string()).unwrap();
+        let model =
+            Location { recipe: Some(file.path().to_owned()), ..Location::folder(data(MODEL)) };
+        let config = ReasonerConfig { model, name: None, engine: EngineConfig::default() };
+        let metrics = Arc::new(Metrics::new());
+        let reasoner = Reasoner::load(&config, Arc::clone(&metrics)).unwrap();
+        Self::with(Arc::new(reasoner), metrics)
+    }
+
+    fn with(reasoner: Arc<Reasoner>, metrics: Arc<Metrics>) -> Self {
         let state = AppState::new(Config::default(), Arc::clone(&metrics));
-        state.serve(Arc::clone(&reasoner));
-        (Self { router: http::router(&state), metrics }, reasoner)
+        state.serve(reasoner);
+        Self { router: http::router(&state), metrics }
     }
 
     pub fn router(&self) -> Router {

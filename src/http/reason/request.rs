@@ -26,6 +26,9 @@ pub(in crate::http) struct ReasonRequest {
     /// Most answer tokens; where absent what the model's recipe says, 64 if nothing, or what its positions leave.
     #[schema(minimum = 1, example = 64)]
     pub(super) max_tokens: Option<usize>,
+    /// Go on after end-of-sequence tokens, up to exactly `max_tokens`; for benchmarks, where all answers cost the same.
+    #[serde(default)]
+    pub(super) ignore_eos: bool,
     /// 0 takes the most likely token, always.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 2, default = 0)]
@@ -105,6 +108,7 @@ impl ReasonRequest {
             text: self.question,
             latent_steps: self.latent_steps,
             max_tokens: self.max_tokens,
+            ignore_eos: self.ignore_eos,
             sampling,
             report,
             stop,
@@ -175,7 +179,7 @@ mod tests {
         assert_eq!((question.latent_steps, question.max_tokens), (None, None));
         assert_eq!(question.sampling, Sampling { seed: 17, ..Sampling::GREEDY });
         assert_eq!(question.report, Report::default());
-        assert!(question.stop.is_empty());
+        assert!(question.stop.is_empty() && !question.ignore_eos);
     }
 
     #[test]

@@ -1,0 +1,46 @@
+# Sourced by the scripts beside it: finds what they need, or makes it in a folder that git ignores.
+#
+#   SHARED=FOLDER   baselines and questions          [../shared]
+#   CACHE=FOLDER    model and virtual environment    [target/benches]
+#   COCONUT=FILE    the server                       [built with cargo build --release]
+#   PYTHON=FILE     a Python that has torch, transformers, tokenizers and safetensors  [a virtual environment in CACHE]
+#   MODEL=FOLDER    the checkpoint                   [GPT-2 small with seeded random weights, made in CACHE]
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+export SHARED="${SHARED:-../shared}"
+export CACHE="${CACHE:-target/benches}"
+mkdir -p "$CACHE"
+
+need_coconut() {
+    if [ -z "${COCONUT:-}" ]; then
+        cargo build --release
+        COCONUT="${CARGO_TARGET_DIR:-target}/release/coconut"
+    fi
+    export COCONUT
+}
+
+need_torch() {
+    if [ -z "${PYTHON:-}" ]; then
+        PYTHON="$CACHE/venv/bin/python"
+        [ -x "$PYTHON" ] || python3 -m venv "$CACHE/venv"
+        "$PYTHON" -c 'import torch, transformers, tokenizers, safetensors' 2>/dev/null ||
+            "$PYTHON" -m pip install --quiet torch transformers tokenizers safetensors numpy
+    fi
+    export PYTHON
+}
+
+need_model() {
+    if [ -z "${MODEL:-}" ]; then
+        MODEL="$CACHE/gpt2-small"
+        if [ ! -f "$MODEL/model.safetensors" ]; then
+            need_torch
+            # Under its name only once it is whole.
+            rm -rf "$MODEL.part"
+            "$PYTHON" "$SHARED/baselines/torch_coconut.py" make-model "$MODEL.part"
+            mv "$MODEL.part" "$MODEL"
+        fi
+    fi
+    export MODEL
+}
