@@ -9,6 +9,7 @@ pub mod config;
 mod config_json;
 pub mod error;
 mod gpt2;
+pub mod host;
 pub mod kernels;
 mod llama;
 pub mod load;
@@ -19,6 +20,7 @@ mod projector;
 mod qwen2;
 mod qwen3;
 mod rope;
+pub mod serving;
 
 use crate::model::attention::Attention;
 use crate::model::chain::Chain;

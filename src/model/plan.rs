@@ -25,7 +25,7 @@ pub(crate) struct Plan {
     pub(crate) projector: Option<ProjectorPlan>,
 }
 
-/// x += attention_out(attention(qkv(norm_1(x)))), then x += down(mlp(norm_2(x))).
+/// `x += attention_out(attention(qkv(norm_1(x))))`, then `x += down(feed_forward(norm_2(x)))`.
 #[derive(Clone, Debug)]
 pub(crate) struct BlockPlan {
     pub(crate) norm_1: NormPlan,

@@ -10,6 +10,7 @@ mod bench;
 mod cli;
 mod convert;
 mod generate_data;
+mod host;
 mod hostile;
 mod http_answers;
 mod http_rules;

@@ -93,7 +93,7 @@ struct Collected {
 }
 
 fn start(fixture: Fixture, config: EngineConfig) -> Engine {
-    Engine::start(fixture.model, config, Arc::new(Metrics::new())).unwrap()
+    Engine::start(fixture.host_model, config, Arc::new(Metrics::new())).unwrap()
 }
 
 fn request(program: Program) -> Request {

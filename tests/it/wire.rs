@@ -1,5 +1,6 @@
 //! A client of the router without a socket: requests in, statuses, headers, JSON and events out.
 
+use crate::support::F32;
 use crate::support::data;
 use axum::Router;
 use axum::body::Body;
@@ -97,7 +98,8 @@ impl Wire {
 }
 
 pub fn reasoner(engine: EngineConfig, metrics: Arc<Metrics>) -> Reasoner {
-    let config = ReasonerConfig { model: Location::folder(data(MODEL)), name: None, engine };
+    let config =
+        ReasonerConfig { model: Location::folder(data(MODEL)), name: None, precision: F32, engine };
     Reasoner::load(&config, metrics).unwrap()
 }
 
