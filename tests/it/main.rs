@@ -18,6 +18,7 @@ mod layouts;
 mod openapi;
 mod packaging;
 mod parity;
+mod precision;
 mod serve;
 mod support;
 mod text;
