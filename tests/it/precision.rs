@@ -134,6 +134,7 @@ fn question(asked: &Asked) -> Question {
         text: asked.question.clone(),
         latent_steps: None,
         max_tokens: None,
+        ignore_eos: false,
         sampling: Sampling::GREEDY,
         report: Report::default(),
         stop: Vec::new(),

@@ -65,7 +65,8 @@ impl Wire {
         std::fs::write(&file, recipe.to_string()).unwrap();
         let model =
             Location { recipe: Some(file.path().to_owned()), ..Location::folder(data(MODEL)) };
-        let config = ReasonerConfig { model, name: None, engine: EngineConfig::default() };
+        let engine = EngineConfig::default();
+        let config = ReasonerConfig { model, name: None, precision: F32, engine };
         let metrics = Arc::new(Metrics::new());
         let reasoner = Reasoner::load(&config, Arc::clone(&metrics)).unwrap();
         Self::with(Arc::new(reasoner), metrics)
