@@ -16,13 +16,14 @@ use coconut::latent::checkpoint::Location;
 use coconut::metrics::Metrics;
 use coconut::model::attention::Attention;
 use coconut::model::attention::paged::KvMemory;
+use coconut::model::attention::paged::KvType;
 use coconut::model::attention::paged::Paged;
 use coconut::model::attention::paged::PagedRows;
 use coconut::model::attention::paged::Place;
 use coconut::model::attention::paged::pages_for;
 use coconut::model::config::Config;
-use coconut::model::ops::Kernels;
-use coconut::model::ops::LayerNorm;
+use coconut::model::kernels::norm::Norm;
+use coconut::reason::reasoner::Precision;
 use coconut::reason::reasoner::Reasoner;
 use coconut::reason::reasoner::ReasonerConfig;
 use coconut::text::Tokenizer;
@@ -62,8 +63,8 @@ fn attention(criterion: &mut Criterion) {
     .expect("a GPT-2");
     for (sequences, before, rows) in [(1, 128, 1), (16, 128, 1), (16, 512, 1), (1, 0, 256)] {
         let pages = pages_for(before + rows);
-        let mut memory =
-            KvMemory::new(&config, sequences * pages, &Device::Cpu).expect("memory for all rows");
+        let mut memory = KvMemory::new(&config, sequences * pages, KvType::F32, &Device::Cpu)
+            .expect("memory for all rows");
         let first_page = |sequence: usize| (sequence * pages) as u32;
         let tables = (0..sequences)
             .map(|sequence| (first_page(sequence)..first_page(sequence + 1)).collect())
@@ -88,11 +89,14 @@ fn attention(criterion: &mut Criterion) {
 }
 
 fn norm(criterion: &mut Criterion) {
-    let norm = LayerNorm { weight: random(&[WIDTH]), bias: random(&[WIDTH]), eps: 1e-5 };
+    let numbers = |count: usize| -> Vec<f32> { random(&[count]).to_vec1().expect("a vector") };
+    let (weight, bias) = (numbers(WIDTH), numbers(WIDTH));
+    let norm = Norm::Layer { weight: &weight, bias: &bias, eps: 1e-5 };
     for rows in [1, 16, 256] {
-        let x = random(&[rows, WIDTH]);
+        let x = numbers(rows * WIDTH);
+        let mut out = vec![0.0; x.len()];
         criterion.bench_function(&format!("norm/{rows}x{WIDTH}"), |bencher| {
-            bencher.iter(|| norm.forward(&x, Kernels::Fused).expect("rows of this width"));
+            bencher.iter(|| norm.apply(&x, &mut out));
         });
     }
 }
@@ -133,6 +137,7 @@ fn router() -> Router {
     let config = ReasonerConfig {
         model: Location::folder(fixture()),
         name: None,
+        precision: Precision::default(),
         engine: EngineConfig::default(),
     };
     let reasoner = Reasoner::load(&config, Arc::clone(&metrics)).expect("the fixture");

@@ -16,9 +16,10 @@ use coconut::engine::request::Sampling;
 use coconut::latent::program::Program;
 use coconut::latent::program::StopRule;
 use coconut::metrics::Metrics;
-use coconut::model::Model;
 use coconut::model::config::Config;
 use coconut::model::error::Result;
+use coconut::model::host::HostModel;
+use coconut::model::kernels::packed::Format;
 use coconut::model::parameters::Parameters;
 use coconut::model::parameters::Stored;
 use criterion::Criterion;
@@ -68,7 +69,7 @@ fn main() {
         }))
         .expect("a GPT-2");
         let model =
-            Model::new(config, &mut Random, &Device::Cpu).expect("a model of random weights");
+            HostModel::new(config, &mut Random, Format::F32).expect("a model of random weights");
         let metrics = Arc::new(Metrics::new());
         let engine = Engine::start(model, EngineConfig::default(), metrics).expect("an engine");
         bench(

@@ -4,6 +4,7 @@
 use crate::bench::args::BenchArgs;
 use crate::commands::ConvertArgs;
 use crate::commands::InspectArgs;
+use crate::compute::ComputeArgs;
 use crate::engine::config::EngineConfig;
 use crate::engine::config::KvBudget;
 use crate::generate_data::GenerateDataArgs;
@@ -137,6 +138,8 @@ struct EngineArgs {
     /// The same as a number of positions (prompt, thoughts and answer of all running requests).
     #[arg(long, env = "COCONUT_KV_POSITIONS", value_name = "N")]
     kv_positions: Option<NonZeroUsize>,
+    #[command(flatten)]
+    compute: ComputeArgs,
 }
 
 #[derive(Debug, Args)]
@@ -204,6 +207,7 @@ impl ServeArgs {
         let listen = self.network.listen;
         let model = self.reasoner_config();
         let config = self.serve_config()?;
+        self.engine.compute.start_threads();
         block_on(async {
             let listener = TcpListener::bind(listen)
                 .await
@@ -228,6 +232,7 @@ impl ServeArgs {
             max_queued: engine.max_queued.get(),
             rows_per_step: engine.rows_per_step.get(),
             kv,
+            ..EngineConfig::default()
         };
         ReasonerConfig {
             model: Location {
@@ -237,6 +242,7 @@ impl ServeArgs {
                 id: None,
             },
             name: self.model.model_name.clone(),
+            precision: self.engine.compute.precision(),
             engine,
         }
     }

@@ -16,6 +16,7 @@
 pub mod bench;
 pub mod cli;
 pub mod commands;
+pub mod compute;
 pub mod convert;
 pub mod data;
 pub mod engine;

@@ -1,5 +1,7 @@
 //! The engine's settings. Knows numbers, not where they come from.
 
+use crate::model::attention::paged::KvType;
+
 /// Settings of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineConfig {
@@ -11,6 +13,8 @@ pub struct EngineConfig {
     pub rows_per_step: usize,
     /// Size of the KV memory.
     pub kv: KvBudget,
+    /// How it keeps numbers.
+    pub kv_type: KvType,
 }
 
 /// Size of the KV memory.
@@ -34,6 +38,12 @@ impl KvBudget {
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { max_running: 32, max_queued: 256, rows_per_step: 256, kv: KvBudget::Bytes(1 << 30) }
+        Self {
+            max_running: 32,
+            max_queued: 256,
+            rows_per_step: 256,
+            kv: KvBudget::Bytes(1 << 30),
+            kv_type: KvType::F32,
+        }
     }
 }

@@ -24,6 +24,7 @@ use crate::engine::request::Rejected;
 use crate::engine::request::Request;
 use crate::engine::runner::ModelRunner;
 use crate::engine::runner::Run;
+use crate::engine::runner::StepOutput;
 use crate::engine::sampler::Sampler;
 use crate::engine::scheduler::Scheduler;
 use crate::engine::shared::EngineState;
@@ -31,9 +32,8 @@ use crate::engine::shared::Shared;
 use crate::engine::worker::Submission;
 use crate::engine::worker::Worker;
 use crate::metrics::Metrics;
-use crate::model::Model;
-use crate::model::attention::paged::KvMemory;
 use crate::model::attention::paged::PAGE_POSITIONS;
+use crate::model::serving::Served;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -88,12 +88,13 @@ pub enum StartError {
 impl Engine {
     /// Starts the thread that owns `model`.
     pub fn start(
-        model: Model,
+        model: impl Into<Served>,
         config: EngineConfig,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
+        let model = model.into();
         let sizes = model.config();
-        let bytes_per_position = sizes.kv_floats_per_position() * size_of::<f32>();
+        let bytes_per_position = sizes.kv_floats_per_position() * config.kv_type.bytes();
         let budget = config.kv.positions(bytes_per_position);
         // More than every running sequence can fill is never used.
         let useful =
@@ -106,7 +107,7 @@ impl Engine {
             positions: sizes.max_positions.min(pages * PAGE_POSITIONS),
             vocab_size: sizes.vocab_size,
         };
-        let memory = KvMemory::new(sizes, pages, model.device())?;
+        let memory = model.kv_memory(pages, config.kv_type)?;
         Self::start_with(ModelRunner::new(model, memory), (config, limits, pages), metrics)
     }
 
@@ -131,6 +132,7 @@ impl Engine {
             submissions: receiver,
             scheduler: Scheduler::new(config, pages),
             runner,
+            output: StepOutput::default(),
             metrics: Arc::clone(&metrics),
             shared: Arc::clone(&shared),
         };

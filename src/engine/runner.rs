@@ -1,37 +1,51 @@
-//! The only one that touches the device: turns a plan into one forward pass and its results into plain numbers. Knows
-//! rows and thoughts, no requests, no sampling.
+//! The only one that touches the device: turns a plan into one forward pass. Knows rows and thoughts, no requests, no
+//! sampling.
 
 use crate::engine::sequence::Segment;
 use crate::engine::sequence::SequenceId;
 use crate::engine::sequence::Yields;
-use crate::model::Model;
 use crate::model::attention::paged::KvMemory;
-use crate::model::attention::paged::Paged;
 use crate::model::attention::paged::PagedRows;
 use crate::model::attention::paged::Place;
-use crate::model::ops::Kernels;
-use candle_core::DType;
+use crate::model::config::Config;
+use crate::model::serving::Output;
+use crate::model::serving::Pass;
+use crate::model::serving::Served;
+use crate::model::serving::Wanted;
 use candle_core::Result;
-use candle_core::Tensor;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Computes the rows of one step.
 pub(crate) trait Run: Send {
     /// `shown[i]` asks for the head's view of the thought that `segments[i]` yields. Every thought that one call
-    /// yields is fed in the next, or its sequence has ended.
-    fn run(&mut self, segments: &[Segment], shown: &[bool]) -> Result<StepOutput>;
+    /// yields is fed in the next, or its sequence has ended. `output` is overwritten; its memory is used again.
+    fn run(&mut self, segments: &[Segment], shown: &[bool], output: &mut StepOutput) -> Result<()>;
 }
 
-/// What one step gives, on the host.
+/// What one step gives.
 #[derive(Debug, Default)]
 pub(crate) struct StepOutput {
     /// One entry a segment.
     pub(crate) yielded: Vec<Yielded>,
-    /// Thoughts (rows, D).
-    pub(crate) thoughts: Rows,
-    /// Logits (rows, V).
-    pub(crate) logits: Rows,
+    /// Thoughts and logits, row by row.
+    pub(crate) numbers: Output,
+    /// D
+    pub(crate) width: usize,
+    /// V
+    pub(crate) vocab_size: usize,
+}
+
+impl StepOutput {
+    /// A thought (D,)
+    pub(crate) fn thought(&self, row: usize) -> &[f32] {
+        &self.numbers.thoughts[row * self.width..][..self.width]
+    }
+
+    /// Logits (V,)
+    pub(crate) fn logits(&self, row: usize) -> &[f32] {
+        &self.numbers.logits[row * self.vocab_size..][..self.vocab_size]
+    }
 }
 
 /// What a segment gave, as row numbers into the step's thoughts and logits.
@@ -42,124 +56,51 @@ pub(crate) enum Yielded {
     Token { logits: usize },
 }
 
-/// A matrix on the host.
-#[derive(Debug, Default)]
-pub(crate) struct Rows {
-    data: Vec<f32>,
-    width: usize,
-}
-
-impl Rows {
-    /// `data` cut into rows of `width`.
-    pub(crate) fn new(data: Vec<f32>, width: usize) -> Self {
-        Self { data, width }
-    }
-
-    pub(crate) fn row(&self, row: usize) -> &[f32] {
-        &self.data[row * self.width..][..self.width]
-    }
-
-    /// x (rows, width), or no rows at all.
-    fn read(x: Option<&Tensor>) -> Result<Self> {
-        let Some(x) = x else { return Ok(Self::default()) };
-        let (_, width) = x.dims2()?;
-        Ok(Self::new(x.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?, width))
-    }
-}
-
 /// Runs steps on a model.
 #[derive(Debug)]
 pub(crate) struct ModelRunner {
-    model: Model,
+    model: Served,
     memory: KvMemory,
     /// Thoughts of the previous step (rows, D), and whose each row is.
-    thoughts: Option<Tensor>,
+    thoughts: Vec<f32>,
     thought_rows: HashMap<SequenceId, u32>,
+    /// Those of them that this step feeds, in the order of its rows.
+    fed: Vec<f32>,
 }
 
 impl ModelRunner {
-    pub(crate) fn new(model: Model, memory: KvMemory) -> Self {
-        Self { model, memory, thoughts: None, thought_rows: HashMap::new() }
-    }
-
-    /// The input rows: embeddings of all ids, then all thoughts that are fed. Order within a step is free, because
-    /// every row carries its own place.
-    fn input(&self, batch: &Batch) -> Result<Tensor> {
-        let mut parts = Vec::with_capacity(2);
-        if !batch.ids.is_empty() {
-            parts.push(self.model.embed(&batch.ids)?);
-        }
-        if let (Some(thoughts), false) = (&self.thoughts, batch.thoughts.is_empty()) {
-            let all_in_order = batch.thoughts.iter().copied().eq(0..thoughts.dim(0)? as u32);
-            parts.push(match all_in_order {
-                true => thoughts.clone(),
-                false => select(thoughts, &batch.thoughts)?,
-            });
-        }
-        match &parts[..] {
-            [one] => Ok(one.clone()),
-            parts => Tensor::cat(parts, 0),
-        }
-    }
-
-    fn step(&mut self, segments: &[Segment], shown: &[bool]) -> Result<StepOutput> {
-        let batch = Batch::new(segments, &self.thought_rows)?;
-        let x = self.input(&batch)?;
-        let positions: Vec<u32> =
-            batch.rows.places.iter().map(|place| place.position as u32).collect();
-        let mut attention = Paged { memory: &mut self.memory, rows: &batch.rows };
-        let hidden = self.model.forward(&x, &positions, &mut attention, Kernels::Fused)?;
-
-        let mut wanted = Wanted::default();
-        let yielded = segments
-            .iter()
-            .zip(shown)
-            .zip(&batch.last_rows)
-            .map(|((segment, &shown), &row)| wanted.note(segment, shown, row))
-            .collect();
-        self.thought_rows = wanted.thought_of.iter().zip(0..).map(|(&id, row)| (id, row)).collect();
-        self.thoughts = match wanted.thoughts.is_empty() {
-            true => None,
-            false => {
-                let hidden = select(&hidden, &wanted.thoughts)?;
-                Some(self.model.thought(&hidden, Kernels::Fused)?)
-            }
-        };
-        let heads = [
-            match wanted.tokens.is_empty() {
-                true => None,
-                false => Some(select(&hidden, &wanted.tokens)?),
-            },
-            match (&self.thoughts, wanted.shown.is_empty()) {
-                (Some(thoughts), false) => Some(select(thoughts, &wanted.shown)?),
-                _ => None,
-            },
-        ];
-        let heads: Vec<Tensor> = heads.into_iter().flatten().collect();
-        let logits = match heads.is_empty() {
-            true => None,
-            false => Some(self.model.logits(&Tensor::cat(&heads, 0)?)?),
-        };
-        let mut output = StepOutput {
-            yielded,
-            thoughts: Rows::read(self.thoughts.as_ref())?,
-            logits: Rows::read(logits.as_ref())?,
-        };
-        // Logits of shown thoughts stand behind those of tokens.
-        for yielded in &mut output.yielded {
-            if let Yielded::Thought { logits: Some(row), .. } = yielded {
-                *row += wanted.tokens.len();
-            }
-        }
-        Ok(output)
+    pub(crate) fn new(model: Served, memory: KvMemory) -> Self {
+        Self { model, memory, thoughts: Vec::new(), thought_rows: HashMap::new(), fed: Vec::new() }
     }
 }
 
 impl Run for ModelRunner {
-    fn run(&mut self, segments: &[Segment], shown: &[bool]) -> Result<StepOutput> {
-        // Keeps candle's worker threads awake from one operation to the next.
-        let device = self.model.device().clone();
-        device.with_context(|| self.step(segments, shown))
+    fn run(&mut self, segments: &[Segment], shown: &[bool], output: &mut StepOutput) -> Result<()> {
+        let Config { width, vocab_size, .. } = *self.model.config();
+        let batch = Batch::new(segments, &self.thought_rows)?;
+        self.fed.clear();
+        for &row in &batch.thoughts {
+            self.fed.extend_from_slice(&self.thoughts[row as usize * width..][..width]);
+        }
+        let mut noted = Noted::default();
+        output.yielded.clear();
+        for ((segment, &shown), &row) in segments.iter().zip(shown).zip(&batch.last_rows) {
+            output.yielded.push(noted.note(segment, shown, row));
+        }
+        // Logits of shown thoughts stand behind those of tokens.
+        for yielded in &mut output.yielded {
+            if let Yielded::Thought { logits: Some(row), .. } = yielded {
+                *row += noted.tokens.len();
+            }
+        }
+        let wanted =
+            Wanted { thoughts: &noted.thoughts, tokens: &noted.tokens, shown: &noted.shown };
+        let pass = Pass { ids: &batch.ids, thoughts: &self.fed, rows: &batch.rows, wanted };
+        self.model.pass(&pass, &mut self.memory, &mut output.numbers)?;
+        (output.width, output.vocab_size) = (width, vocab_size);
+        self.thought_rows = noted.thought_of.iter().zip(0..).map(|(&id, row)| (id, row)).collect();
+        self.thoughts.clone_from(&output.numbers.thoughts);
+        Ok(())
     }
 }
 
@@ -214,9 +155,9 @@ impl Batch {
     }
 }
 
-/// Rows of the hidden states that are needed on the host or fed back.
+/// What the segments of a step want of its rows.
 #[derive(Default)]
-struct Wanted {
+struct Noted {
     /// Rows that become thoughts, and of whom.
     thoughts: Vec<u32>,
     thought_of: Vec<SequenceId>,
@@ -226,7 +167,7 @@ struct Wanted {
     shown: Vec<u32>,
 }
 
-impl Wanted {
+impl Noted {
     fn note(&mut self, segment: &Segment, shown: bool, row: u32) -> Yielded {
         match segment.yields {
             Yields::Nothing => Yielded::Nothing,
@@ -246,9 +187,4 @@ impl Wanted {
             }
         }
     }
-}
-
-/// x (R, D) -> those of its rows (rows, D)
-fn select(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
-    x.index_select(&Tensor::new(rows, x.device())?, 0)
 }

@@ -66,7 +66,13 @@ struct Books {
 impl Books {
     fn new(max_running: usize, rows_per_step: usize) -> Self {
         let kv = KvBudget::Positions(PAGES * PAGE_POSITIONS);
-        let config = EngineConfig { max_running, max_queued: 1000, rows_per_step, kv };
+        let config = EngineConfig {
+            max_running,
+            max_queued: 1000,
+            rows_per_step,
+            kv,
+            ..EngineConfig::default()
+        };
         Self {
             scheduler: Scheduler::new(config, PAGES),
             config,

@@ -36,6 +36,8 @@ pub(crate) struct Worker<R> {
     pub(crate) submissions: Receiver<Submission>,
     pub(crate) scheduler: Scheduler<Live>,
     pub(crate) runner: R,
+    /// What the last step gave; kept for its memory.
+    pub(crate) output: StepOutput,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) shared: Arc<Shared>,
 }
@@ -56,10 +58,10 @@ impl<R: Run> Worker<R> {
             if segments.is_empty() {
                 continue;
             }
-            match self.run(&segments) {
-                Some(output) => self.postprocess(&segments, &output),
-                None => return self.die(),
+            if !self.run(&segments) {
+                return self.die();
             }
+            self.postprocess(&segments);
         }
     }
 
@@ -103,8 +105,8 @@ impl<R: Run> Worker<R> {
         self.scheduler.plan()
     }
 
-    /// One forward pass. `None` if it failed or panicked.
-    fn run(&mut self, segments: &[Segment]) -> Option<StepOutput> {
+    /// One forward pass into `output`. False if it failed or panicked.
+    fn run(&mut self, segments: &[Segment]) -> bool {
         let shown: Vec<bool> = segments
             .iter()
             .map(|segment| {
@@ -113,24 +115,26 @@ impl<R: Run> Worker<R> {
             })
             .collect();
         let start = Instant::now();
-        let output = catch_unwind(AssertUnwindSafe(|| self.runner.run(segments, &shown)));
+        let run = || self.runner.run(segments, &shown, &mut self.output);
+        let result = catch_unwind(AssertUnwindSafe(run));
         self.record_step(segments, start);
-        match output {
-            Ok(Ok(output)) => Some(output),
+        match result {
+            Ok(Ok(())) => true,
             Ok(Err(error)) => {
                 tracing::error!(%error, "a step failed");
-                None
+                false
             }
             Err(_) => {
                 tracing::error!("a step panicked");
-                None
+                false
             }
         }
     }
 
     /// Hands out what the step gave and takes out who is done.
-    fn postprocess(&mut self, segments: &[Segment], output: &StepOutput) {
+    fn postprocess(&mut self, segments: &[Segment]) {
         let now = Instant::now();
+        let output = &self.output;
         let mut ended = Vec::new();
         for (segment, &yielded) in segments.iter().zip(&output.yielded) {
             let Some(running) = self.scheduler.get_mut(segment.sequence) else { continue };
@@ -141,16 +145,11 @@ impl<R: Run> Worker<R> {
                     None
                 }
                 Yielded::Thought { thought, logits } => {
-                    let logits = logits.map(|row| output.logits.row(row));
-                    take_thought(
-                        running,
-                        segment,
-                        (output.thoughts.row(thought), logits),
-                        &self.metrics,
-                    )
+                    let logits = logits.map(|row| output.logits(row));
+                    take_thought(running, segment, (output.thought(thought), logits), &self.metrics)
                 }
                 Yielded::Token { logits } => {
-                    take_token(running, segment, output.logits.row(logits), &self.metrics)
+                    take_token(running, segment, output.logits(logits), &self.metrics)
                 }
             };
             if let Some(end) = end

@@ -10,7 +10,6 @@ use crate::engine::request::Rejected;
 use crate::engine::request::Report;
 use crate::engine::request::Request;
 use crate::engine::request::Sampling;
-use crate::engine::runner::Rows;
 use crate::engine::runner::Run;
 use crate::engine::runner::StepOutput;
 use crate::engine::runner::Yielded;
@@ -20,6 +19,7 @@ use crate::engine::shared::EngineState;
 use crate::latent::program::Program;
 use crate::latent::program::StopRule;
 use crate::metrics::Metrics;
+use crate::model::serving::Output;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::SyncSender;
@@ -36,7 +36,12 @@ struct Stepwise {
 }
 
 impl Run for Stepwise {
-    fn run(&mut self, segments: &[Segment], _shown: &[bool]) -> candle_core::Result<StepOutput> {
+    fn run(
+        &mut self,
+        segments: &[Segment],
+        _shown: &[bool],
+        output: &mut StepOutput,
+    ) -> candle_core::Result<()> {
         // A closed channel means: run freely.
         let _ = self.steps.recv_timeout(Duration::from_secs(30));
         let all_ids = segments.iter().flat_map(|segment| &segment.ids);
@@ -54,11 +59,9 @@ impl Run for Stepwise {
             .collect();
         let nan = f32::NAN;
         let logits = vec![0.0, 0.0, 0.0, 9.0, nan, nan, nan, nan];
-        Ok(StepOutput {
-            yielded,
-            thoughts: Rows::new(vec![3.0, 4.0, nan, nan], 2),
-            logits: Rows::new(logits, 4),
-        })
+        let numbers = Output { thoughts: vec![3.0, 4.0, nan, nan], logits };
+        *output = StepOutput { yielded, numbers, width: 2, vocab_size: 4 };
+        Ok(())
     }
 }
 

@@ -9,6 +9,8 @@ use crate::latent::recipe::Recipe;
 use crate::latent::recipe::RecipeError;
 use crate::model::Model;
 use crate::model::error::Error as ModelError;
+use crate::model::host::HostModel;
+use crate::model::kernels::packed::Format as Weights;
 use crate::model::load::Found;
 use crate::model::load::tensors::Format;
 use crate::text::TextError;
@@ -106,6 +108,11 @@ impl Checkpoint {
     /// Reads the weights.
     pub fn model(&self, device: &Device) -> Result<Model, ModelError> {
         self.found.model(self.recipe.lora_alpha, device)
+    }
+
+    /// Packs the weights for the CPU.
+    pub fn host_model(&self, format: Weights) -> Result<HostModel, ModelError> {
+        self.found.host_model(self.recipe.lora_alpha, format)
     }
 
     /// What was found, in one readable line.

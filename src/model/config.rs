@@ -6,7 +6,7 @@ use crate::model::config_json::invalid;
 use crate::model::error::Error;
 use crate::model::error::Result;
 use crate::model::ops::Activation;
-use crate::model::projector::Projector;
+use crate::model::projector;
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::Path;
@@ -213,7 +213,7 @@ impl Config {
             }
         };
         let tables = self.vocab_size * width * if self.tied { 1 } else { 2 };
-        let projector = self.projector.map_or(0, |inner| Projector::parameter_count(width, inner));
+        let projector = self.projector.map_or(0, |inner| projector::parameter_count(width, inner));
         self.layers * block + ends + tables + projector
     }
 

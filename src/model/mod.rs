@@ -4,77 +4,63 @@
 //! and value heads, E head size, V vocabulary, B batch, T length.
 
 pub mod attention;
+mod chain;
 pub mod config;
 mod config_json;
 pub mod error;
 mod gpt2;
+pub mod host;
 pub mod kernels;
 mod llama;
 pub mod load;
 pub mod ops;
 pub mod parameters;
+mod plan;
 mod projector;
 mod qwen2;
 mod qwen3;
 mod rope;
+pub mod serving;
 
 use crate::model::attention::Attention;
-use crate::model::config::Architecture;
+use crate::model::chain::Chain;
 use crate::model::config::Config;
 use crate::model::error::Result;
-use crate::model::gpt2::Gpt2;
-use crate::model::llama::Llama;
 use crate::model::ops::Kernels;
 use crate::model::ops::Linear;
+use crate::model::ops::Projector;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
-use crate::model::projector::Projector;
+use crate::model::plan::Plan;
 use candle_core::Device;
 use candle_core::Tensor;
 
-/// A transformer with its weights.
+/// A transformer with its weights, as tensors: for training, for the oracle, and for serving on devices other than the
+/// CPU.
 #[derive(Debug)]
 pub struct Model {
     config: Config,
     device: Device,
     /// (V, D)
     embedding: Tensor,
-    blocks: Blocks,
+    chain: Chain,
     /// `None` where the embedding serves as head.
     head: Option<Linear>,
     /// `None` where hidden states are fed back as they are.
     projector: Option<Projector>,
 }
 
-#[derive(Debug)]
-enum Blocks {
-    Gpt2(Gpt2),
-    Llama(Llama),
-}
-
 impl Model {
     /// Takes the tensors that `config` implies from `parameters`.
     pub fn new(config: Config, parameters: &mut dyn Parameters, device: &Device) -> Result<Self> {
-        let name = embedding_name(config.architecture);
-        let (vocabulary, width) = (config.vocab_size, config.width);
-        let embedding = parameters.take(name, &[vocabulary, width], Stored::AsIs)?;
-        let blocks = match config.architecture {
-            Architecture::Gpt2 => Blocks::Gpt2(Gpt2::load(&config, parameters)?),
-            Architecture::Llama | Architecture::Qwen2 | Architecture::Qwen3 => {
-                Blocks::Llama(Llama::load(&config, parameters, device)?)
-            }
-        };
-        let head = match config.tied {
-            true => None,
-            false => {
-                let weight =
-                    parameters.take("lm_head.weight", &[width, vocabulary], Stored::Transposed)?;
-                Some(Linear { weight, bias: None })
-            }
-        };
-        let projector = config.projector.map(|inner| Projector::load(width, inner, parameters));
-        let projector = projector.transpose()?;
-        Ok(Self { config, device: device.clone(), embedding, blocks, head, projector })
+        let plan = Plan::of(&config);
+        let shape = [config.vocab_size, config.width];
+        let embedding = parameters.take(plan.embedding, &shape, Stored::AsIs)?;
+        let chain = Chain::load(&config, &plan, parameters, device)?;
+        let head = plan.head.map(|head| Linear::load(&head, parameters)).transpose()?;
+        let projector =
+            plan.projector.map(|plan| Projector::load(&plan, parameters)).transpose()?;
+        Ok(Self { config, device: device.clone(), embedding, chain, head, projector })
     }
 
     /// Sizes and kinds.
@@ -101,11 +87,7 @@ impl Model {
         attention: &mut dyn Attention,
         kernels: Kernels,
     ) -> candle_core::Result<Tensor> {
-        let positions = Tensor::new(positions, &self.device)?;
-        match &self.blocks {
-            Blocks::Gpt2(blocks) => blocks.forward(x, &positions, attention, kernels),
-            Blocks::Llama(blocks) => blocks.forward(x, &positions, attention, kernels),
-        }
+        self.chain.forward(x, &Tensor::new(positions, &self.device)?, attention, kernels)
     }
 
     /// Hidden states (R, D) -> thoughts (R, D): what is fed back. The same, or what the projector makes of them.
@@ -127,12 +109,5 @@ impl Model {
     /// Number of weights, shared ones counted once.
     pub fn parameter_count(&self) -> usize {
         self.config.parameter_count()
-    }
-}
-
-fn embedding_name(architecture: Architecture) -> &'static str {
-    match architecture {
-        Architecture::Gpt2 => Gpt2::EMBEDDING,
-        Architecture::Llama | Architecture::Qwen2 | Architecture::Qwen3 => Llama::EMBEDDING,
     }
 }

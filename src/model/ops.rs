@@ -1,6 +1,12 @@
 //! The few operations that the architectures are made of, each in two forms: one that gradients pass through, and
-//! candle's fused kernel, which is faster and has no backward pass (gradients would stop silently). Knows no weights.
+//! candle's fused kernel, which is faster and has no backward pass (gradients would stop silently). Knows no block.
 
+use crate::model::error;
+use crate::model::parameters::Parameters;
+use crate::model::parameters::Stored;
+use crate::model::plan::LinearPlan;
+use crate::model::plan::NormPlan;
+use crate::model::plan::ProjectorPlan;
 use candle_core::D;
 use candle_core::Result;
 use candle_core::Tensor;
@@ -24,6 +30,14 @@ pub struct Linear {
 }
 
 impl Linear {
+    /// Takes its parameters.
+    pub(crate) fn load(plan: &LinearPlan, parameters: &mut dyn Parameters) -> error::Result<Self> {
+        let shape = [plan.inputs, plan.outputs];
+        let weight = parameters.take(&plan.weight(), &shape, plan.stored)?;
+        let bias = plan.bias().map(|name| parameters.take(&name, &shape[1..], Stored::AsIs));
+        Ok(Self { weight, bias: bias.transpose()? })
+    }
+
     /// (R, in) -> (R, out)
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let y = x.matmul(&self.weight)?;
@@ -34,47 +48,76 @@ impl Linear {
     }
 }
 
-/// Layer normalisation with scale and shift (GPT-2).
+/// A normalisation of the last dimension.
 #[derive(Clone, Debug)]
-pub struct LayerNorm {
-    /// (D,)
-    pub weight: Tensor,
-    /// (D,)
-    pub bias: Tensor,
-    /// Added to the variance.
-    pub eps: f64,
+pub(crate) enum Norm {
+    /// With scale and shift (GPT-2).
+    Layer { weight: Tensor, bias: Tensor, eps: f32 },
+    /// By the root mean square, with scale (Llama and its kin).
+    Rms { weight: Tensor, eps: f32 },
 }
 
-impl LayerNorm {
-    /// (R, D) -> (R, D)
-    #[expect(clippy::disallowed_methods, reason = "the fused kernel, for serving only")]
-    pub fn forward(&self, x: &Tensor, kernels: Kernels) -> Result<Tensor> {
-        let apply = match kernels {
-            Kernels::Differentiable => candle_nn::ops::layer_norm_slow,
-            Kernels::Fused => candle_nn::ops::layer_norm,
-        };
-        apply(x, &self.weight, &self.bias, self.eps as f32)
+impl Norm {
+    /// Takes its parameters.
+    pub(crate) fn load(plan: &NormPlan, parameters: &mut dyn Parameters) -> error::Result<Self> {
+        let (shape, eps) = ([plan.width], plan.eps as f32);
+        let weight = parameters.take(&plan.weight(), &shape, Stored::AsIs)?;
+        match plan.bias() {
+            Some(bias) => {
+                let bias = parameters.take(&bias, &shape, Stored::AsIs)?;
+                Ok(Self::Layer { weight, bias, eps })
+            }
+            None => Ok(Self::Rms { weight, eps }),
+        }
+    }
+
+    /// (..., D) -> (..., D)
+    #[expect(clippy::disallowed_methods, reason = "the fused kernels, for serving only")]
+    pub(crate) fn forward(&self, x: &Tensor, kernels: Kernels) -> Result<Tensor> {
+        match (self, kernels) {
+            (Self::Layer { weight, bias, eps }, Kernels::Differentiable) => {
+                candle_nn::ops::layer_norm_slow(x, weight, bias, *eps)
+            }
+            (Self::Layer { weight, bias, eps }, Kernels::Fused) => {
+                candle_nn::ops::layer_norm(x, weight, bias, *eps)
+            }
+            (Self::Rms { weight, eps }, Kernels::Differentiable) => {
+                candle_nn::ops::rms_norm_slow(x, weight, *eps)
+            }
+            (Self::Rms { weight, eps }, Kernels::Fused) => {
+                candle_nn::ops::rms_norm(x, weight, *eps)
+            }
+        }
     }
 }
 
-/// Root-mean-square normalisation with scale (Llama and its kin).
+/// What hidden states go through to become thoughts.
 #[derive(Clone, Debug)]
-pub struct RmsNorm {
-    /// (D,)
-    pub weight: Tensor,
-    /// Added to the mean square.
-    pub eps: f64,
+pub(crate) struct Projector {
+    up: Linear,
+    activation: Activation,
+    down: Linear,
+    norm: Norm,
 }
 
-impl RmsNorm {
-    /// (R, D) -> (R, D)
-    #[expect(clippy::disallowed_methods, reason = "the fused kernel, for serving only")]
-    pub fn forward(&self, x: &Tensor, kernels: Kernels) -> Result<Tensor> {
-        let apply = match kernels {
-            Kernels::Differentiable => candle_nn::ops::rms_norm_slow,
-            Kernels::Fused => candle_nn::ops::rms_norm,
-        };
-        apply(x, &self.weight, self.eps as f32)
+impl Projector {
+    /// Takes its parameters.
+    pub(crate) fn load(
+        plan: &ProjectorPlan,
+        parameters: &mut dyn Parameters,
+    ) -> error::Result<Self> {
+        Ok(Self {
+            up: Linear::load(&plan.up, parameters)?,
+            activation: plan.activation,
+            down: Linear::load(&plan.down, parameters)?,
+            norm: Norm::load(&plan.norm, parameters)?,
+        })
+    }
+
+    /// Hidden states (R, D) -> thoughts (R, D)
+    pub(crate) fn forward(&self, hidden: &Tensor, kernels: Kernels) -> Result<Tensor> {
+        let inner = self.activation.forward(&self.up.forward(hidden)?)?;
+        self.norm.forward(&self.down.forward(&inner)?, kernels)
     }
 }
 

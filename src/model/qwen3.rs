@@ -6,12 +6,9 @@ use crate::model::config::Config;
 use crate::model::config_json::LlamaJson;
 use crate::model::config_json::llama;
 use crate::model::error::Result;
-use crate::model::ops::Kernels;
-use crate::model::ops::RmsNorm;
-use crate::model::parameters::Parameters;
-use crate::model::parameters::Stored;
+use crate::model::plan::NormKind;
+use crate::model::plan::NormPlan;
 use crate::model::qwen2::check_window;
-use candle_core::Tensor;
 
 /// The head size where config.json names none; it does not follow from the width.
 const HEAD_SIZE: usize = 128;
@@ -27,38 +24,13 @@ pub(super) fn config(json: &LlamaJson) -> Result<Config> {
     })
 }
 
-/// The norms of one block.
-#[derive(Debug)]
-pub(super) struct HeadNorms {
-    query: RmsNorm,
-    key: RmsNorm,
-}
-
-impl HeadNorms {
-    /// `None` for the architectures without.
-    pub(super) fn load(
-        config: &Config,
-        prefix: &str,
-        parameters: &mut dyn Parameters,
-    ) -> Result<Option<Self>> {
-        if config.architecture != Architecture::Qwen3 {
-            return Ok(None);
-        }
-        let mut norm = |name: &str| {
-            let name = format!("{prefix}.self_attn.{name}.weight");
-            let weight = parameters.take(&name, &[config.head_size], Stored::AsIs)?;
-            Ok::<_, crate::model::error::Error>(RmsNorm { weight, eps: config.norm_eps })
-        };
-        Ok(Some(Self { query: norm("q_norm")?, key: norm("k_norm")? }))
-    }
-
-    /// q (R, H, E) and k (R, G, E) -> the same shapes
-    pub(super) fn forward(
-        &self,
-        q: &Tensor,
-        k: &Tensor,
-        kernels: Kernels,
-    ) -> candle_core::Result<(Tensor, Tensor)> {
-        Ok((self.query.forward(q, kernels)?, self.key.forward(k, kernels)?))
-    }
+/// Norms of each head's query and key; `None` for the architectures without.
+pub(super) fn head_norms(config: &Config, layer: usize) -> Option<[NormPlan; 2]> {
+    let norm = |name: &str| NormPlan {
+        name: format!("model.layers.{layer}.self_attn.{name}"),
+        width: config.head_size,
+        eps: config.norm_eps,
+        kind: NormKind::Rms,
+    };
+    (config.architecture == Architecture::Qwen3).then(|| ["q_norm", "k_norm"].map(norm))
 }

@@ -4,6 +4,7 @@ use crate::model::config::Config;
 use crate::model::config::Llama3Scaling;
 use crate::model::config::Rope;
 use crate::model::config::RopeScaling;
+use crate::model::kernels::rotate::Angles;
 use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
@@ -20,20 +21,29 @@ pub(crate) struct Rotation {
 
 impl Rotation {
     pub(crate) fn new(config: &Config, device: &Device) -> Result<Self> {
-        let plain = Rope { theta: 10_000.0, scaling: RopeScaling::Plain };
-        let frequencies = frequencies(config.rope.as_ref().unwrap_or(&plain), config.head_size);
-        // Hugging Face keeps the frequencies in f32 and multiplies there; the angles must round the same way.
-        let angles: Vec<f32> = (0..config.max_positions)
-            .flat_map(|position| frequencies.iter().map(move |&f| position as f32 * f))
-            .collect();
-        let angles = Tensor::from_vec(angles, (config.max_positions, frequencies.len()), device)?;
-        Ok(Self { cos: angles.cos()?, sin: angles.sin()? })
+        let Angles { cos, sin } = angles(config);
+        let shape = (config.max_positions, config.head_size / 2);
+        Ok(Self {
+            cos: Tensor::from_vec(cos, shape, device)?,
+            sin: Tensor::from_vec(sin, shape, device)?,
+        })
     }
 
     /// positions (R,) -> cos and sin (R, E/2)
     pub(crate) fn at(&self, positions: &Tensor) -> Result<(Tensor, Tensor)> {
         Ok((self.cos.index_select(positions, 0)?, self.sin.index_select(positions, 0)?))
     }
+}
+
+/// Cosines and sines of every position.
+pub(crate) fn angles(config: &Config) -> Angles {
+    let plain = Rope { theta: 10_000.0, scaling: RopeScaling::Plain };
+    let frequencies = frequencies(config.rope.as_ref().unwrap_or(&plain), config.head_size);
+    // Hugging Face keeps the frequencies in f32 and multiplies there; the angles must round the same way.
+    let angles = (0..config.max_positions)
+        .flat_map(|position| frequencies.iter().map(move |&f| position as f32 * f));
+    let (sin, cos) = angles.map(f32::sin_cos).unzip();
+    Angles { cos, sin }
 }
 
 /// The E/2 angular frequencies: theta^(-2i/E), then stretched.

@@ -14,6 +14,9 @@ use crate::latent::program::Program;
 use crate::latent::program::StopRule;
 use crate::latent::recipe::Recipe;
 use crate::metrics::Metrics;
+use crate::model::attention::paged::KvType;
+use crate::model::kernels::packed::Format;
+use crate::model::load::save::SavedType;
 use crate::reason::transcript::Goes;
 use crate::reason::transcript::Transcript;
 use crate::reason::types::Answer;
@@ -22,7 +25,6 @@ use crate::reason::types::DEFAULT_MAX_TOKENS;
 use crate::reason::types::Part;
 use crate::reason::types::Question;
 use crate::text::Tokenizer;
-use candle_core::Device;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,8 +36,34 @@ pub struct ReasonerConfig {
     pub model: Location,
     /// The name that clients use; the published id or the folder's name where `None`.
     pub name: Option<String>,
-    /// The engine's settings.
+    /// The types that are computed in.
+    pub precision: Precision,
+    /// The engine's settings; its `kv_type` is replaced by that of `precision`.
     pub engine: EngineConfig,
+}
+
+/// The types that are computed in; what is `None` follows from the checkpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Precision {
+    /// Of the weights. `None`: bf16 if the checkpoint is stored so, else f32.
+    pub weights: Option<Format>,
+    /// Of the KV memory. `None`: f32 with weights in f32, else bf16.
+    pub kv: Option<KvType>,
+}
+
+impl Precision {
+    /// For a checkpoint.
+    fn of(self, checkpoint: &Checkpoint) -> (Format, KvType) {
+        let weights = self.weights.unwrap_or(match checkpoint.found.lossless_type() {
+            SavedType::BF16 => Format::Bf16,
+            SavedType::F32 | SavedType::F16 => Format::F32,
+        });
+        let kv = self.kv.unwrap_or(match weights {
+            Format::F32 => KvType::F32,
+            Format::Bf16 | Format::Int8 => KvType::Bf16,
+        });
+        (weights, kv)
+    }
 }
 
 /// A checkpoint with its tokenizer and recipe, and the engine that runs it.
@@ -94,13 +122,14 @@ impl Reasoner {
     /// Loads a checkpoint and starts its engine. Blocks for as long as reading the weights takes.
     pub fn load(config: &ReasonerConfig, metrics: Arc<Metrics>) -> Result<Self, LoadError> {
         let checkpoint = Checkpoint::open(&config.model)?;
-        let model = checkpoint.model(&Device::Cpu).map_err(CheckpointError::Model)?;
+        let (weights, kv_type) = config.precision.of(&checkpoint);
+        let model = checkpoint.host_model(weights).map_err(CheckpointError::Model)?;
         let name = config.name.clone();
         let name = name.unwrap_or_else(|| default_name(&config.model, &checkpoint));
         let mut card = card(name, &checkpoint);
         let Checkpoint { tokenizer, recipe, .. } = checkpoint;
         let tokenizer = Arc::new(tokenizer);
-        let engine = Engine::start(model, config.engine, metrics)?;
+        let engine = Engine::start(model, EngineConfig { kv_type, ..config.engine }, metrics)?;
         card.max_positions = engine.max_positions();
         Ok(Self { card, tokenizer, recipe, engine })
     }

@@ -4,6 +4,7 @@ use candle_core::Device;
 use candle_core::Tensor;
 use coconut::model::attention::Attention;
 use coconut::model::attention::paged::KvMemory;
+use coconut::model::attention::paged::KvType;
 use coconut::model::attention::paged::Paged;
 use coconut::model::attention::paged::PagedRows;
 use coconut::model::attention::paged::Place;
@@ -40,7 +41,7 @@ proptest! {
     ) {
         let (heads, size) = (kv_heads * group, 2 * half_size);
         let config = config(heads, kv_heads, size);
-        let mut host = KvMemory::new(&config, PAGES, &Device::Cpu).unwrap();
+        let mut host = KvMemory::new(&config, PAGES, KvType::F32, &Device::Cpu).unwrap();
         let mut plain = KvMemory::plain(&config, PAGES, &Device::Cpu).unwrap();
         let mut pages = page_order.into_iter();
         let tables: Vec<Arc<[u32]>> = lengths

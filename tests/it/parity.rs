@@ -86,17 +86,17 @@ fn the_engine_gives_the_golden_numbers_with_everything_in_one_batch() {
 }
 
 #[derive(Default)]
-struct Collected {
-    thoughts: Vec<Vec<f32>>,
-    first_logits: Vec<f32>,
-    ids: Vec<u32>,
+pub(crate) struct Collected {
+    pub(crate) thoughts: Vec<Vec<f32>>,
+    pub(crate) first_logits: Vec<f32>,
+    pub(crate) ids: Vec<u32>,
 }
 
 fn start(fixture: Fixture, config: EngineConfig) -> Engine {
-    Engine::start(fixture.model, config, Arc::new(Metrics::new())).unwrap()
+    Engine::start(fixture.host_model, config, Arc::new(Metrics::new())).unwrap()
 }
 
-fn request(program: Program) -> Request {
+pub(crate) fn request(program: Program) -> Request {
     Request {
         program,
         sampling: Sampling::GREEDY,
@@ -110,7 +110,7 @@ fn request(program: Program) -> Request {
     }
 }
 
-fn collect(mut ticket: Ticket) -> Collected {
+pub(crate) fn collect(mut ticket: Ticket) -> Collected {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let mut collected = Collected::default();

@@ -6,6 +6,10 @@ use coconut::latent::checkpoint::Location;
 use coconut::latent::program::Program;
 use coconut::latent::recipe::Recipe;
 use coconut::model::Model;
+use coconut::model::attention::paged::KvType;
+use coconut::model::host::HostModel;
+use coconut::model::kernels::packed::Format;
+use coconut::reason::reasoner::Precision;
 use coconut::text::Tokenizer;
 use serde::Deserialize;
 use std::path::Path;
@@ -16,6 +20,9 @@ pub const FIXTURE_MAX_TOKENS: usize = 12;
 
 /// Largest allowed difference to a golden number, in f32.
 pub const TOLERANCE: f32 = 1e-3;
+
+/// What golden numbers are computed in, whatever a checkpoint is stored in.
+pub const F32: Precision = Precision { weights: Some(Format::F32), kv: Some(KvType::F32) };
 
 /// Golden outputs of a checkpoint.
 #[derive(Debug, Deserialize)]
@@ -39,7 +46,10 @@ pub struct Case {
 
 /// A checkpoint with golden outputs, opened piece by piece.
 pub struct Fixture {
+    /// For the oracle.
     pub model: Model,
+    /// For the engine, in f32.
+    pub host_model: HostModel,
     pub recipe: Recipe,
     pub tokenizer: Tokenizer,
     pub expected: Expected,
@@ -58,10 +68,11 @@ impl Fixture {
     pub fn load_from(folder: &Path, name: &str) -> Self {
         let checkpoint = Checkpoint::open(&Location::folder(folder)).unwrap();
         let model = checkpoint.model(&Device::Cpu).unwrap();
+        let host_model = checkpoint.host_model(Format::F32).unwrap();
         let text = std::fs::read_to_string(data(name).join("expected.json")).unwrap();
         let expected = serde_json::from_str(&text).unwrap();
         let Checkpoint { recipe, tokenizer, .. } = checkpoint;
-        Self { model, recipe, tokenizer, expected }
+        Self { model, host_model, recipe, tokenizer, expected }
     }
 
     pub fn program(&self, case: &Case) -> Program {

@@ -1,5 +1,6 @@
 //! A client of the router without a socket: requests in, statuses, headers, JSON and events out.
 
+use crate::support::F32;
 use crate::support::data;
 use axum::Router;
 use axum::body::Body;
@@ -64,7 +65,8 @@ impl Wire {
         std::fs::write(&file, recipe.to_string()).unwrap();
         let model =
             Location { recipe: Some(file.path().to_owned()), ..Location::folder(data(MODEL)) };
-        let config = ReasonerConfig { model, name: None, engine: EngineConfig::default() };
+        let engine = EngineConfig::default();
+        let config = ReasonerConfig { model, name: None, precision: F32, engine };
         let metrics = Arc::new(Metrics::new());
         let reasoner = Reasoner::load(&config, Arc::clone(&metrics)).unwrap();
         Self::with(Arc::new(reasoner), metrics)
@@ -97,7 +99,8 @@ impl Wire {
 }
 
 pub fn reasoner(engine: EngineConfig, metrics: Arc<Metrics>) -> Reasoner {
-    let config = ReasonerConfig { model: Location::folder(data(MODEL)), name: None, engine };
+    let config =
+        ReasonerConfig { model: Location::folder(data(MODEL)), name: None, precision: F32, engine };
     Reasoner::load(&config, metrics).unwrap()
 }
 

@@ -3,6 +3,7 @@
 
 use crate::parity::FIXTURES;
 use crate::support::Case;
+use crate::support::F32;
 use crate::support::FIXTURE_MAX_TOKENS;
 use crate::support::Fixture;
 use crate::support::assert_golden;
@@ -32,7 +33,8 @@ use tower::ServiceExt as _;
 fn served(name: &str) -> Router {
     let metrics = Arc::new(Metrics::new());
     let engine = EngineConfig { kv: KvBudget::Positions(4096), ..EngineConfig::default() };
-    let config = ReasonerConfig { model: Location::folder(data(name)), name: None, engine };
+    let config =
+        ReasonerConfig { model: Location::folder(data(name)), name: None, precision: F32, engine };
     let reasoner = Reasoner::load(&config, Arc::clone(&metrics)).unwrap();
     let state = AppState::new(Config::default(), metrics);
     state.serve(Arc::new(reasoner));

@@ -4,7 +4,7 @@
 
 pub mod causal;
 pub mod paged;
-mod paged_cpu;
+pub(crate) mod paged_cpu;
 
 use candle_core::Result;
 use candle_core::Tensor;

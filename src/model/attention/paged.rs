@@ -8,6 +8,7 @@
 use crate::model::attention::Attention;
 use crate::model::attention::paged_cpu::HostKv;
 use crate::model::config::Config;
+use crate::model::kernels::attend::View;
 use crate::model::ops;
 use crate::model::ops::Kernels;
 use candle_core::DType;
@@ -60,6 +61,37 @@ impl PagedRows {
         self.tables[table][position / PAGE_POSITIONS] as usize * PAGE_POSITIONS
             + position % PAGE_POSITIONS
     }
+
+    /// The slot of each row.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = usize> {
+        self.places.iter().map(|place| self.slot(place.table, place.position))
+    }
+
+    /// What a row sees.
+    pub(crate) fn view(&self, row: usize) -> View<'_> {
+        let Place { table, position } = self.places[row];
+        View { table: &self.tables[table], position }
+    }
+}
+
+/// How numbers are kept in KV memory on the CPU; computed with in f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KvType {
+    /// 4 bytes a number.
+    #[default]
+    F32,
+    /// 2 bytes a number.
+    Bf16,
+}
+
+impl KvType {
+    /// Of one number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
 }
 
 /// Keys and values of all layers.
@@ -72,21 +104,24 @@ pub enum KvMemory {
 }
 
 impl KvMemory {
-    /// Memory for `pages` pages. Host memory is taken from the system as it is first touched.
-    pub fn new(config: &Config, pages: usize, device: &Device) -> Result<Self> {
-        let (kv_heads, head_size) = (config.kv_heads, config.head_size);
-        let geometry = Geometry { layers: config.layers, kv_heads, head_size, pages };
+    /// Memory for `pages` pages. On the CPU it is taken from the system as it is first touched; other devices keep f32.
+    pub fn new(config: &Config, pages: usize, kind: KvType, device: &Device) -> Result<Self> {
         Ok(match device {
-            Device::Cpu => Self::Host(HostKv::new(geometry)),
-            _ => Self::Device(DeviceKv::new(geometry, device)?),
+            Device::Cpu => Self::Host(HostKv::new(Geometry::of(config, pages), kind)),
+            _ => Self::Device(DeviceKv::new(Geometry::of(config, pages), device)?),
         })
     }
 
     /// The plain chain of candle operations, whatever the device: what the host's loops are tested against.
     pub fn plain(config: &Config, pages: usize, device: &Device) -> Result<Self> {
-        let (kv_heads, head_size) = (config.kv_heads, config.head_size);
-        let geometry = Geometry { layers: config.layers, kv_heads, head_size, pages };
-        Ok(Self::Device(DeviceKv::new(geometry, device)?))
+        Ok(Self::Device(DeviceKv::new(Geometry::of(config, pages), device)?))
+    }
+}
+
+impl Geometry {
+    fn of(config: &Config, pages: usize) -> Self {
+        let Config { layers, kv_heads, head_size, .. } = *config;
+        Self { layers, kv_heads, head_size, pages }
     }
 }
 

@@ -1,12 +1,15 @@
-//! KV memory on the CPU: which slot each row writes and which pages it sees. The loops are in `model::kernels`; here
-//! tensors become slices.
+//! KV memory on the CPU: which slot each row writes and which pages it sees, in f32 or bf16. The loops are in
+//! `model::kernels`.
 //!
 //! A page keeps keys as (G, E, 16) and values as (G, 16, E).
 
 use crate::model::attention::paged::Geometry;
+use crate::model::attention::paged::KvType;
 use crate::model::attention::paged::PAGE_POSITIONS;
 use crate::model::attention::paged::PagedRows;
 use crate::model::kernels::attend;
+use crate::model::kernels::attend::Element;
+use crate::model::kernels::attend::Heads;
 use crate::model::kernels::attend::Pages;
 use crate::model::kernels::attend::PagesMut;
 use crate::model::kernels::attend::View;
@@ -24,16 +27,55 @@ const _: () = assert!(PAGE_POSITIONS == attend::PAGE, "the kernels are written f
 #[derive(Debug)]
 pub struct HostKv {
     geometry: Geometry,
-    /// One pair a layer: keys (pages, G, E, 16), values (pages, G, 16, E).
-    layers: Vec<(Vec<f32>, Vec<f32>)>,
+    layers: Layers,
+}
+
+#[derive(Debug)]
+enum Layers {
+    F32(Vec<Layer<f32>>),
+    /// The bits of bf16 numbers.
+    Bf16(Vec<Layer<u16>>),
+}
+
+#[derive(Debug)]
+struct Layer<T> {
+    /// (pages, G, E, 16)
+    keys: Vec<T>,
+    /// (pages, G, 16, E)
+    values: Vec<T>,
 }
 
 impl HostKv {
-    pub(crate) fn new(geometry: Geometry) -> Self {
-        let size = geometry.pages * PAGE_POSITIONS * geometry.kv_heads * geometry.head_size;
-        // `vec![0.0; n]` is zeroed by the system page by page, when first touched.
-        let layers = (0..geometry.layers).map(|_| (vec![0.0; size], vec![0.0; size])).collect();
+    pub(crate) fn new(geometry: Geometry, kind: KvType) -> Self {
+        let layers = match kind {
+            KvType::F32 => Layers::F32(zeros(&geometry, 0.0)),
+            KvType::Bf16 => Layers::Bf16(zeros(&geometry, 0)),
+        };
         Self { geometry, layers }
+    }
+
+    /// Puts k and v (R, G, E) of one layer into the slots (R,).
+    pub(crate) fn write(&mut self, layer: usize, [k, v]: [Heads<'_>; 2], slots: &[usize]) {
+        match &mut self.layers {
+            Layers::F32(layers) => {
+                kv_write::write(layers[layer].pages_mut(&self.geometry), k, v, slots);
+            }
+            Layers::Bf16(layers) => {
+                kv_write::write(layers[layer].pages_mut(&self.geometry), k, v, slots);
+            }
+        }
+    }
+
+    /// q (R, H, E) -> out (R, H * E) over the pages that `views` (R,) name.
+    pub(crate) fn read(&self, layer: usize, q: Heads<'_>, views: &[View<'_>], out: &mut [f32]) {
+        match &self.layers {
+            Layers::F32(layers) => {
+                attend::attend(layers[layer].pages(&self.geometry), q, views, out);
+            }
+            Layers::Bf16(layers) => {
+                attend::attend(layers[layer].pages(&self.geometry), q, views, out);
+            }
+        }
     }
 
     /// q (R, H, E), k and v (R, G, E) -> (R, H * E)
@@ -47,20 +89,34 @@ impl HostKv {
         let [q, k, v] = [qkv[0].contiguous()?, qkv[1].contiguous()?, qkv[2].contiguous()?];
         let stores = [&q, &k, &v].map(Tensor::storage_and_layout);
         let (q, k, v) = (floats(&stores[0])?, floats(&stores[1])?, floats(&stores[2])?);
-        let Geometry { kv_heads, head_size, .. } = self.geometry;
-        let (keys, values) = &mut self.layers[layer];
-        let slots: Vec<usize> =
-            rows.places.iter().map(|place| rows.slot(place.table, place.position)).collect();
-        kv_write::write(PagesMut { keys, values, kv_heads, head_size }, k, v, &slots);
-        let views: Vec<View<'_>> = rows
-            .places
-            .iter()
-            .map(|place| View { table: &rows.tables[place.table], position: place.position })
-            .collect();
+        let by_head = |x, heads| Heads::whole(x, heads, size);
+        let kv_heads = self.geometry.kv_heads;
+        let slots: Vec<usize> = rows.slots().collect();
+        self.write(layer, [by_head(k, kv_heads), by_head(v, kv_heads)], &slots);
+        let views: Vec<View<'_>> = (0..count).map(|row| rows.view(row)).collect();
         let mut out = vec![0.0f32; count * heads * size];
-        attend::attend(Pages { keys, values, kv_heads, head_size }, q, &views, &mut out);
+        self.read(layer, by_head(q, heads), &views, &mut out);
         Tensor::from_vec(out, (count, heads * size), qkv[0].device())
     }
+}
+
+impl<T: Element> Layer<T> {
+    fn pages(&self, geometry: &Geometry) -> Pages<'_, T> {
+        let Geometry { kv_heads, head_size, .. } = *geometry;
+        Pages { keys: &self.keys, values: &self.values, kv_heads, head_size }
+    }
+
+    fn pages_mut(&mut self, geometry: &Geometry) -> PagesMut<'_, T> {
+        let Geometry { kv_heads, head_size, .. } = *geometry;
+        PagesMut { keys: &mut self.keys, values: &mut self.values, kv_heads, head_size }
+    }
+}
+
+/// Zeros come from the system page by page, when first touched.
+fn zeros<T: Element>(geometry: &Geometry, zero: T) -> Vec<Layer<T>> {
+    let size = geometry.pages * PAGE_POSITIONS * geometry.kv_heads * geometry.head_size;
+    let layer = |_| Layer { keys: vec![zero; size], values: vec![zero; size] };
+    (0..geometry.layers).map(layer).collect()
 }
 
 /// The numbers of a contiguous f32 tensor in host memory.

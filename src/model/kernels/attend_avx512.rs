@@ -7,6 +7,7 @@
     reason = "vector loads and stores, and code compiled for instructions found at run time"
 )]
 
+use crate::model::kernels::attend::Element;
 use crate::model::kernels::attend::PAGE;
 use crate::model::kernels::attend::Task;
 use crate::model::kernels::attend::softmax;
@@ -15,17 +16,63 @@ use std::arch::x86_64::*;
 /// Queries that go through the pages together.
 const QUERIES: usize = 4;
 
+/// Loads of elements as 16 floats.
+pub trait Vectors: Sized {
+    /// # Safety
+    /// The processor has AVX-512, and 16 elements lie at `from`.
+    unsafe fn load(from: *const Self) -> __m512;
+
+    /// # Safety
+    /// The processor has AVX-512, and the elements at `from` that `mask` names are there; the others become 0.
+    unsafe fn load_some(mask: __mmask16, from: *const Self) -> __m512;
+}
+
+impl Vectors for f32 {
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn load(from: *const Self) -> __m512 {
+        // SAFETY: the caller's.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn load_some(mask: __mmask16, from: *const Self) -> __m512 {
+        // SAFETY: the caller's.
+        unsafe { _mm512_maskz_loadu_ps(mask, from) }
+    }
+}
+
+/// The bits of a bf16: the upper half of an f32.
+impl Vectors for u16 {
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn load(from: *const Self) -> __m512 {
+        // SAFETY: the caller's; 16 elements are 32 bytes.
+        let halves = unsafe { _mm256_loadu_si256(from.cast()) };
+        _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn load_some(mask: __mmask16, from: *const Self) -> __m512 {
+        // SAFETY: the caller's.
+        let halves = unsafe { _mm256_maskz_loadu_epi16(mask, from.cast()) };
+        _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
+    }
+}
+
 /// All queries of a task; `scores` is room to work in. Called by `attend` on processors that have AVX-512.
-pub(super) fn run(task: &Task<'_>, scores: &mut Vec<[f32; PAGE]>) {
+pub(super) fn run<T: Element>(task: &Task<'_, T>, scores: &mut Vec<[f32; PAGE]>) {
     let queries = task.queries();
     for first in (0..queries).step_by(QUERIES) {
         // SAFETY: the caller found the instructions.
         unsafe {
             match queries - first {
-                1 => together::<1>(task, first, scores),
-                2 => together::<2>(task, first, scores),
-                3 => together::<3>(task, first, scores),
-                _ => together::<QUERIES>(task, first, scores),
+                1 => together::<T, 1>(task, first, scores),
+                2 => together::<T, 2>(task, first, scores),
+                3 => together::<T, 3>(task, first, scores),
+                _ => together::<T, QUERIES>(task, first, scores),
             }
         }
     }
@@ -33,10 +80,14 @@ pub(super) fn run(task: &Task<'_>, scores: &mut Vec<[f32; PAGE]>) {
 
 /// `Q` queries from the `first` on.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-fn together<const Q: usize>(task: &Task<'_>, first: usize, scores: &mut Vec<[f32; PAGE]>) {
+fn together<T: Element, const Q: usize>(
+    task: &Task<'_, T>,
+    first: usize,
+    scores: &mut Vec<[f32; PAGE]>,
+) {
     let size = task.pages.head_size;
     let places: [(usize, usize); Q] = std::array::from_fn(|i| task.query(first + i));
-    let q = places.map(|(row, head)| &task.q[(row * task.heads + head) * size..][..size]);
+    let q = places.map(|(row, head)| task.q.vector(row, head, size));
     let last = places.map(|(row, _)| task.views[row].position);
     let end = last.iter().fold(0, |end, &last| end.max(last + 1));
     let table = &task.views[places[0].0].table[..end.div_ceil(PAGE)];
@@ -45,9 +96,9 @@ fn together<const Q: usize>(task: &Task<'_>, first: usize, scores: &mut Vec<[f32
     let mut page = 0;
     while page < count {
         page += match count - page {
-            1 => score::<Q, 1>(task, q, (page, table), scores),
-            2 | 3 => score::<Q, 2>(task, q, (page, table), scores),
-            _ => score::<Q, 4>(task, q, (page, table), scores),
+            1 => score::<T, Q, 1>(task, q, (page, table), scores),
+            2 | 3 => score::<T, Q, 2>(task, q, (page, table), scores),
+            _ => score::<T, Q, 4>(task, q, (page, table), scores),
         };
     }
     let scores = &mut scores[..Q * count];
@@ -70,21 +121,21 @@ fn together<const Q: usize>(task: &Task<'_>, first: usize, scores: &mut Vec<[f32
 }
 
 /// q (Q, E) times the keys of `P` pages into scores (Q, pages, 16), unscaled; returns `P`.
-#[target_feature(enable = "avx512f")]
-fn score<const Q: usize, const P: usize>(
-    task: &Task<'_>,
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn score<T: Element, const Q: usize, const P: usize>(
+    task: &Task<'_, T>,
     q: [&[f32]; Q],
     (page, table): (usize, &[u32]),
     scores: &mut [[f32; PAGE]],
 ) -> usize {
-    let keys: [&[f32]; P] = std::array::from_fn(|p| task.keys(table[page + p]));
+    let keys: [&[T]; P] = std::array::from_fn(|p| task.keys(table[page + p]));
     let mut sums = [[_mm512_setzero_ps(); P]; Q];
     for element in 0..task.pages.head_size {
         // SAFETY: `Task::keys` is (E, 16) and each of q is (E,), and element < E.
         unsafe {
             let mut key = [_mm512_setzero_ps(); P];
             for (key, keys) in key.iter_mut().zip(keys) {
-                *key = _mm512_loadu_ps(keys.as_ptr().add(element * PAGE));
+                *key = T::load(keys.as_ptr().add(element * PAGE));
             }
             for (sums, q) in sums.iter_mut().zip(q) {
                 let q = _mm512_set1_ps(*q.as_ptr().add(element));
@@ -105,8 +156,8 @@ fn score<const Q: usize, const P: usize>(
 
 /// outs (Q, E) = scale (Q,) * weights (Q, pages, 16) times values, of the first `end` positions. What lies beyond was
 /// never written, or by a sequence that is gone: it may be NaN.
-struct Mix<'a, const Q: usize> {
-    task: &'a Task<'a>,
+struct Mix<'a, T, const Q: usize> {
+    task: &'a Task<'a, T>,
     table: &'a [u32],
     end: usize,
     weights: &'a [[f32; PAGE]],
@@ -114,9 +165,9 @@ struct Mix<'a, const Q: usize> {
     outs: [&'a mut [f32]; Q],
 }
 
-impl<const Q: usize> Mix<'_, Q> {
+impl<T: Element, const Q: usize> Mix<'_, T, Q> {
     /// The elements from `from` on, up to `V` registers of them; returns how many.
-    #[target_feature(enable = "avx512f")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     fn part<const V: usize>(&mut self, from: usize) -> usize {
         let size = self.task.pages.head_size;
         // The last register may reach beyond the head: its lanes there are neither read nor written.
@@ -133,9 +184,7 @@ impl<const Q: usize> Mix<'_, Q> {
                 let mut lanes = [_mm512_setzero_ps(); V];
                 for (v, lanes) in lanes.iter_mut().enumerate() {
                     // SAFETY: lanes that the mask names are inside this position's values.
-                    *lanes = unsafe {
-                        _mm512_maskz_loadu_ps(mask[v], value.as_ptr().wrapping_add(v * 16))
-                    };
+                    *lanes = unsafe { T::load_some(mask[v], value.as_ptr().wrapping_add(v * 16)) };
                 }
                 for (i, sums) in sums.iter_mut().enumerate() {
                     let weight =

@@ -8,6 +8,7 @@
 use crate::model::kernels::isa::compiled_per_isa;
 use crate::model::kernels::math::activate;
 use crate::model::kernels::output::Output;
+use crate::model::kernels::packed::Columns;
 use crate::model::kernels::packed::PANEL;
 use crate::model::ops::Activation;
 use std::ops::Range;
@@ -40,8 +41,9 @@ pub struct Epilogue<'a> {
 pub(super) struct Finish<'a> {
     pub(super) epilogue: Epilogue<'a>,
     pub(super) rows: Range<usize>,
-    /// At most 32.
+    /// Of the output: at most 32, or 16 if columns are gated.
     pub(super) columns: Range<usize>,
+    pub(super) kind: Columns,
 }
 
 /// Stores a panel of sums (rows, 32).
@@ -64,7 +66,33 @@ compiled_per_isa! {
 
 #[inline(always)]
 fn finish_any<const FMA: bool>(finish: &Finish<'_>, sums: &[f32], out: Output<'_>) {
-    let Finish { epilogue, rows, columns } = finish;
+    match finish.kind {
+        Columns::Plain => finish_plain::<FMA>(finish, sums, out),
+        Columns::Gated => finish_gated::<FMA>(finish, sums, out),
+    }
+}
+
+/// out = activation(columns 0 to 15) * columns 16 to 31
+#[inline(always)]
+fn finish_gated<const FMA: bool>(finish: &Finish<'_>, sums: &[f32], out: Output<'_>) {
+    const HALF: usize = PANEL / 2;
+    for (row, sums) in finish.rows.clone().zip(sums.as_chunks::<PANEL>().0) {
+        let (gates, ups) = sums.split_at(HALF);
+        let mut y = [0.0; HALF];
+        y.copy_from_slice(gates);
+        activate_all::<FMA, HALF>(finish.epilogue.activation, &mut y);
+        for (y, up) in y.iter_mut().zip(ups) {
+            *y *= up;
+        }
+        // SAFETY: `finish`'s caller promises that this part is ours; the last row's part is not used any more.
+        let out = unsafe { out.row_part(row, finish.columns.clone()) };
+        out.copy_from_slice(&y[..out.len()]);
+    }
+}
+
+#[inline(always)]
+fn finish_plain<const FMA: bool>(finish: &Finish<'_>, sums: &[f32], out: Output<'_>) {
+    let Finish { epilogue, rows, columns, .. } = finish;
     let width = columns.len();
     let mut bias = [0.0; PANEL];
     if let Some(all) = epilogue.bias {
@@ -96,8 +124,18 @@ fn finish_row<const FMA: bool>(
     for (y, bias) in y.iter_mut().zip(bias) {
         *y += bias;
     }
-    // One loop for each non-linearity, so that each becomes vector instructions.
-    match epilogue.activation {
+    activate_all::<FMA, PANEL>(epilogue.activation, &mut y);
+    match epilogue.combine {
+        Combine::Store => *out = y,
+        Combine::Add => out.iter_mut().zip(y).for_each(|(out, y)| *out += y),
+        Combine::Multiply => out.iter_mut().zip(y).for_each(|(out, y)| *out *= y),
+    }
+}
+
+/// One loop for each non-linearity, so that each becomes vector instructions.
+#[inline(always)]
+fn activate_all<const FMA: bool, const N: usize>(activation: Option<Activation>, y: &mut [f32; N]) {
+    match activation {
         Some(Activation::GeluTanh) => {
             y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::GeluTanh, *y));
         }
@@ -108,10 +146,5 @@ fn finish_row<const FMA: bool>(
             y.iter_mut().for_each(|y| *y = activate::<FMA>(Activation::Silu, *y));
         }
         None => {}
-    }
-    match epilogue.combine {
-        Combine::Store => *out = y,
-        Combine::Add => out.iter_mut().zip(y).for_each(|(out, y)| *out += y),
-        Combine::Multiply => out.iter_mut().zip(y).for_each(|(out, y)| *out *= y),
     }
 }

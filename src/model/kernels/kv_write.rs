@@ -1,6 +1,8 @@
 //! Writes keys and values of new rows into their pages, for `attend`. Knows no sequence: a row names its slot.
 #![expect(unsafe_code, reason = "threads write the pages of different heads")]
 
+use crate::model::kernels::attend::Element;
+use crate::model::kernels::attend::Heads;
 use crate::model::kernels::attend::PAGE;
 use crate::model::kernels::attend::PagesMut;
 use crate::model::kernels::output::Output;
@@ -13,16 +15,14 @@ const MIN_SHARED_FLOATS: usize = 1 << 13;
 ///
 /// # Panics
 /// If the lengths do not fit, or a slot is not there.
-pub fn write(pages: PagesMut<'_>, k: &[f32], v: &[f32], slots: &[usize]) {
+pub fn write<T: Element>(pages: PagesMut<'_, T>, k: Heads<'_>, v: Heads<'_>, slots: &[usize]) {
     let PagesMut { keys, values, kv_heads, head_size: size } = pages;
-    assert_eq!(k.len(), slots.len() * kv_heads * size, "keys (R, G, E)");
-    assert_eq!(v.len(), k.len(), "values (R, G, E)");
+    assert_eq!([k.count, v.count], [kv_heads; 2], "keys and values (R, G, E)");
     // One row of these is what one page keeps for one head.
     let (keys, values) = (Output::new(keys, size * PAGE), Output::new(values, size * PAGE));
     let one_head = |head: usize| {
         for (row, &slot) in slots.iter().enumerate() {
             let (page, place) = (slot / PAGE, slot % PAGE);
-            let from = (row * kv_heads + head) * size;
             let here = page * kv_heads + head;
             // SAFETY: each call has its own head, and within it these are the only references.
             let (keys, values) = unsafe {
@@ -31,13 +31,15 @@ pub fn write(pages: PagesMut<'_>, k: &[f32], v: &[f32], slots: &[usize]) {
                     values.row_part(here, place * size..(place + 1) * size),
                 )
             };
-            for (keys, &k) in keys.chunks_exact_mut(PAGE).zip(&k[from..from + size]) {
-                keys[place] = k;
+            for (keys, &k) in keys.chunks_exact_mut(PAGE).zip(k.vector(row, head, size)) {
+                keys[place] = T::from_f32(k);
             }
-            values.copy_from_slice(&v[from..from + size]);
+            for (value, &v) in values.iter_mut().zip(v.vector(row, head, size)) {
+                *value = T::from_f32(v);
+            }
         }
     };
-    if k.len() < MIN_SHARED_FLOATS {
+    if slots.len() * kv_heads * size < MIN_SHARED_FLOATS {
         (0..kv_heads).for_each(one_head);
     } else {
         Team::shared().run(kv_heads, one_head);

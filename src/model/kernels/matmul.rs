@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "promises that parts are disjoint")]
 
 use crate::model::kernels::convert::convert;
+use crate::model::kernels::epilogue::Combine;
 use crate::model::kernels::epilogue::Epilogue;
 use crate::model::kernels::epilogue::Finish;
 use crate::model::kernels::epilogue::finish;
@@ -13,6 +14,7 @@ use crate::model::kernels::isa::Isa;
 use crate::model::kernels::lines::Line;
 use crate::model::kernels::lines::floats;
 use crate::model::kernels::output::Output;
+use crate::model::kernels::packed::Columns;
 use crate::model::kernels::packed::PANEL;
 use crate::model::kernels::packed::PackedMatrix;
 use crate::model::kernels::rows::PackedRows;
@@ -26,8 +28,6 @@ use crate::model::kernels::tile::Prefetch;
 use crate::model::kernels::tile::Tile;
 use std::cell::RefCell;
 use std::ops::Range;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 
 /// Chunks of one panel that several tiles of rows go through in turn: 16 KiB, a third of a first cache, in which the
 /// next ones arrive meanwhile.
@@ -55,8 +55,10 @@ thread_local! {
 
 /// x (R, in) times weights (in, out) -> out (R, out), by the epilogue. Sums are f32.
 ///
+/// If columns are gated, out = activation(first) * second.
+///
 /// # Panics
-/// If `x`, `out` or the bias do not have these lengths.
+/// If `x`, `out` or the bias do not have these lengths, or gated columns have a bias or are combined.
 pub fn matmul(x: &[f32], weights: &PackedMatrix, epilogue: Epilogue<'_>, out: &mut [f32]) {
     matmul_on(Isa::best(), x, weights, epilogue, out);
 }
@@ -74,6 +76,11 @@ pub fn matmul_on(
     assert_eq!(x.len() % inputs, 0, "whole rows of inputs");
     assert_eq!(out.len(), x.len() / inputs * outputs, "one row of outputs for each row of inputs");
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == outputs), "one bias for each output");
+    assert!(
+        weights.columns() == Columns::Plain
+            || (epilogue.bias.is_none() && epilogue.combine == Combine::Store),
+        "gated columns have neither bias nor anything to meet"
+    );
     let shape = RowShape { format: weights.format(), inputs, chunks: weights.chunks() };
     ROWS.with_borrow_mut(|rows| {
         convert_rows(isa, shape, x, rows);
@@ -85,12 +92,8 @@ pub fn matmul_on(
 /// Brings x into tile order; the rows of a prefill on all threads.
 fn convert_rows(isa: Isa, shape: RowShape, x: &[f32], rows: &mut PackedRows) {
     let shared = x.len() >= MIN_SHARED_INPUTS;
-    let tiles = Mutex::new(rows.tiles(x, shape));
-    let next = || tiles.lock().unwrap_or_else(PoisonError::into_inner).next();
-    Team::shared().run(if shared { Team::shared().threads() } else { 1 }, |_| {
-        while let Some((x, words, scales)) = next() {
-            convert(isa, shape, x, words, scales);
-        }
+    Team::shared().share(shared, rows.tiles(x, shape), |(x, words, scales)| {
+        convert(isa, shape, x, words, scales);
     });
 }
 
@@ -129,7 +132,7 @@ impl Product<'_> {
 
     /// About what one thread takes, by what limits it: arithmetic, or reading the weights.
     fn nanoseconds(&self, count: usize) -> usize {
-        let products = count * self.shape.inputs * self.weights.outputs();
+        let products = count * self.shape.inputs * self.weights.panels() * PANEL;
         (products / PRODUCTS_PER_NANOSECOND).max(self.weights.bytes() / BYTES_PER_NANOSECOND)
     }
 
@@ -137,11 +140,13 @@ impl Product<'_> {
         let mut sums = [Line::ZERO; ROW_BLOCK * SUM_LINES];
         let sums = &mut sums[..rows.len() * SUM_LINES];
         for panel in panels {
-            let columns = panel * PANEL..self.weights.outputs().min((panel + 1) * PANEL);
+            let width = self.weights.columns().outputs_per_panel();
+            let columns = panel * width..self.weights.outputs().min((panel + 1) * width);
             out.prefetch(&rows, &columns);
             sums.fill(Line::ZERO);
             self.panel(&rows, self.weights.panel(panel), sums);
-            let done = Finish { epilogue: self.epilogue, rows: rows.clone(), columns };
+            let kind = self.weights.columns();
+            let done = Finish { epilogue: self.epilogue, rows: rows.clone(), columns, kind };
             // SAFETY: each part has its own rows and panels, and nobody else holds the output.
             unsafe { finish(self.isa, &done, floats(sums), out) };
         }

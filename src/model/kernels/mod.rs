@@ -24,12 +24,15 @@
 //! What reads what: `matmul` splits the work and owns the order, `convert` brings rows of inputs into the order of
 //! `rows`, `tile` multiplies (`tile_avx512`, or `tile_portable` elsewhere), `epilogue` stores. `isa` says what the
 //! processor can do; every kernel also exists as plain loops, and tests compare all of them with sums in f64.
-//! `team` shares the work among threads. `attend` reads keys and values that `kv_write` put into pages.
+//! `team` shares the work among threads. `attend` reads keys and values that `kv_write` put into pages,
+//! in f32 or bf16; `rotate` turns heads to their positions.
 
 pub mod attend;
 #[cfg(target_arch = "x86_64")]
 mod attend_avx512;
 mod attend_portable;
+#[cfg(test)]
+mod attend_tests;
 mod convert;
 pub mod epilogue;
 pub mod isa;
@@ -40,6 +43,7 @@ pub mod matmul;
 pub mod norm;
 mod output;
 pub mod packed;
+pub mod rotate;
 mod rows;
 pub mod team;
 #[cfg(test)]

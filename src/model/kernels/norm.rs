@@ -4,9 +4,15 @@
 use crate::model::kernels::isa::Isa;
 use crate::model::kernels::isa::compiled_per_isa;
 use crate::model::kernels::math::fma;
+use crate::model::kernels::team::Team;
 
 /// Lanes of partial sums: enough registers to hide the latency of an addition.
 const LANES: usize = 64;
+
+/// Floats below which one thread normalises them all: some ten microseconds.
+const MIN_SHARED_FLOATS: usize = 1 << 15;
+/// Rows that a thread takes at a time.
+const ROWS_TOGETHER: usize = 8;
 
 /// A normalisation with its weights (D,).
 #[derive(Clone, Copy, Debug)]
@@ -35,18 +41,27 @@ impl Norm<'_> {
     /// # Panics
     /// If the lengths do not fit.
     pub fn apply(self, x: &[f32], out: &mut [f32]) {
-        self.apply_on(Isa::best(), x, out);
+        assert_eq!(x.len(), out.len(), "rows (R, D)");
+        let rows = ROWS_TOGETHER * self.width();
+        let items = x.chunks(rows).zip(out.chunks_mut(rows));
+        Team::shared().share(x.len() >= MIN_SHARED_FLOATS, items, |(x, out)| {
+            self.apply_on(Isa::best(), x, out);
+        });
+    }
+
+    /// D
+    fn width(self) -> usize {
+        match self {
+            Self::Layer { weight, .. } | Self::Rms { weight, .. } => weight.len(),
+        }
     }
 
     /// `apply` with chosen instructions, or the best below them that the processor has.
     pub fn apply_on(self, isa: Isa, x: &[f32], out: &mut [f32]) {
-        let width = match self {
-            Self::Layer { weight, bias, .. } => {
-                assert_eq!(weight.len(), bias.len(), "weight and bias (D,)");
-                weight.len()
-            }
-            Self::Rms { weight, .. } => weight.len(),
-        };
+        let width = self.width();
+        if let Self::Layer { bias, .. } = self {
+            assert_eq!(width, bias.len(), "weight and bias (D,)");
+        }
         assert!(width > 0 && x.len().is_multiple_of(width) && x.len() == out.len(), "rows (R, D)");
         normalise(isa, self, x, out);
     }
@@ -104,7 +119,7 @@ fn normalise_any<const FMA: bool>(norm: Norm<'_>, x: &[f32], out: &mut [f32]) {
 
 /// Sum of `term` over a row, in lanes: the compiler may not reorder a plain sum.
 #[inline(always)]
-fn sum(x: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+pub(super) fn sum(x: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     let (whole, rest) = x.as_chunks::<LANES>();
     let mut lanes = [0.0f32; LANES];
     for x in whole {

@@ -10,20 +10,20 @@ use std::ops::Range;
 
 /// The output (R, out) that several threads write, each its own rows and columns.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Output<'a> {
-    start: *mut f32,
+pub(super) struct Output<'a, T = f32> {
+    start: *mut T,
     rows: usize,
     columns: usize,
-    borrow: PhantomData<&'a mut [f32]>,
+    borrow: PhantomData<&'a mut [T]>,
 }
 
 // SAFETY: the only access is `row_part`, whose callers keep to disjoint parts.
-unsafe impl Send for Output<'_> {}
+unsafe impl<T: Send> Send for Output<'_, T> {}
 // SAFETY: as above.
-unsafe impl Sync for Output<'_> {}
+unsafe impl<T: Send> Sync for Output<'_, T> {}
 
-impl<'a> Output<'a> {
-    pub(super) fn new(out: &'a mut [f32], columns: usize) -> Self {
+impl<'a, T> Output<'a, T> {
+    pub(super) fn new(out: &'a mut [T], columns: usize) -> Self {
         Self { start: out.as_mut_ptr(), rows: out.len() / columns, columns, borrow: PhantomData }
     }
 
@@ -33,9 +33,9 @@ impl<'a> Output<'a> {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         for row in rows.clone() {
             let first = self.start.wrapping_add(row * self.columns + columns.start);
-            for line in 0..columns.len().div_ceil(16) {
+            for line in 0..(columns.len() * size_of::<T>()).div_ceil(64) {
                 // SAFETY: SSE is part of x86-64, and prefetching accesses no memory in the language's sense.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(line * 16).cast()) };
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(first.wrapping_byte_add(line * 64).cast()) };
             }
         }
         #[cfg(not(all(target_arch = "x86_64", not(miri))))]
@@ -45,7 +45,7 @@ impl<'a> Output<'a> {
     /// # Safety
     /// No other reference to these columns of this row is alive.
     #[inline(always)]
-    pub(super) unsafe fn row_part(&self, row: usize, columns: Range<usize>) -> &'a mut [f32] {
+    pub(super) unsafe fn row_part(&self, row: usize, columns: Range<usize>) -> &'a mut [T] {
         assert!(row < self.rows && columns.end <= self.columns, "a part of the output");
         // SAFETY: the part lies inside the slice that `new` borrowed; the caller promises that it is not shared.
         unsafe {

@@ -5,11 +5,12 @@ use crate::model::kernels::lines::floats;
 use crate::model::kernels::lines::floats_mut;
 use crate::model::kernels::lines::words;
 use crate::model::kernels::lines::words_mut;
+use crate::model::kernels::team::Team;
 use half::bf16;
 use std::ops::Range;
 
-/// Outputs that share a panel: two registers of 16 lanes.
-pub(super) const PANEL: usize = 32;
+/// Columns of a panel: two registers of 16 lanes.
+pub const PANEL: usize = 32;
 /// Steps that share a chunk; weights are padded with zeros to whole chunks. A step is one 32-bit word of each input row.
 pub(super) const CHUNK: usize = 16;
 /// Cache lines of one chunk of one panel.
@@ -18,6 +19,8 @@ pub(super) const CHUNK_LINES: usize = CHUNK * PANEL / 16;
 pub(super) const BLOCK_CHUNKS: usize = 2;
 /// Cache lines of the 32 scales that an 8-bit block opens with.
 pub(super) const SCALE_LINES: usize = PANEL / 16;
+/// Weights below which one thread packs them all.
+const MIN_SHARED_WEIGHTS: usize = 1 << 16;
 /// Weights of the 8-bit format are kept with this added, as `vpdpbusd` wants one unsigned factor.
 pub(super) const OFFSET: i32 = 128;
 
@@ -57,43 +60,69 @@ impl Format {
     }
 }
 
-/// A weight matrix (in, out) in panels of 32 outputs; see the module's picture.
+/// Which columns a panel of 32 holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Columns {
+    /// 32 outputs.
+    Plain,
+    /// Two for each of 16 outputs, of which the product is activation(first) * second: the gates in columns 0 to 15,
+    /// what they let through in 16 to 31.
+    Gated,
+}
+
+impl Columns {
+    /// Outputs of one panel.
+    pub fn outputs_per_panel(self) -> usize {
+        match self {
+            Self::Plain => PANEL,
+            Self::Gated => PANEL / 2,
+        }
+    }
+}
+
+/// A weight matrix (in, out) in panels of 32 columns; see the module's picture.
 #[derive(Clone, Debug)]
 pub struct PackedMatrix {
     inputs: usize,
     outputs: usize,
     format: Format,
+    columns: Columns,
     lines: Vec<Line>,
 }
 
 impl PackedMatrix {
-    /// Packs panel by panel, so that no second copy of the whole is held: `fill(outputs, panel)` writes the weights of
-    /// up to 32 outputs into `panel` (in, 32), where output `outputs.start + j` is column j; the rest is zero.
+    /// Packs panel by panel, on all threads, so that no second copy of the whole is held: `fill(outputs, panel)` writes
+    /// the weights of one panel's outputs into `panel` (in, 32), where output `outputs.start + j` is column j, and its
+    /// second column j + 16 if columns are gated; the rest is zero.
     pub fn pack(
-        inputs: usize,
-        outputs: usize,
+        (inputs, outputs): (usize, usize),
         format: Format,
-        mut fill: impl FnMut(Range<usize>, &mut [f32]),
+        columns: Columns,
+        fill: impl Fn(Range<usize>, &mut [f32]) + Sync,
     ) -> Self {
         let chunks = inputs.div_ceil(format.inputs_per_chunk());
-        let panel_lines = format.lines(chunks);
-        let mut lines = vec![Line::ZERO; outputs.div_ceil(PANEL) * panel_lines];
-        let mut panel = vec![0.0; chunks * format.inputs_per_chunk() * PANEL];
+        let (panel_lines, width) = (format.lines(chunks), columns.outputs_per_panel());
+        let mut lines = vec![Line::ZERO; outputs.div_ceil(width) * panel_lines];
         if inputs > 0 {
-            for (index, lines) in lines.chunks_exact_mut(panel_lines).enumerate() {
-                let first = index * PANEL;
-                panel.fill(0.0);
-                fill(first..outputs.min(first + PANEL), &mut panel[..inputs * PANEL]);
-                write_panel(format, &panel, lines);
-            }
+            let panels = lines.chunks_exact_mut(panel_lines).enumerate();
+            Team::shared().share(
+                inputs * outputs >= MIN_SHARED_WEIGHTS,
+                panels,
+                |(index, lines)| {
+                    let mut panel = vec![0.0; chunks * format.inputs_per_chunk() * PANEL];
+                    let first = index * width;
+                    fill(first..outputs.min(first + width), &mut panel[..inputs * PANEL]);
+                    write_panel(format, &panel, lines);
+                },
+            );
         }
-        Self { inputs, outputs, format, lines }
+        Self { inputs, outputs, format, columns, lines }
     }
 
     /// Packs weights (in, out) that are whole in memory.
     pub fn from_in_out(inputs: usize, outputs: usize, format: Format, weights: &[f32]) -> Self {
         assert_eq!(weights.len(), inputs * outputs, "weights (in, out)");
-        Self::pack(inputs, outputs, format, |range, panel| {
+        Self::pack((inputs, outputs), format, Columns::Plain, |range, panel| {
             let width = range.len();
             for (panel, row) in panel.chunks_exact_mut(PANEL).zip(weights.chunks_exact(outputs)) {
                 panel[..width].copy_from_slice(&row[range.clone()]);
@@ -104,7 +133,7 @@ impl PackedMatrix {
     /// Packs weights (out, in) that are whole in memory: a head tied to its embedding (V, D), or PyTorch's `Linear`.
     pub fn from_out_in(inputs: usize, outputs: usize, format: Format, weights: &[f32]) -> Self {
         assert_eq!(weights.len(), inputs * outputs, "weights (out, in)");
-        Self::pack(inputs, outputs, format, |range, panel| {
+        Self::pack((inputs, outputs), format, Columns::Plain, |range, panel| {
             for (column, output) in range.enumerate() {
                 let row = &weights[output * inputs..][..inputs];
                 for (panel, &weight) in panel.chunks_exact_mut(PANEL).zip(row) {
@@ -117,6 +146,7 @@ impl PackedMatrix {
     /// The weights of one output (in,), as the kernels see them: the row of an embedding that is packed as head.
     pub fn read_output(&self, output: usize, row: &mut [f32]) {
         assert!(output < self.outputs && row.len() == self.inputs, "an output and its inputs");
+        assert_eq!(self.columns, Columns::Plain, "an output is one column");
         let column = output % PANEL;
         let panel = self.panel(output / PANEL);
         match self.format {
@@ -164,6 +194,11 @@ impl PackedMatrix {
         self.format
     }
 
+    /// Which columns a panel holds.
+    pub fn columns(&self) -> Columns {
+        self.columns
+    }
+
     /// Memory of the packed weights, in bytes.
     pub fn bytes(&self) -> usize {
         std::mem::size_of_val(self.lines.as_slice())
@@ -174,9 +209,9 @@ impl PackedMatrix {
         self.inputs.div_ceil(self.format.inputs_per_chunk())
     }
 
-    /// Panels of 32 outputs, the last one padded.
+    /// Panels of 32 columns, the last one padded.
     pub(super) fn panels(&self) -> usize {
-        self.outputs.div_ceil(PANEL)
+        self.outputs.div_ceil(self.columns.outputs_per_panel())
     }
 
     /// All lines of one panel.

@@ -15,6 +15,7 @@ use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::OnceLock;
+use std::sync::PoisonError;
 use std::sync::TryLockError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicPtr;
@@ -109,6 +110,29 @@ impl Team {
         };
         self.run_together(parts, &work);
         drop(in_use);
+    }
+
+    /// Calls `work` once for each item; on this thread alone unless `shared`.
+    ///
+    /// # Panics
+    /// If `work` does.
+    pub fn share<T>(
+        &self,
+        shared: bool,
+        items: impl Iterator<Item = T> + Send,
+        work: impl Fn(T) + Sync,
+    ) {
+        if !shared || self.helpers.is_empty() {
+            return items.for_each(work);
+        }
+        let items = Mutex::new(items);
+        // Its own statement, so that the lock is free again while the item is worked on.
+        let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+        self.run(self.threads(), |_| {
+            while let Some(item) = next() {
+                work(item);
+            }
+        });
     }
 
     fn run_together(&self, parts: usize, work: Work<'_>) {

@@ -4,6 +4,7 @@ use crate::model::kernels::epilogue::Combine;
 use crate::model::kernels::epilogue::Epilogue;
 use crate::model::kernels::isa::Isa;
 use crate::model::kernels::matmul::matmul_on;
+use crate::model::kernels::packed::Columns;
 use crate::model::kernels::packed::Format;
 use crate::model::kernels::packed::PackedMatrix;
 use crate::model::ops::Activation;
@@ -207,6 +208,41 @@ fn what_is_not_finite_stays_so() {
                     out[..33].iter().chain(&out[66..]).all(|y| y.is_finite()),
                     "{format:?} {isa:?} {bad}"
                 );
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn gated_columns_give_the_product_of_both(case in cases()) {
+        let Case { rows, inputs, outputs, seed, .. } = case;
+        let x = numbers(seed, rows * inputs);
+        let weights = [numbers(seed ^ 1, inputs * outputs), numbers(seed ^ 2, inputs * outputs)];
+        let packed = PackedMatrix::pack((inputs, outputs), Format::F32, Columns::Gated, |range, panel| {
+            for (first, weights) in [0, 16].into_iter().zip(&weights) {
+                for (panel, row) in panel.chunks_exact_mut(32).zip(weights.chunks_exact(outputs)) {
+                    panel[first..first + range.len()].copy_from_slice(&row[range.clone()]);
+                }
+            }
+        });
+        let product = |which: usize, row: usize, output: usize| -> f64 {
+            (0..inputs)
+                .map(|k| f64::from(x[row * inputs + k]) * f64::from(weights[which][k * outputs + output]))
+                .sum()
+        };
+        for isa in Isa::available() {
+            let mut out = vec![f32::NAN; rows * outputs];
+            let epilogue = Epilogue { activation: case.activation, ..Epilogue::default() };
+            matmul_on(isa, &x, &packed, epilogue, &mut out);
+            for (at, y) in out.iter().enumerate() {
+                let (row, output) = (at / outputs, at % outputs);
+                let (gate, up) = (product(0, row, output), product(1, row, output));
+                let expected = apply(case.activation, gate) * up;
+                let room = 1e-4 * (1.0 + expected.abs() + up.abs());
+                prop_assert!((f64::from(*y) - expected).abs() < room, "{isa:?} {y} {expected}");
             }
         }
     }

@@ -13,6 +13,8 @@ use crate::model::Model;
 use crate::model::config::Config;
 use crate::model::error::Error;
 use crate::model::error::Result;
+use crate::model::host::HostModel;
+use crate::model::kernels::packed::Format;
 use crate::model::load::files::Files;
 use crate::model::load::layout::EMBEDDINGS;
 use crate::model::load::layout::Layout;
@@ -79,6 +81,14 @@ impl Found {
     pub fn model(&self, lora_alpha: Option<f64>, device: &Device) -> Result<Model> {
         let mut weights = Weights::new(&self.tensors, &self.layout, lora_alpha, device);
         let model = Model::new(self.config.clone(), &mut weights, device)?;
+        weights.check()?;
+        Ok(model)
+    }
+
+    /// Packs the weights for the CPU, straight from the files: no second copy of them is held meanwhile.
+    pub fn host_model(&self, lora_alpha: Option<f64>, format: Format) -> Result<HostModel> {
+        let mut weights = Weights::new(&self.tensors, &self.layout, lora_alpha, &Device::Cpu);
+        let model = HostModel::new(self.config.clone(), &mut weights, format)?;
         weights.check()?;
         Ok(model)
     }

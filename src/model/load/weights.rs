@@ -6,15 +6,20 @@ use crate::model::error::Result;
 use crate::model::load::layout::Layout;
 use crate::model::load::layout::Lora;
 use crate::model::load::tensors::Tensors;
+use crate::model::parameters::Matrix;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
 use candle_core::DType;
 use candle_core::Device;
 use candle_core::Tensor;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// alpha / r of the published CODI checkpoints (32 / 128), where nothing says otherwise.
 pub const DEFAULT_LORA_SCALE: f64 = 0.25;
+
+/// Type, shape and bytes of a tensor as stored.
+type Raw<'a> = (DType, &'a [usize], Cow<'a, [u8]>);
 
 /// The tensors of a checkpoint, each taken once.
 #[derive(Debug)]
@@ -111,12 +116,17 @@ impl<'a> Weights<'a> {
     }
 
     fn plain(&self, raw: &str) -> Result<Tensor> {
+        let (dtype, shape, bytes) = self.stored(raw)?;
+        let tensor = Tensor::from_raw_buffer(&bytes, dtype, shape, &Device::Cpu)?;
+        Ok(tensor.to_dtype(DType::F32)?)
+    }
+
+    fn stored(&self, raw: &str) -> Result<Raw<'a>> {
         let missing = || Error::Missing(vec![raw.to_owned()]);
         let info = self.tensors.info(raw).ok_or_else(missing)?;
         let bytes = self.tensors.bytes(raw).ok_or_else(missing)?;
         let dtype = info.dtype.ok_or_else(|| Error::Type { name: raw.to_owned() })?;
-        let tensor = Tensor::from_raw_buffer(&bytes, dtype, info.shape, &Device::Cpu)?;
-        Ok(tensor.to_dtype(DType::F32)?)
+        Ok((dtype, info.shape, bytes))
     }
 
     fn rank(&self, lora: &Lora) -> usize {
@@ -138,5 +148,23 @@ impl Parameters for Weights<'_> {
             // Takes no memory; the model is refused in `finish`, where all missing names are known.
             None => Ok(Tensor::zeros(1, DType::F32, &Device::Cpu)?.broadcast_as(shape)?),
         }
+    }
+
+    /// Straight from the files, unless something is to be merged.
+    fn matrices(&mut self, wanted: &[(String, [usize; 2], Stored)]) -> Result<Vec<Matrix<'_>>> {
+        let found = wanted
+            .iter()
+            .map(|(name, shape, stored)| self.expect(name, shape, *stored))
+            .collect::<Result<Vec<_>>>()?;
+        let one = |((name, shape, stored), found): (&(String, [usize; 2], Stored), _)| {
+            let Some(()) = found else { return Ok(Matrix::absent(*shape)) };
+            if self.layout.lora.contains_key(name) {
+                return Matrix::of_tensor(&self.read(name, *stored)?);
+            }
+            let raw = self.layout.tensors.get(name).map_or(name.as_str(), String::as_str);
+            let (dtype, _, bytes) = self.stored(raw)?;
+            Ok(Matrix::raw(*shape, *stored, dtype, bytes))
+        };
+        wanted.iter().zip(found).map(one).collect()
     }
 }

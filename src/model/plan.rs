@@ -1,0 +1,117 @@
+//! What a transformer is made of: which parameters, under which names, and what is done with them. Each architecture
+//! states it once; the chain of tensors (`chain`) and the packed form for the CPU (`host`) are built from it. Knows no
+//! numbers.
+
+use crate::model::config::Architecture;
+use crate::model::config::Config;
+use crate::model::gpt2;
+use crate::model::llama;
+use crate::model::ops::Activation;
+use crate::model::parameters::Stored;
+use crate::model::projector;
+
+/// A whole model.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// The name of the embedding (V, D).
+    pub(crate) embedding: &'static str,
+    /// The name of learned positions (T, D); `None` where queries and keys are rotated.
+    pub(crate) positions: Option<&'static str>,
+    pub(crate) blocks: Vec<BlockPlan>,
+    pub(crate) norm: NormPlan,
+    /// `None` where the embedding serves as head.
+    pub(crate) head: Option<LinearPlan>,
+    /// `None` where hidden states are fed back as they are.
+    pub(crate) projector: Option<ProjectorPlan>,
+}
+
+/// `x += attention_out(attention(qkv(norm_1(x))))`, then `x += down(feed_forward(norm_2(x)))`.
+#[derive(Clone, Debug)]
+pub(crate) struct BlockPlan {
+    pub(crate) norm_1: NormPlan,
+    /// Queries, keys and values: one product with all three side by side, or three.
+    pub(crate) qkv: Vec<LinearPlan>,
+    /// Norms of each head's query and key, where the architecture has them.
+    pub(crate) head_norms: Option<[NormPlan; 2]>,
+    pub(crate) attention_out: LinearPlan,
+    pub(crate) norm_2: NormPlan,
+    /// With a gate: activation(gate) * up; without: activation(up).
+    pub(crate) gate: Option<LinearPlan>,
+    pub(crate) up: LinearPlan,
+    pub(crate) activation: Activation,
+    pub(crate) down: LinearPlan,
+}
+
+/// CODI's projector: norm(down(activation(up(h)))).
+#[derive(Clone, Debug)]
+pub(crate) struct ProjectorPlan {
+    pub(crate) up: LinearPlan,
+    pub(crate) activation: Activation,
+    pub(crate) down: LinearPlan,
+    pub(crate) norm: NormPlan,
+}
+
+/// A matrix product: `NAME.weight`, and `NAME.bias` where it has one.
+#[derive(Clone, Debug)]
+pub(crate) struct LinearPlan {
+    pub(crate) name: String,
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) stored: Stored,
+    pub(crate) bias: bool,
+}
+
+/// A norm: `NAME.weight`, and `NAME.bias` where it shifts.
+#[derive(Clone, Debug)]
+pub(crate) struct NormPlan {
+    pub(crate) name: String,
+    pub(crate) width: usize,
+    pub(crate) eps: f64,
+    pub(crate) kind: NormKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NormKind {
+    /// Mean and variance, scale and shift.
+    Layer,
+    /// Root mean square, scale.
+    Rms,
+}
+
+impl Plan {
+    pub(crate) fn of(config: &Config) -> Self {
+        let mut plan = match config.architecture {
+            Architecture::Gpt2 => gpt2::plan(config),
+            Architecture::Llama | Architecture::Qwen2 | Architecture::Qwen3 => llama::plan(config),
+        };
+        plan.head = (!config.tied).then(|| LinearPlan {
+            name: "lm_head".to_owned(),
+            inputs: config.width,
+            outputs: config.vocab_size,
+            stored: Stored::Transposed,
+            bias: false,
+        });
+        plan.projector = config.projector.map(|inner| projector::plan(config.width, inner));
+        plan
+    }
+}
+
+impl LinearPlan {
+    pub(crate) fn weight(&self) -> String {
+        format!("{}.weight", self.name)
+    }
+
+    pub(crate) fn bias(&self) -> Option<String> {
+        self.bias.then(|| format!("{}.bias", self.name))
+    }
+}
+
+impl NormPlan {
+    pub(crate) fn weight(&self) -> String {
+        format!("{}.weight", self.name)
+    }
+
+    pub(crate) fn bias(&self) -> Option<String> {
+        (self.kind == NormKind::Layer).then(|| format!("{}.bias", self.name))
+    }
+}

@@ -1,0 +1,146 @@
+//! A model as it is served: one forward pass over KV memory, rows in and numbers out, in whichever form suits the device.
+//! Knows rows and places, no sequence.
+
+use crate::model::Model;
+use crate::model::attention::paged::KvMemory;
+use crate::model::attention::paged::KvType;
+use crate::model::attention::paged::Paged;
+use crate::model::attention::paged::PagedRows;
+use crate::model::config::Config;
+use crate::model::host::HostModel;
+use crate::model::ops::Kernels;
+use candle_core::Result;
+use candle_core::Tensor;
+
+/// A model and how it is computed.
+#[derive(Debug)]
+pub enum Served {
+    /// Packed weights and plain slices, on the CPU.
+    Host(Box<HostModel>),
+    /// The chain of tensors, on any device.
+    Chain(Box<Model>),
+}
+
+impl From<HostModel> for Served {
+    fn from(model: HostModel) -> Self {
+        Self::Host(Box::new(model))
+    }
+}
+
+impl From<Model> for Served {
+    fn from(model: Model) -> Self {
+        Self::Chain(Box::new(model))
+    }
+}
+
+/// The rows of one pass: those of ids first, those of thoughts behind them.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass<'a> {
+    /// Token ids.
+    pub ids: &'a [u32],
+    /// Thoughts that are fed, (rows, D).
+    pub thoughts: &'a [f32],
+    /// Where each row belongs.
+    pub rows: &'a PagedRows,
+    /// What is to come out.
+    pub wanted: Wanted<'a>,
+}
+
+/// The rows that something is wanted of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// Rows whose hidden states become thoughts.
+    pub thoughts: &'a [u32],
+    /// Rows that the head is applied to.
+    pub tokens: &'a [u32],
+    /// Which of the thoughts the head is applied to as well.
+    pub shown: &'a [u32],
+}
+
+impl Wanted<'_> {
+    /// Rows whose hidden state is needed.
+    pub(crate) fn rows(&self) -> usize {
+        self.thoughts.len() + self.tokens.len()
+    }
+}
+
+/// What a pass gives; its memory is kept from pass to pass.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    /// (thoughts, D)
+    pub thoughts: Vec<f32>,
+    /// (tokens + shown, V)
+    pub logits: Vec<f32>,
+}
+
+impl Served {
+    /// Sizes and kinds.
+    pub fn config(&self) -> &Config {
+        match self {
+            Self::Host(model) => model.config(),
+            Self::Chain(model) => model.config(),
+        }
+    }
+
+    /// KV memory of `pages` pages, where this model can use it.
+    pub fn kv_memory(&self, pages: usize, kind: KvType) -> Result<KvMemory> {
+        let device = match self {
+            Self::Host(_) => &candle_core::Device::Cpu,
+            Self::Chain(model) => model.device(),
+        };
+        KvMemory::new(self.config(), pages, kind, device)
+    }
+
+    /// One forward pass.
+    pub fn pass(&mut self, pass: &Pass<'_>, memory: &mut KvMemory, out: &mut Output) -> Result<()> {
+        match (self, memory) {
+            (Self::Host(model), KvMemory::Host(memory)) => {
+                model.pass(pass, memory, out);
+                Ok(())
+            }
+            (Self::Host(_), KvMemory::Device(_)) => {
+                candle_core::bail!("packed weights need KV memory on the host")
+            }
+            (Self::Chain(model), memory) => {
+                // Keeps candle's worker threads awake from one operation to the next.
+                let device = model.device().clone();
+                *out = device.with_context(|| chain(model, pass, memory))?;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn chain(model: &Model, pass: &Pass<'_>, memory: &mut KvMemory) -> Result<Output> {
+    let (width, device) = (model.config().width, model.device());
+    let mut inputs = Vec::with_capacity(2);
+    if !pass.ids.is_empty() {
+        inputs.push(model.embed(pass.ids)?);
+    }
+    if !pass.thoughts.is_empty() {
+        let shape = (pass.thoughts.len() / width, width);
+        inputs.push(Tensor::from_slice(pass.thoughts, shape, device)?);
+    }
+    let x = Tensor::cat(&inputs, 0)?;
+    let positions: Vec<u32> = pass.rows.places.iter().map(|place| place.position as u32).collect();
+    let mut attention = Paged { memory, rows: pass.rows };
+    let hidden = model.forward(&x, &positions, &mut attention, Kernels::Fused)?;
+    let select = |x: &Tensor, rows: &[u32]| x.index_select(&Tensor::new(rows, device)?, 0);
+    let mut out = Output::default();
+    let mut heads = Vec::with_capacity(2);
+    if !pass.wanted.tokens.is_empty() {
+        heads.push(select(&hidden, pass.wanted.tokens)?);
+    }
+    if !pass.wanted.thoughts.is_empty() {
+        let thoughts = select(&hidden, pass.wanted.thoughts)?;
+        let thoughts = model.thought(&thoughts, Kernels::Fused)?;
+        out.thoughts = thoughts.flatten_all()?.to_vec1()?;
+        if !pass.wanted.shown.is_empty() {
+            heads.push(select(&thoughts, pass.wanted.shown)?);
+        }
+    }
+    if !heads.is_empty() {
+        out.logits = model.logits(&Tensor::cat(&heads, 0)?)?.flatten_all()?.to_vec1()?;
+    }
+    Ok(out)
+}
