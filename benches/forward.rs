@@ -2,7 +2,8 @@
 //! each, with and without the head.
 //!
 //! `cargo bench --bench forward -- FOLDER` prints the minimum of some passes in milliseconds, for each type of weights.
-//! Without a folder it takes GPT-2 small's sizes with weights of zero, which run at the same speed.
+//! Without a folder it takes GPT-2 small's sizes with weights of zero, which run at the same speed. A second argument, such
+//! as `bf16:`, or `bf16: prefill`, picks lines.
 
 use candle_core::Device;
 use candle_core::Tensor;
@@ -37,23 +38,33 @@ const PASSES: &[(&str, usize, usize, usize, bool)] = &[
     ("prefill of 58 rows", 1, 58, 0, false),
     ("prefill of 256 rows", 1, 256, 0, false),
 ];
-const REPEATS: usize = 30;
+const REPEATS: usize = 100;
 
 fn main() {
-    let folder = std::env::args().nth(1).filter(|arg| !arg.starts_with('-'));
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let folder = arguments.first().filter(|folder| !folder.is_empty());
+    let picked = |line: &str| arguments.get(1).is_none_or(|wanted| line.contains(wanted));
     for (name, format, kv) in [
         ("f32", Format::F32, KvType::F32),
         ("bf16", Format::Bf16, KvType::Bf16),
         ("int8", Format::Int8, KvType::Bf16),
     ] {
+        if !PASSES.iter().any(|(what, ..)| picked(&format!("{name}: {what}"))) {
+            continue;
+        }
         let start = Instant::now();
-        let model = load(folder.as_deref(), format);
+        let model = load(folder.map(String::as_str), format);
         report(&format!("{name}: loading"), start.elapsed());
         let mut model = Served::from(model);
         let mut memory = model.kv_memory(1024, kv).expect("KV memory");
         for &(what, sequences, rows, before, head) in PASSES {
+            let line = format!("{name}: {what}");
+            if !picked(&line) {
+                continue;
+            }
             let least = measure(&mut model, &mut memory, (sequences, rows, before, head));
-            report(&format!("{name}: {what}"), least);
+            report(&line, least);
         }
     }
 }

@@ -11,11 +11,11 @@ use crate::model::kernels::attend_avx512;
 #[cfg(target_arch = "x86_64")]
 use crate::model::kernels::attend_avx512::Vectors;
 use crate::model::kernels::attend_portable;
+use crate::model::kernels::convert::bf16_bits;
 use crate::model::kernels::isa::Isa;
 use crate::model::kernels::math::exp;
 use crate::model::kernels::output::Output;
 use crate::model::kernels::team::Team;
-use half::bf16;
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -54,7 +54,7 @@ impl Element for f32 {
 impl Element for u16 {
     #[inline(always)]
     fn from_f32(x: f32) -> Self {
-        bf16::from_f32(x).to_bits()
+        (bf16_bits(x) >> 16) as Self
     }
 
     #[inline(always)]

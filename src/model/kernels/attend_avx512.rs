@@ -16,6 +16,9 @@ use std::arch::x86_64::*;
 /// Queries that go through the pages together.
 const QUERIES: usize = 4;
 
+/// Sums that are added to in turn, so that none waits for its last addition: two a cycle, each four cycles long.
+const CHAINS: usize = 8;
+
 /// Loads of elements as 16 floats.
 pub trait Vectors: Sized {
     /// # Safety
@@ -121,37 +124,76 @@ fn together<T: Element, const Q: usize>(
 }
 
 /// q (Q, E) times the keys of `P` pages into scores (Q, pages, 16), unscaled; returns `P`.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 fn score<T: Element, const Q: usize, const P: usize>(
+    task: &Task<'_, T>,
+    q: [&[f32]; Q],
+    pages: (usize, &[u32]),
+    scores: &mut [[f32; PAGE]],
+) -> usize {
+    match CHAINS / (Q * P) {
+        0 | 1 => score_in_sets::<T, Q, P, 1>(task, q, pages, scores),
+        2 | 3 => score_in_sets::<T, Q, P, 2>(task, q, pages, scores),
+        _ => score_in_sets::<T, Q, P, 4>(task, q, pages, scores),
+    }
+}
+
+/// `score` with `S` sums of each 16 scores, which take turns and are added at the end.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn score_in_sets<T: Element, const Q: usize, const P: usize, const S: usize>(
     task: &Task<'_, T>,
     q: [&[f32]; Q],
     (page, table): (usize, &[u32]),
     scores: &mut [[f32; PAGE]],
 ) -> usize {
+    let size = task.pages.head_size;
     let keys: [&[T]; P] = std::array::from_fn(|p| task.keys(table[page + p]));
-    let mut sums = [[_mm512_setzero_ps(); P]; Q];
-    for element in 0..task.pages.head_size {
-        // SAFETY: `Task::keys` is (E, 16) and each of q is (E,), and element < E.
-        unsafe {
-            let mut key = [_mm512_setzero_ps(); P];
-            for (key, keys) in key.iter_mut().zip(keys) {
-                *key = T::load(keys.as_ptr().add(element * PAGE));
-            }
-            for (sums, q) in sums.iter_mut().zip(q) {
-                let q = _mm512_set1_ps(*q.as_ptr().add(element));
-                for (sum, key) in sums.iter_mut().zip(key) {
-                    *sum = _mm512_fmadd_ps(q, key, *sum);
-                }
-            }
+    let mut sums = [[[_mm512_setzero_ps(); P]; Q]; S];
+    let whole = size / S * S;
+    for first in (0..whole).step_by(S) {
+        for (set, sums) in sums.iter_mut().enumerate() {
+            add_scores(keys, q, first + set, sums);
         }
     }
-    for (sums, scores) in sums.iter().zip(scores.chunks_exact_mut(table.len())) {
-        for (sum, score) in sums.iter().zip(&mut scores[page..]) {
+    for element in whole..size {
+        add_scores(keys, q, element, &mut sums[0]);
+    }
+    for (i, scores) in scores.chunks_exact_mut(table.len()).enumerate().take(Q) {
+        for (p, score) in scores[page..page + P].iter_mut().enumerate() {
+            let mut sum = sums[0][i][p];
+            for more in &sums[1..] {
+                sum = _mm512_add_ps(sum, more[i][p]);
+            }
             // SAFETY: a score is 16 floats.
-            unsafe { _mm512_storeu_ps(score.as_mut_ptr(), *sum) };
+            unsafe { _mm512_storeu_ps(score.as_mut_ptr(), sum) };
         }
     }
     P
+}
+
+/// sums (Q, P, 16) += q times keys, of one element
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn add_scores<T: Element, const Q: usize, const P: usize>(
+    keys: [&[T]; P],
+    q: [&[f32]; Q],
+    element: usize,
+    sums: &mut [[__m512; P]; Q],
+) {
+    // SAFETY: `Task::keys` is (E, 16) and each of q is (E,), and element < E.
+    unsafe {
+        let mut key = [_mm512_setzero_ps(); P];
+        for (key, keys) in key.iter_mut().zip(keys) {
+            *key = T::load(keys.as_ptr().add(element * PAGE));
+        }
+        for (sums, q) in sums.iter_mut().zip(q) {
+            let q = _mm512_set1_ps(*q.as_ptr().add(element));
+            for (sum, key) in sums.iter_mut().zip(key) {
+                *sum = _mm512_fmadd_ps(q, key, *sum);
+            }
+        }
+    }
 }
 
 /// outs (Q, E) = scale (Q,) * weights (Q, pages, 16) times values, of the first `end` positions. What lies beyond was
@@ -169,6 +211,16 @@ impl<T: Element, const Q: usize> Mix<'_, T, Q> {
     /// The elements from `from` on, up to `V` registers of them; returns how many.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     fn part<const V: usize>(&mut self, from: usize) -> usize {
+        match CHAINS / (Q * V) {
+            0 | 1 => self.part_in_sets::<V, 1>(from),
+            2 | 3 => self.part_in_sets::<V, 2>(from),
+            _ => self.part_in_sets::<V, 4>(from),
+        }
+    }
+
+    /// `part` with `S` sums of each output, which take turns and are added at the end.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn part_in_sets<const V: usize, const S: usize>(&mut self, from: usize) -> usize {
         let size = self.task.pages.head_size;
         // The last register may reach beyond the head: its lanes there are neither read nor written.
         let mask: [__mmask16; V] =
@@ -176,22 +228,30 @@ impl<T: Element, const Q: usize> Mix<'_, T, Q> {
                 lanes @ 0..16 => (1 << lanes) - 1,
                 _ => !0,
             });
-        let mut sums = [[_mm512_setzero_ps(); V]; Q];
+        let mut sums = [[[_mm512_setzero_ps(); V]; Q]; S];
         for (index, &page) in self.table.iter().enumerate() {
             let values = self.task.values(page);
-            for position in 0..PAGE.min(self.end - index * PAGE) {
-                let value = &values[position * size + from..];
-                let mut lanes = [_mm512_setzero_ps(); V];
-                for (v, lanes) in lanes.iter_mut().enumerate() {
-                    // SAFETY: lanes that the mask names are inside this position's values.
-                    *lanes = unsafe { T::load_some(mask[v], value.as_ptr().wrapping_add(v * 16)) };
+            let seen = PAGE.min(self.end - index * PAGE);
+            let whole = seen / S * S;
+            for first in (0..whole).step_by(S) {
+                for (set, sums) in sums.iter_mut().enumerate() {
+                    self.add(
+                        (index, first + set),
+                        &values[(first + set) * size + from..],
+                        mask,
+                        sums,
+                    );
                 }
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let weight =
-                        _mm512_set1_ps(self.weights[i * self.table.len() + index][position]);
-                    for (sum, lanes) in sums.iter_mut().zip(lanes) {
-                        *sum = _mm512_fmadd_ps(weight, lanes, *sum);
-                    }
+            }
+            for position in whole..seen {
+                self.add((index, position), &values[position * size + from..], mask, &mut sums[0]);
+            }
+        }
+        let &[mut sums, ref more @ ..] = &sums[..] else { return V * 16 };
+        for more in more {
+            for (sums, more) in sums.iter_mut().zip(more) {
+                for (sum, more) in sums.iter_mut().zip(more) {
+                    *sum = _mm512_add_ps(*sum, *more);
                 }
             }
         }
@@ -204,5 +264,28 @@ impl<T: Element, const Q: usize> Mix<'_, T, Q> {
             }
         }
         V * 16
+    }
+
+    /// sums (Q, V, 16) += weights times `value`, of one position of the table's page `index`; lanes by `mask`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn add<const V: usize>(
+        &self,
+        (index, position): (usize, usize),
+        value: &[T],
+        mask: [__mmask16; V],
+        sums: &mut [[__m512; V]; Q],
+    ) {
+        let mut lanes = [_mm512_setzero_ps(); V];
+        for (v, lanes) in lanes.iter_mut().enumerate() {
+            // SAFETY: lanes that the mask names are inside this position's values.
+            *lanes = unsafe { T::load_some(mask[v], value.as_ptr().wrapping_add(v * 16)) };
+        }
+        for (i, sums) in sums.iter_mut().enumerate() {
+            let weight = _mm512_set1_ps(self.weights[i * self.table.len() + index][position]);
+            for (sum, lanes) in sums.iter_mut().zip(lanes) {
+                *sum = _mm512_fmadd_ps(weight, lanes, *sum);
+            }
+        }
     }
 }

@@ -57,7 +57,7 @@ fn bf16_words(x: &[f32; 32]) -> [u32; CHUNK] {
 
 /// To the nearest bf16, ties to even, in the high half; NaN stays NaN.
 #[inline(always)]
-fn bf16_bits(x: f32) -> u32 {
+pub(super) fn bf16_bits(x: f32) -> u32 {
     let bits = x.to_bits();
     let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) & 0xffff_0000;
     if x.is_nan() { 0x7fc0_0000 } else { rounded }
