@@ -2,34 +2,27 @@
 
 use crate::convert::Conversion;
 use crate::convert::convert;
+use crate::flags::HubArgs;
+use crate::flags::ModelArgs;
 use crate::inspect::Inspection;
 use crate::latent::checkpoint::Checkpoint;
 use crate::latent::checkpoint::Location;
 use crate::model::load::save::SavedType;
+use crate::telemetry;
+use crate::telemetry::LogFormat;
 use anyhow::Context as _;
 use clap::Args;
 use clap::ValueEnum;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-#[derive(Debug, Args)]
-struct LocationArgs {
-    /// The checkpoint: its folder, or the file with its weights.
-    #[arg(long, value_name = "PATH")]
-    model: PathBuf,
-    /// Folder with the base model's config.json and tokenizer.json, for checkpoints that lack their own.
-    #[arg(long, value_name = "FOLDER")]
-    base: Option<PathBuf>,
-    /// A manifest (coconut.json) to use instead of what is found.
-    #[arg(long, value_name = "FILE")]
-    recipe: Option<PathBuf>,
-}
-
 /// Flags of `coconut convert`.
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
-    #[command(flatten)]
-    location: LocationArgs,
+    #[command(flatten, next_help_heading = "Model")]
+    model: ModelArgs,
+    #[command(flatten, next_help_heading = "Hub")]
+    hub: HubArgs,
     /// Folder to write: config.json, model.safetensors, tokenizer.json and coconut.json.
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
@@ -41,8 +34,10 @@ pub struct ConvertArgs {
 /// Flags of `coconut inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    #[command(flatten)]
-    location: LocationArgs,
+    #[command(flatten, next_help_heading = "Model")]
+    model: ModelArgs,
+    #[command(flatten, next_help_heading = "Hub")]
+    hub: HubArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -50,12 +45,6 @@ enum DtypeArg {
     F32,
     Bf16,
     F16,
-}
-
-impl LocationArgs {
-    fn location(self) -> Location {
-        Location { model: self.model, base: self.base, recipe: self.recipe, id: None }
-    }
 }
 
 impl ConvertArgs {
@@ -66,7 +55,8 @@ impl ConvertArgs {
             DtypeArg::Bf16 => SavedType::BF16,
             DtypeArg::F16 => SavedType::F16,
         });
-        let conversion = Conversion { from: self.location.location(), to: self.out, dtype };
+        let from = located(self.model, &self.hub)?;
+        let conversion = Conversion { from, to: self.out, dtype };
         let converted = convert(&conversion).context("cannot convert")?;
         let weights = conversion.to.join("model.safetensors");
         let mut out = std::io::stdout();
@@ -80,8 +70,15 @@ impl ConvertArgs {
 impl InspectArgs {
     /// Prints what the checkpoint is.
     pub fn run(self) -> anyhow::Result<()> {
-        let checkpoint = Checkpoint::open(&self.location.location()).context("cannot inspect")?;
+        let location = located(self.model, &self.hub)?;
+        let checkpoint = Checkpoint::open(&location).context("cannot inspect")?;
         writeln!(std::io::stdout(), "{}", Inspection(&checkpoint))?;
         Ok(())
     }
+}
+
+/// The checkpoint's files; what is downloaded is told on standard error.
+fn located(model: ModelArgs, hub: &HubArgs) -> anyhow::Result<Location> {
+    telemetry::init(LogFormat::Text, "info")?;
+    model.sought(hub)?.locate().context("cannot find the model")
 }

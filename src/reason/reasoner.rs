@@ -259,8 +259,9 @@ impl Reply {
 
 /// The id it was published under, or the name of its folder, also where a file in it is given.
 fn default_name(location: &Location, checkpoint: &Checkpoint) -> String {
-    if let Some(id) = &location.id {
-        return id.clone();
+    let published = checkpoint.published.map(|published| published.id.to_owned());
+    if let Some(id) = location.id.clone().or(published) {
+        return id;
     }
     let folder = &checkpoint.found.files.folder;
     let name = folder.canonicalize().ok();
