@@ -3,6 +3,7 @@
 
 use crate::bench::args::BenchArgs;
 use crate::commands::ConvertArgs;
+use crate::commands::EvalArgs;
 use crate::commands::InspectArgs;
 use crate::generate_data::GenerateDataArgs;
 use crate::flags::EngineArgs;
@@ -57,6 +58,8 @@ enum Command {
     GenerateData(GenerateDataArgs),
     /// Load a running server with questions and say how fast it answers.
     Bench(Box<BenchArgs>),
+    /// Ask a file of questions, and count the right answers.
+    Eval(Box<EvalArgs>),
     /// Print the OpenAPI document of the server.
     Openapi(OpenapiArgs),
 }
@@ -71,6 +74,7 @@ impl Cli {
             Command::Inspect(args) => args.run(),
             Command::GenerateData(args) => args.run(),
             Command::Bench(args) => block_on(args.run())?,
+            Command::Eval(args) => args.run(),
             Command::Openapi(args) => args.run(),
         }
     }

@@ -1,20 +1,34 @@
-//! The commands that work on a checkpoint's files and serve nothing: `convert` and `inspect`. Flags and what they print.
+//! The commands that work on a checkpoint and serve nothing: `convert`, `inspect` and `eval`. Flags and what they print.
 
 use crate::convert::Conversion;
 use crate::convert::convert;
+use crate::data;
+use crate::eval::Settings;
+use crate::eval::evaluate;
+use crate::eval::picture;
+use crate::eval::report::Report;
+use crate::flags::EngineArgs;
 use crate::flags::HubArgs;
 use crate::flags::ModelArgs;
 use crate::inspect::Inspection;
 use crate::latent::checkpoint::Checkpoint;
 use crate::latent::checkpoint::Location;
+use crate::metrics::Metrics;
 use crate::model::load::save::SavedType;
+use crate::reason::reasoner::Reasoner;
+use crate::reason::reasoner::ReasonerConfig;
 use crate::telemetry;
 use crate::telemetry::LogFormat;
+use crate::units::Counts;
+use crate::units::parse_counts;
 use anyhow::Context as _;
 use clap::Args;
 use clap::ValueEnum;
 use std::io::Write as _;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::runtime::Runtime;
 
 /// Flags of `coconut convert`.
 #[derive(Debug, Args)]
@@ -38,6 +52,51 @@ pub struct InspectArgs {
     model: ModelArgs,
     #[command(flatten, next_help_heading = "Hub")]
     hub: HubArgs,
+}
+
+/// Flags of `coconut eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    #[command(flatten, next_help_heading = "Model")]
+    model: ModelArgs,
+    #[command(flatten, next_help_heading = "Questions")]
+    asked: AskedArgs,
+    #[command(flatten, next_help_heading = "Results")]
+    results: ResultArgs,
+    #[command(flatten, next_help_heading = "Hub")]
+    hub: HubArgs,
+    #[command(flatten, next_help_heading = "Engine")]
+    engine: EngineArgs,
+}
+
+#[derive(Debug, Args)]
+struct AskedArgs {
+    /// Questions with their answers: a JSON list or JSON lines of objects with question, steps and answer, or text lines
+    /// `question||steps #### answer`.
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    /// Numbers of latent steps to try: 6, or 0,3,6, or all from 0..8. [default: what the checkpoint's recipe says]
+    #[arg(long, value_name = "N", value_parser = parse_counts)]
+    latent_steps: Option<Counts>,
+    /// Only so many questions, from the beginning.
+    #[arg(long, value_name = "N")]
+    limit: Option<NonZeroUsize>,
+    /// Most answer tokens. [default: what the checkpoint's recipe says]
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<NonZeroUsize>,
+    /// Questions that are asked at the same time. [default: --max-running]
+    #[arg(long, value_name = "N")]
+    concurrency: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+struct ResultArgs {
+    /// File to write everything to, each answer included.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// File to draw accuracy against latent steps in (SVG).
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -73,6 +132,55 @@ impl InspectArgs {
         let location = located(self.model, &self.hub)?;
         let checkpoint = Checkpoint::open(&location).context("cannot inspect")?;
         writeln!(std::io::stdout(), "{}", Inspection(&checkpoint))?;
+        Ok(())
+    }
+}
+
+impl EvalArgs {
+    /// Asks the questions, and prints how many were answered rightly.
+    pub fn run(self) -> anyhow::Result<()> {
+        let Self { model, asked, results, hub, engine } = self;
+        let mut examples = data::read(&asked.data).context("cannot read the questions")?;
+        examples.truncate(asked.limit.map_or(usize::MAX, NonZeroUsize::get));
+        let model = located(model, &hub)?;
+        engine.compute.start_threads();
+        let precision = engine.compute.precision();
+        let mut engine = engine.config();
+        let concurrency = asked.concurrency.map_or(engine.max_running, NonZeroUsize::get);
+        engine.max_queued = engine.max_queued.max(concurrency);
+        let config = ReasonerConfig { model, name: None, precision, engine };
+        let reasoner = Reasoner::load(&config, Arc::new(Metrics::new()));
+        let reasoner = reasoner.context("cannot load the model")?;
+        let card = reasoner.card();
+        let settings = Settings {
+            latent_steps: asked.latent_steps.map_or(vec![card.default_latent_steps], |n| n.0),
+            max_tokens: asked.max_tokens.map(NonZeroUsize::get),
+            concurrency,
+        };
+        let runtime = Runtime::new().context("cannot start the async runtime")?;
+        let runs = runtime.block_on(evaluate(&reasoner, &examples, &settings))?;
+        let data = asked.data.file_name().unwrap_or(asked.data.as_os_str());
+        results.show(&Report {
+            model: card.name.clone(),
+            family: card.family.clone(),
+            data: data.to_string_lossy().into_owned(),
+            runs,
+        })
+    }
+}
+
+impl ResultArgs {
+    fn show(&self, report: &Report) -> anyhow::Result<()> {
+        writeln!(std::io::stdout(), "{report}")?;
+        if let Some(path) = &self.json {
+            std::fs::write(path, format!("{:#}\n", report.to_json()))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        if let Some(path) = &self.picture {
+            picture::draw(report, path)
+                .map_err(|error| anyhow::anyhow!(error))
+                .with_context(|| format!("cannot draw {}", path.display()))?;
+        }
         Ok(())
     }
 }

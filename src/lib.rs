@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `cli`, `flags`, [`locate`], `serve`, `main` | how the rest is composed |
 //! | [`bench`](mod@bench) | the wire from a client's side: a load generator |
+//! | [`eval`] | how many questions a checkpoint answers rightly |
 //! | [`reason`] | one question from text to answer; no JSON |
 //! | [`engine`] | many sequences on one device; ids, no text |
 //! | [`latent`] | the method: recipe, thoughts, the oracle |
@@ -22,6 +23,7 @@ pub mod convert;
 pub mod data;
 pub mod engine;
 pub mod generate_data;
+pub mod eval;
 mod flags;
 pub mod healthcheck;
 pub mod http;

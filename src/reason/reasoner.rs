@@ -7,6 +7,7 @@ use crate::engine::config::EngineConfig;
 use crate::engine::request::Failure;
 use crate::engine::request::Request;
 use crate::engine::shared::EngineState;
+use crate::latent::answer::AnswerRule;
 use crate::latent::checkpoint::Checkpoint;
 use crate::latent::checkpoint::CheckpointError;
 use crate::latent::checkpoint::Location;
@@ -183,6 +184,11 @@ impl Reasoner {
     /// What is being served.
     pub fn card(&self) -> &ModelCard {
         &self.card
+    }
+
+    /// What part of a text is the answer.
+    pub fn answer_rule(&self) -> AnswerRule {
+        self.recipe.answer
     }
 
     /// The text of one id, for showing thoughts.

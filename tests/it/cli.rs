@@ -20,6 +20,7 @@ pub fn coconut(words: &[&str]) -> Command {
 }
 
 pub fn run(words: &[&str]) -> (Output, String) {
+pub(crate) fn run(words: &[&str]) -> (Output, String) {
     let output = coconut(words).output().unwrap();
     let text = format!(
         "{}{}",
@@ -43,7 +44,9 @@ fn help_names_each_setting_with_its_variable() {
         let name = flag.to_uppercase().replace('-', "_");
         // Other tools that use the hub read the same variables.
         let variables = [format!("COCONUT_{name}"), format!("HF_HUB_{name}"), name];
-        let shown = |name: &String| text.contains(&format!("[env: {name}="));
+        let shown = |name: &String| {
+            text.contains(&format!("[env: {name}=")) || text.contains(&format!("[env: {name}]"))
+        };
         assert!(variables.iter().any(shown), "{flag}");
     }
 }

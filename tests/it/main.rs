@@ -11,6 +11,7 @@ mod cli;
 mod convert;
 mod generate_data;
 mod host;
+mod eval;
 mod fake_hub;
 mod hostile;
 mod http_answers;
