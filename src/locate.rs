@@ -168,7 +168,8 @@ fn chosen(snapshot: &Snapshot<'_>, id: &Id) -> anyhow::Result<Chosen> {
     match candidates.len() {
         1 => Ok(candidates.remove(0)),
         0 => bail!(
-            "{id} has no model.safetensors, pytorch_model.bin, state_dict.bin or checkpoint_N; it has: {}",
+            "{id} has no model.safetensors, pytorch_model.bin, state_dict.bin or checkpoint_N; {}: {}",
+            if snapshot.is_cached() { "the cache has" } else { "it has" },
             snapshot.files().filter(|name| !name.starts_with('.')).collect::<Vec<_>>().join(", ")
         ),
         _ => {

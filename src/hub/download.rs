@@ -161,7 +161,7 @@ impl Wanted<'_> {
     /// The content came with an earlier commit: only the name is new.
     fn link(&self, etag: &str) -> Result<(), Error> {
         let up = "../".repeat(self.name.split('/').count() + 1);
-        let io = |source| Error::Cache { path: self.pointer.clone(), source };
+        let io = |reason| Error::Cache { path: self.pointer.clone(), reason };
         if let Some(parent) = self.pointer.parent() {
             std::fs::create_dir_all(parent).map_err(io)?;
         }
@@ -173,9 +173,9 @@ impl Wanted<'_> {
         match length(&self.blob) {
             None => Ok(()),
             Some(got) if got < self.size => {
-                std::fs::rename(&self.blob, &self.part).map_err(|source| {
+                std::fs::rename(&self.blob, &self.part).map_err(|reason| {
                     let path = self.part.clone();
-                    Error::Cache { path, source }
+                    Error::Cache { path, reason }
                 })
             }
             Some(_) => remove(&self.blob),
@@ -186,7 +186,7 @@ impl Wanted<'_> {
     fn verify(&self) -> Result<(), Error> {
         let Some(published) = self.sha256 else { return Ok(()) };
         let got = sha256(&self.blob)
-            .map_err(|source| Error::Cache { path: self.blob.clone(), source })?;
+            .map_err(|reason| Error::Cache { path: self.blob.clone(), reason })?;
         if got.eq_ignore_ascii_case(published) {
             return Ok(());
         }
@@ -215,8 +215,8 @@ fn is_transport(error: &ApiError) -> bool {
 
 fn remove(path: &Path) -> Result<(), Error> {
     match std::fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::Cache { path: path.to_owned(), source })
+        Err(reason) if reason.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::Cache { path: path.to_owned(), reason })
         }
         _ => Ok(()),
     }

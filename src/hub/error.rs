@@ -83,11 +83,11 @@ pub enum Error {
         published: String,
     },
     /// The cache cannot be written or read.
-    #[error("{path}: {source}. HF_HOME names a folder for the cache that can be written", path = path.display())]
+    #[error("{path}: {reason}. HF_HOME names a folder for the cache that can be written", path = path.display())]
     Cache {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
-        source: std::io::Error,
+        /// Why. Not called a source, which would be printed twice.
+        reason: std::io::Error,
     },
 }

@@ -117,8 +117,8 @@ impl Hub {
                     Error::Unreachable { asked, endpoint, reason, cache }
                 }
                 ApiError::IoError(source) => {
-                    let source = std::io::Error::new(source.kind(), source.to_string());
-                    Error::Cache { path: self.config.cache.clone(), source }
+                    let reason = std::io::Error::new(source.kind(), source.to_string());
+                    Error::Cache { path: self.config.cache.clone(), reason }
                 }
                 other => failed(&self.config, &asked, &other.to_string()),
             },
@@ -143,6 +143,11 @@ impl Snapshot<'_> {
     /// The names of all files, such as `config.json` or `folder/checkpoint_3`.
     pub fn files(&self) -> impl Iterator<Item = &str> {
         self.listing.files.iter().map(|file| file.name.as_str())
+    }
+
+    /// Whether this is what the cache has, and not what the hub has.
+    pub fn is_cached(&self) -> bool {
+        self.listing.cached
     }
 
     /// Whether a file is there and not empty.
@@ -174,7 +179,7 @@ impl Snapshot<'_> {
     fn remember(&self) -> Result<(), Error> {
         let repo = self.hub.cache().repo(repo(&self.id, &self.id.revision));
         let path = self.hub.folder(&self.id).join("refs").join(&self.id.revision);
-        repo.create_ref(&self.listing.commit).map_err(|source| Error::Cache { path, source })
+        repo.create_ref(&self.listing.commit).map_err(|reason| Error::Cache { path, reason })
     }
 
     fn absent(&self, name: &str) -> Error {

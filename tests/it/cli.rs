@@ -20,7 +20,6 @@ pub fn coconut(words: &[&str]) -> Command {
 }
 
 pub fn run(words: &[&str]) -> (Output, String) {
-pub(crate) fn run(words: &[&str]) -> (Output, String) {
     let output = coconut(words).output().unwrap();
     let text = format!(
         "{}{}",

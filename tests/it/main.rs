@@ -13,6 +13,7 @@ mod generate_data;
 mod host;
 mod eval;
 mod fake_hub;
+mod generate_data;
 mod hostile;
 mod http_answers;
 mod http_rules;
