@@ -1,5 +1,6 @@
-//! One file of a snapshot into the cache. The client asks and writes; here its result is doubted: it takes a connection
-//! that ended early for the end of the file, and a full answer to a request for the rest as the rest.
+//! One file of a snapshot into the cache. The client asks and writes; here its result is doubted: where an answer does not
+//! say how long it is, it takes a connection that ended early for the end of the file, and it takes a full answer to a
+//! request for the rest for the rest.
 
 use crate::hub::Snapshot;
 use crate::hub::error::Error;

@@ -15,10 +15,15 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// The commit that every repository is at.
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// Nothing here takes so long, unless it never ends.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the hub has, and how it behaves.
 #[derive(Default)]
@@ -32,8 +37,10 @@ pub struct Content {
     pub habit: Habit,
     /// `name` was renamed: requests for it are sent on, as the real hub does.
     pub renamed: Option<(&'static str, &'static str)>,
-    /// What is wrong with the checksums.
+    /// The checksums in the list of files are those of other files.
     pub wrong_checksums: bool,
+    /// Weights are sent once this gives something, or once its sender is gone.
+    pub held: Option<Receiver<()>>,
 }
 
 /// How files are sent.
@@ -162,6 +169,13 @@ fn answer(
     });
     requests.lock().unwrap().push(format!("{}{range}", request.path));
     let mut content = content.lock().unwrap();
+    let whole = request.range.is_some_and(|(_, to)| to.is_none());
+    if is_large(&request.path)
+        && whole
+        && let Some(held) = &content.held
+    {
+        let _ = held.recv_timeout(PATIENCE);
+    }
     let (head, body) = content.answer(&request, address);
     write!(stream, "HTTP/1.1 {head}\r\nconnection: close\r\n\r\n")?;
     stream.write_all(&body)
@@ -263,7 +277,7 @@ impl Content {
 
 /// Large files are kept apart, and the hub knows their checksums.
 fn is_large(name: &str) -> bool {
-    !name.ends_with(".json") && !name.ends_with(".md")
+    name.ends_with(".safetensors") || name.contains("checkpoint_")
 }
 
 fn sha256(file: &[u8]) -> String {

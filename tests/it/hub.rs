@@ -1,5 +1,6 @@
 //! Models by their id: the real client against a hub on the loopback, from the first request to golden thoughts.
 
+use crate::cli::coconut;
 use crate::fake_hub::COMMIT;
 use crate::fake_hub::Content;
 use crate::fake_hub::FakeHub;
@@ -14,7 +15,13 @@ use coconut::latent::checkpoint::Location;
 use coconut::latent::generate::generate;
 use coconut::locate::Sought;
 use safetensors::SafeTensors;
+use serde_json::Value;
+use std::io::BufRead as _;
+use std::io::BufReader;
 use std::path::Path;
+use std::process::Child;
+use std::process::Stdio;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -272,4 +279,54 @@ fn config_and_tokenizer_come_from_the_base_model() {
     let (fresh, said) = (TempDir::new().unwrap(), "of its base model openai-community/gpt2");
     let lacking = self::sought(published, &hub.endpoint, &fresh);
     assert!(refusal(&lacking).contains(said), "{}", refusal(&lacking));
+}
+
+/// The server is alive from the start, and ready once the model is here; the second start needs no hub.
+#[test]
+fn a_server_downloads_before_it_is_ready() {
+    let (release, held) = channel();
+    let (hub, cache) = (Content { held: Some(held), ..content() }.start(), TempDir::new().unwrap());
+    let start = |endpoint: &str| {
+        let mut server = coconut(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
+            .args(["--model", "owner/name"])
+            .env("HF_ENDPOINT", endpoint)
+            .env("HF_HOME", cache.path())
+            .env_remove("HF_HUB_OFFLINE")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(server.stderr.take().unwrap()).lines();
+        let log = log.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+        (server, log)
+    };
+    let end = |mut server: Child| {
+        server.kill().unwrap();
+        server.wait().unwrap();
+    };
+
+    let (server, mut log) = start(&hub.endpoint);
+    let mut until = |message: &str| log.find(|line| line["message"] == message).unwrap();
+    let address = until("listening")["address"].as_str().unwrap().to_owned();
+    let health = |path: &str| get(&format!("http://{address}/health/{path}"));
+    while until("downloading")["file"] != "model.safetensors" {}
+    assert_eq!((health("live"), health("ready")), (200, 503));
+    drop(release);
+    assert_eq!(until("ready")["model"], "owner/name", "its id is its name");
+    assert_eq!(health("ready"), 200);
+    end(server);
+
+    drop(hub);
+    let (server, mut log) = start("http://127.0.0.1:1");
+    let mut until = |message: &str| log.find(|line| line["message"] == message).unwrap();
+    assert_eq!(until("using the cache")["level"], "WARN");
+    until("ready");
+    end(server);
+}
+
+fn get(url: &str) -> u16 {
+    match ureq::get(url).call() {
+        Ok(response) => response.status().as_u16(),
+        Err(ureq::Error::StatusCode(status)) => status,
+        Err(error) => panic!("{error}"),
+    }
 }
