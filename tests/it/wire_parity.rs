@@ -38,9 +38,8 @@ use tower::ServiceExt as _;
 fn served(folder: &Path) -> Router {
     let metrics = Arc::new(Metrics::new());
     let engine = EngineConfig { kv: KvBudget::Positions(4096), ..EngineConfig::default() };
-    let config =
-        ReasonerConfig { model: Location::folder(data(name)), name: None, precision: F32, engine };
-    let config = ReasonerConfig { model: Location::folder(folder), name: None, engine };
+    let model = Location::folder(folder);
+    let config = ReasonerConfig { model, name: None, precision: F32, engine };
     let reasoner = Reasoner::load(&config, Arc::clone(&metrics)).unwrap();
     let state = AppState::new(Config::default(), metrics);
     state.serve(Arc::new(reasoner));
