@@ -1,19 +1,19 @@
-//! The command line: flags, their `COCONUT_*` variables, and what they come to. The only place that reads the
-//! environment; a flag's doc comment is its help text.
+//! The command line: flags, their `COCONUT_*` variables, and what they come to; those of several commands are in
+//! `flags`. The environment is read in these two only; a flag's doc comment is its help text.
 
 use crate::bench::args::BenchArgs;
 use crate::commands::ConvertArgs;
+use crate::commands::EvalArgs;
 use crate::commands::InspectArgs;
-use crate::compute::ComputeArgs;
-use crate::engine::config::EngineConfig;
-use crate::engine::config::KvBudget;
+use crate::flags::EngineArgs;
+use crate::flags::HubArgs;
+use crate::flags::ModelArgs;
 use crate::generate_data::GenerateDataArgs;
 use crate::healthcheck;
 use crate::http;
 use crate::http::ApiKeys;
 use crate::http::Cors;
 use crate::http::listen::Limits;
-use crate::latent::checkpoint::Location;
 use crate::reason::reasoner::Reasoner;
 use crate::reason::reasoner::ReasonerConfig;
 use crate::serve;
@@ -35,9 +35,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-
-/// KV memory where no flag says how much, in bytes.
-const DEFAULT_KV_BYTES: usize = 1 << 30;
 
 /// Serve language models that reason in a continuous latent space.
 #[derive(Debug, Parser)]
@@ -61,6 +58,8 @@ enum Command {
     GenerateData(GenerateDataArgs),
     /// Load a running server with questions and say how fast it answers.
     Bench(Box<BenchArgs>),
+    /// Ask a file of questions, and count the right answers.
+    Eval(Box<EvalArgs>),
     /// Print the OpenAPI document of the server.
     Openapi(OpenapiArgs),
 }
@@ -75,6 +74,7 @@ impl Cli {
             Command::Inspect(args) => args.run(),
             Command::GenerateData(args) => args.run(),
             Command::Bench(args) => block_on(args.run())?,
+            Command::Eval(args) => args.run(),
             Command::Openapi(args) => args.run(),
         }
     }
@@ -94,6 +94,11 @@ fn block_on<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
 struct ServeArgs {
     #[command(flatten, next_help_heading = "Model")]
     model: ModelArgs,
+    /// Name of the model in answers and in /v1/models. [default: its published id, or the folder's name]
+    #[arg(long, env = "COCONUT_MODEL_NAME", value_name = "NAME")]
+    model_name: Option<String>,
+    #[command(flatten, next_help_heading = "Hub")]
+    hub: HubArgs,
     #[command(flatten, next_help_heading = "Engine")]
     engine: EngineArgs,
     #[command(flatten, next_help_heading = "Network")]
@@ -102,44 +107,6 @@ struct ServeArgs {
     access: AccessArgs,
     #[command(flatten, next_help_heading = "Logs")]
     logs: LogArgs,
-}
-
-#[derive(Debug, Args)]
-struct ModelArgs {
-    /// The checkpoint to serve: its folder, or the file with its weights. Any published layout.
-    #[arg(long, env = "COCONUT_MODEL", value_name = "PATH")]
-    model: PathBuf,
-    /// Folder with the base model's config.json and tokenizer.json, for checkpoints that lack their own.
-    #[arg(long, env = "COCONUT_BASE", value_name = "FOLDER")]
-    base: Option<PathBuf>,
-    /// A manifest (coconut.json) to use instead of what is found.
-    #[arg(long, env = "COCONUT_RECIPE", value_name = "FILE")]
-    recipe: Option<PathBuf>,
-    /// Name of the model in answers and in /v1/models. [default: the folder's name]
-    #[arg(long, env = "COCONUT_MODEL_NAME", value_name = "NAME")]
-    model_name: Option<String>,
-}
-
-#[derive(Debug, Args)]
-struct EngineArgs {
-    /// Most requests computed at the same time. More share each step's cost, and each waits a little longer.
-    #[arg(long, env = "COCONUT_MAX_RUNNING", value_name = "N", default_value = "32")]
-    max_running: NonZeroUsize,
-    /// Most requests waiting; the next one is refused with 429 and the time to come back.
-    #[arg(long, env = "COCONUT_MAX_QUEUED", value_name = "N", default_value = "256")]
-    max_queued: NonZeroUsize,
-    /// Most positions computed in one step. Long prompts are read in pieces of this size: smaller pieces delay running
-    /// requests less, larger ones read prompts faster.
-    #[arg(long, env = "COCONUT_ROWS_PER_STEP", value_name = "N", default_value = "256")]
-    rows_per_step: NonZeroUsize,
-    /// Memory for keys and values, such as 512MiB or 4GiB; it bounds how many requests run together. [default: 1GiB]
-    #[arg(long, env = "COCONUT_KV_MEMORY", value_name = "BYTES", value_parser = parse_bytes, conflicts_with = "kv_positions")]
-    kv_memory: Option<usize>,
-    /// The same as a number of positions (prompt, thoughts and answer of all running requests).
-    #[arg(long, env = "COCONUT_KV_POSITIONS", value_name = "N")]
-    kv_positions: Option<NonZeroUsize>,
-    #[command(flatten)]
-    compute: ComputeArgs,
 }
 
 #[derive(Debug, Args)]
@@ -205,46 +172,25 @@ impl ServeArgs {
     fn run(self) -> anyhow::Result<()> {
         telemetry::init(self.logs.log_format, &self.logs.log_level)?;
         let listen = self.network.listen;
-        let model = self.reasoner_config();
         let config = self.serve_config()?;
         self.engine.compute.start_threads();
+        let (name, engine) = (self.model_name, self.engine.config());
+        let precision = self.engine.compute.precision();
+        let sought = self.model.sought(&self.hub)?;
         block_on(async {
             let listener = TcpListener::bind(listen)
                 .await
                 .with_context(|| format!("cannot listen on {listen}"))?;
             until_second_signal(|shutdown| {
-                let load =
-                    move |metrics| Reasoner::load(&model, metrics).context("cannot load the model");
+                let load = move |metrics| {
+                    let model = sought.locate().context("cannot find the model")?;
+                    Reasoner::load(&ReasonerConfig { model, name, precision, engine }, metrics)
+                        .context("cannot load the model")
+                };
                 serve::run(listener, config, load, shutdown)
             })
             .await
         })?
-    }
-
-    fn reasoner_config(&self) -> ReasonerConfig {
-        let engine = &self.engine;
-        let kv = match engine.kv_positions {
-            Some(positions) => KvBudget::Positions(positions.get()),
-            None => KvBudget::Bytes(engine.kv_memory.unwrap_or(DEFAULT_KV_BYTES)),
-        };
-        let engine = EngineConfig {
-            max_running: engine.max_running.get(),
-            max_queued: engine.max_queued.get(),
-            rows_per_step: engine.rows_per_step.get(),
-            kv,
-            ..EngineConfig::default()
-        };
-        ReasonerConfig {
-            model: Location {
-                model: self.model.model.clone(),
-                base: self.model.base.clone(),
-                recipe: self.model.recipe.clone(),
-                id: None,
-            },
-            name: self.model.model_name.clone(),
-            precision: self.engine.compute.precision(),
-            engine,
-        }
     }
 
     fn serve_config(&self) -> anyhow::Result<serve::Config> {
@@ -353,7 +299,6 @@ mod tests {
 
     #[test]
     fn the_defaults_are_those_of_the_layers() {
-        assert_eq!(serve(&[]).reasoner_config().engine, EngineConfig::default());
         let (ours, theirs) = (serve(&[]).serve_config().unwrap().http, http::Config::default());
         assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
     }

@@ -1,35 +1,42 @@
-//! The commands that work on a checkpoint's files and serve nothing: `convert` and `inspect`. Flags and what they print.
+//! The commands that work on a checkpoint and serve nothing: `convert`, `inspect` and `eval`. Flags and what they print.
 
 use crate::convert::Conversion;
 use crate::convert::convert;
+use crate::data;
+use crate::eval::Settings;
+use crate::eval::evaluate;
+use crate::eval::picture;
+use crate::eval::report::Report;
+use crate::flags::EngineArgs;
+use crate::flags::HubArgs;
+use crate::flags::ModelArgs;
 use crate::inspect::Inspection;
 use crate::latent::checkpoint::Checkpoint;
 use crate::latent::checkpoint::Location;
+use crate::metrics::Metrics;
 use crate::model::load::save::SavedType;
+use crate::reason::reasoner::Reasoner;
+use crate::reason::reasoner::ReasonerConfig;
+use crate::telemetry;
+use crate::telemetry::LogFormat;
+use crate::units::Counts;
+use crate::units::parse_counts;
 use anyhow::Context as _;
 use clap::Args;
 use clap::ValueEnum;
 use std::io::Write as _;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
-
-#[derive(Debug, Args)]
-struct LocationArgs {
-    /// The checkpoint: its folder, or the file with its weights.
-    #[arg(long, value_name = "PATH")]
-    model: PathBuf,
-    /// Folder with the base model's config.json and tokenizer.json, for checkpoints that lack their own.
-    #[arg(long, value_name = "FOLDER")]
-    base: Option<PathBuf>,
-    /// A manifest (coconut.json) to use instead of what is found.
-    #[arg(long, value_name = "FILE")]
-    recipe: Option<PathBuf>,
-}
+use std::sync::Arc;
+use tokio::runtime::Runtime;
 
 /// Flags of `coconut convert`.
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
-    #[command(flatten)]
-    location: LocationArgs,
+    #[command(flatten, next_help_heading = "Model")]
+    model: ModelArgs,
+    #[command(flatten, next_help_heading = "Hub")]
+    hub: HubArgs,
     /// Folder to write: config.json, model.safetensors, tokenizer.json and coconut.json.
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
@@ -41,8 +48,55 @@ pub struct ConvertArgs {
 /// Flags of `coconut inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    #[command(flatten)]
-    location: LocationArgs,
+    #[command(flatten, next_help_heading = "Model")]
+    model: ModelArgs,
+    #[command(flatten, next_help_heading = "Hub")]
+    hub: HubArgs,
+}
+
+/// Flags of `coconut eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    #[command(flatten, next_help_heading = "Model")]
+    model: ModelArgs,
+    #[command(flatten, next_help_heading = "Questions")]
+    asked: AskedArgs,
+    #[command(flatten, next_help_heading = "Results")]
+    results: ResultArgs,
+    #[command(flatten, next_help_heading = "Hub")]
+    hub: HubArgs,
+    #[command(flatten, next_help_heading = "Engine")]
+    engine: EngineArgs,
+}
+
+#[derive(Debug, Args)]
+struct AskedArgs {
+    /// Questions with their answers: a JSON list or JSON lines of objects with question, steps and answer, or text lines
+    /// `question||steps #### answer`.
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    /// Numbers of latent steps to try: 6, or 0,3,6, or all from 0..8. [default: what the checkpoint's recipe says]
+    #[arg(long, value_name = "N", value_parser = parse_counts)]
+    latent_steps: Option<Counts>,
+    /// Only so many questions, from the beginning.
+    #[arg(long, value_name = "N")]
+    limit: Option<NonZeroUsize>,
+    /// Most answer tokens. [default: what the checkpoint's recipe says]
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<NonZeroUsize>,
+    /// Questions that are asked at the same time. [default: --max-running]
+    #[arg(long, value_name = "N")]
+    concurrency: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+struct ResultArgs {
+    /// File to write everything to, each answer included.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// File to draw accuracy against latent steps in (SVG).
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -50,12 +104,6 @@ enum DtypeArg {
     F32,
     Bf16,
     F16,
-}
-
-impl LocationArgs {
-    fn location(self) -> Location {
-        Location { model: self.model, base: self.base, recipe: self.recipe, id: None }
-    }
 }
 
 impl ConvertArgs {
@@ -66,7 +114,8 @@ impl ConvertArgs {
             DtypeArg::Bf16 => SavedType::BF16,
             DtypeArg::F16 => SavedType::F16,
         });
-        let conversion = Conversion { from: self.location.location(), to: self.out, dtype };
+        let from = located(self.model, &self.hub)?;
+        let conversion = Conversion { from, to: self.out, dtype };
         let converted = convert(&conversion).context("cannot convert")?;
         let weights = conversion.to.join("model.safetensors");
         let mut out = std::io::stdout();
@@ -80,8 +129,64 @@ impl ConvertArgs {
 impl InspectArgs {
     /// Prints what the checkpoint is.
     pub fn run(self) -> anyhow::Result<()> {
-        let checkpoint = Checkpoint::open(&self.location.location()).context("cannot inspect")?;
+        let location = located(self.model, &self.hub)?;
+        let checkpoint = Checkpoint::open(&location).context("cannot inspect")?;
         writeln!(std::io::stdout(), "{}", Inspection(&checkpoint))?;
         Ok(())
     }
+}
+
+impl EvalArgs {
+    /// Asks the questions, and prints how many were answered rightly.
+    pub fn run(self) -> anyhow::Result<()> {
+        let Self { model, asked, results, hub, engine } = self;
+        let mut examples = data::read(&asked.data).context("cannot read the questions")?;
+        examples.truncate(asked.limit.map_or(usize::MAX, NonZeroUsize::get));
+        let model = located(model, &hub)?;
+        engine.compute.start_threads();
+        let precision = engine.compute.precision();
+        let mut engine = engine.config();
+        let concurrency = asked.concurrency.map_or(engine.max_running, NonZeroUsize::get);
+        engine.max_queued = engine.max_queued.max(concurrency);
+        let config = ReasonerConfig { model, name: None, precision, engine };
+        let reasoner = Reasoner::load(&config, Arc::new(Metrics::new()));
+        let reasoner = reasoner.context("cannot load the model")?;
+        let card = reasoner.card();
+        let settings = Settings {
+            latent_steps: asked.latent_steps.map_or(vec![card.default_latent_steps], |n| n.0),
+            max_tokens: asked.max_tokens.map(NonZeroUsize::get),
+            concurrency,
+        };
+        let runtime = Runtime::new().context("cannot start the async runtime")?;
+        let runs = runtime.block_on(evaluate(&reasoner, &examples, &settings))?;
+        let data = asked.data.file_name().unwrap_or(asked.data.as_os_str());
+        results.show(&Report {
+            model: card.name.clone(),
+            family: card.family.clone(),
+            data: data.to_string_lossy().into_owned(),
+            runs,
+        })
+    }
+}
+
+impl ResultArgs {
+    fn show(&self, report: &Report) -> anyhow::Result<()> {
+        writeln!(std::io::stdout(), "{report}")?;
+        if let Some(path) = &self.json {
+            std::fs::write(path, format!("{:#}\n", report.to_json()))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        if let Some(path) = &self.picture {
+            picture::draw(report, path)
+                .map_err(|error| anyhow::anyhow!(error))
+                .with_context(|| format!("cannot draw {}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// The checkpoint's files; what is downloaded is told on standard error.
+fn located(model: ModelArgs, hub: &HubArgs) -> anyhow::Result<Location> {
+    telemetry::init(LogFormat::Text, "info")?;
+    model.sought(hub)?.locate().context("cannot find the model")
 }

@@ -4,13 +4,15 @@
 //!
 //! | layer | what it knows |
 //! |---|---|
-//! | `cli`, `serve`, `main` | how the rest is composed |
+//! | `cli`, `flags`, [`locate`], `serve`, `main` | how the rest is composed |
 //! | [`bench`](mod@bench) | the wire from a client's side: a load generator |
+//! | [`eval`] | how many questions a checkpoint answers rightly |
 //! | [`reason`] | one question from text to answer; no JSON |
 //! | [`engine`] | many sequences on one device; ids, no text |
 //! | [`latent`] | the method: recipe, thoughts, the oracle |
 //! | [`model`] | weights to hidden states; no request |
 //! | [`data`] | questions for training and evaluation: read and made |
+//! | [`hub`] | repositories of published models and the cache; not what is in the files |
 //! | [`text`], [`metrics`] | tokenizer and incremental decoding; one typed struct of all metrics |
 
 pub mod bench;
@@ -20,11 +22,15 @@ pub mod compute;
 pub mod convert;
 pub mod data;
 pub mod engine;
+pub mod eval;
+mod flags;
 pub mod generate_data;
 pub mod healthcheck;
 pub mod http;
+pub mod hub;
 pub mod inspect;
 pub mod latent;
+pub mod locate;
 pub mod metrics;
 pub mod model;
 pub mod reason;

@@ -1,4 +1,4 @@
-//! Times and sizes as operators write them. Does not know what they are for.
+//! Times, sizes and counts as operators write them. Does not know what they are for.
 
 use anyhow::Context as _;
 use anyhow::bail;
@@ -11,6 +11,29 @@ pub fn parse_seconds(text: &str) -> anyhow::Result<Duration> {
     let seconds: f64 = text.parse().context("not a number of seconds")?;
     ensure!((0.0..=YEAR).contains(&seconds), "must be from 0 to a year");
     Ok(Duration::from_secs_f64(seconds))
+}
+
+/// Several counts, in order, each once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts(pub Vec<usize>);
+
+/// Counts: `6`, `0,3,6`, or all from one to another, `0..8`, both included.
+pub fn parse_counts(text: &str) -> anyhow::Result<Counts> {
+    const MOST: usize = 1000;
+    let mut counts = Vec::new();
+    for part in text.split(',') {
+        let count = |text: &str| -> anyhow::Result<usize> {
+            text.trim().parse().with_context(|| format!("`{part}` is neither a count nor FROM..TO"))
+        };
+        let (first, last) = part.split_once("..").unwrap_or((part, part));
+        let (first, last) = (count(first)?, count(last.trim_start_matches('='))?);
+        ensure!(first <= last, "`{part}` begins above its end");
+        ensure!(last - first < MOST, "`{part}` are more than {MOST}");
+        counts.extend(first..=last);
+    }
+    counts.sort_unstable();
+    counts.dedup();
+    Ok(Counts(counts))
 }
 
 /// A size above 0, with a binary unit or none: `512MiB`.
@@ -32,6 +55,17 @@ pub fn parse_bytes(text: &str) -> anyhow::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn counts_are_lists_and_ranges() {
+        let counts = |text| super::parse_counts(text).map(|counts| counts.0).ok();
+        assert_eq!(counts("6"), Some(vec![6]));
+        assert_eq!(counts("0..3"), Some(vec![0, 1, 2, 3]));
+        assert_eq!(counts("6, 0,2..3,3"), Some(vec![0, 2, 3, 6]));
+        for wrong in ["", "x", "3..1", "1,,2", "-1", "0..99999999"] {
+            assert_eq!(counts(wrong), None, "{wrong}");
+        }
+    }
+
     use super::*;
 
     #[test]

@@ -7,6 +7,7 @@ use crate::engine::config::EngineConfig;
 use crate::engine::request::Failure;
 use crate::engine::request::Request;
 use crate::engine::shared::EngineState;
+use crate::latent::answer::AnswerRule;
 use crate::latent::checkpoint::Checkpoint;
 use crate::latent::checkpoint::CheckpointError;
 use crate::latent::checkpoint::Location;
@@ -185,6 +186,11 @@ impl Reasoner {
         &self.card
     }
 
+    /// What part of a text is the answer.
+    pub fn answer_rule(&self) -> AnswerRule {
+        self.recipe.answer
+    }
+
     /// The text of one id, for showing thoughts.
     pub fn token_text(&self, id: u32) -> String {
         self.tokenizer.token_text(id)
@@ -259,8 +265,9 @@ impl Reply {
 
 /// The id it was published under, or the name of its folder, also where a file in it is given.
 fn default_name(location: &Location, checkpoint: &Checkpoint) -> String {
-    if let Some(id) = &location.id {
-        return id.clone();
+    let published = checkpoint.published.map(|published| published.id.to_owned());
+    if let Some(id) = location.id.clone().or(published) {
+        return id;
     }
     let folder = &checkpoint.found.files.folder;
     let name = folder.canonicalize().ok();

@@ -8,13 +8,14 @@ use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
 
-/// The binary, with no settings from the environment of the test.
+/// The binary, with no settings from the environment of the test, and without a network.
 pub fn coconut(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coconut"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COCONUT_")) {
+    let ours = |name: &str| name.starts_with("COCONUT_") || name.starts_with("HF_");
+    for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
         command.env_remove(name);
     }
-    command.args(words);
+    command.env("HF_HUB_OFFLINE", "1").args(words);
     command
 }
 
@@ -39,19 +40,22 @@ fn help_names_each_setting_with_its_variable() {
         .collect();
     assert!(flags.len() >= 20, "{flags:?}");
     for flag in flags {
-        let variable = format!("COCONUT_{}", flag.to_uppercase().replace('-', "_"));
-        assert!(
-            text.contains(&format!("[env: {variable}="))
-                || text.contains(&format!("[env: {variable}]")),
-            "{flag}"
-        );
+        let name = flag.to_uppercase().replace('-', "_");
+        // Other tools that use the hub read the same variables.
+        let variables = [format!("COCONUT_{name}"), format!("HF_HUB_{name}"), name];
+        let shown = |name: &String| {
+            text.contains(&format!("[env: {name}=")) || text.contains(&format!("[env: {name}]"))
+        };
+        assert!(variables.iter().any(shown), "{flag}");
     }
 }
 
 #[test]
-fn keys_in_the_environment_are_not_shown() {
-    let output = coconut(&["serve", "--help"]).env("COCONUT_API_KEYS", "hush").output().unwrap();
-    assert!(!String::from_utf8_lossy(&output.stdout).contains("hush"));
+fn secrets_in_the_environment_are_not_shown() {
+    for variable in ["COCONUT_API_KEYS", "HF_TOKEN"] {
+        let output = coconut(&["serve", "--help"]).env(variable, "hush").output().unwrap();
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("hush"));
+    }
 }
 
 #[test]
@@ -76,9 +80,13 @@ fn wrong_settings_are_refused_by_name() {
 
 #[test]
 fn a_model_that_is_not_there_ends_the_process_with_its_name() {
-    let (output, text) = run(&["serve", "--listen", "127.0.0.1:0", "--model", "no/such/model"]);
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("cannot load the model") && text.contains("no/such/model"), "{text}");
+    for (model, said) in
+        [("./no/such/model", "cannot load the model"), ("no/such/model", "offline")]
+    {
+        let (output, text) = run(&["serve", "--listen", "127.0.0.1:0", "--model", model]);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains(said) && text.contains(model), "{text}");
+    }
 }
 
 #[test]

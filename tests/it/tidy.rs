@@ -14,11 +14,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("data", &[]),
     ("bench", &["data", "units"]),
+    ("hub", &[]),
     ("model", &[]),
     ("latent", &["model", "text"]),
     ("engine", &["latent", "metrics", "model"]),
     ("train", &["data", "latent", "model", "text"]),
     ("reason", &["engine", "latent", "metrics", "model", "text"]),
+    ("eval", &["data", "engine", "latent", "reason"]),
     ("http", &["engine", "latent", "metrics", "reason", "text"]),
 ];
 
@@ -27,12 +29,14 @@ const MUST_NOT_NAME: &[(&str, &[&str])] = &[
     ("metrics", &["axum", "candle_core", "candle_nn", "serde_json", "tokio"]),
     ("text", &["axum", "candle_core", "candle_nn", "prometheus", "tokio", "utoipa"]),
     ("data", &["axum", "candle_core", "candle_nn", "prometheus", "tokenizers", "tokio", "utoipa"]),
+    ("hub", &["axum", "candle_core", "candle_nn", "safetensors", "tokenizers", "tokio", "utoipa"]),
     ("model", &["axum", "hyper", "prometheus", "tokenizers", "tokio", "tower", "utoipa"]),
     ("latent", &["axum", "hyper", "prometheus", "tokio", "tower", "utoipa"]),
     ("engine", &["axum", "hyper", "prometheus", "serde_json", "tokenizers", "tower", "utoipa"]),
     ("train", &["axum", "hyper", "prometheus", "tokio", "tower", "utoipa"]),
     ("reason", &["axum", "hyper", "prometheus", "serde_json", "tower", "utoipa"]),
     ("bench", &["axum", "candle_core", "candle_nn", "prometheus", "tokenizers", "utoipa"]),
+    ("eval", &["axum", "candle_core", "candle_nn", "hf_hub", "hyper", "tokenizers", "utoipa"]),
     ("http", &["candle_core", "candle_nn", "candle_transformers", "safetensors", "tokenizers"]),
 ];
 

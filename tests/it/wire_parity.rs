@@ -15,6 +15,8 @@ use axum::http::Request;
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use coconut::convert::Conversion;
+use coconut::convert::convert;
 use coconut::engine::config::EngineConfig;
 use coconut::engine::config::KvBudget;
 use coconut::http::AppState;
@@ -27,14 +29,17 @@ use coconut::reason::reasoner::ReasonerConfig;
 use futures::future::join_all;
 use serde_json::Value;
 use serde_json::json;
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
+use tempfile::TempDir;
 use tower::ServiceExt as _;
 
-fn served(name: &str) -> Router {
+fn served(folder: &Path) -> Router {
     let metrics = Arc::new(Metrics::new());
     let engine = EngineConfig { kv: KvBudget::Positions(4096), ..EngineConfig::default() };
-    let config =
-        ReasonerConfig { model: Location::folder(data(name)), name: None, precision: F32, engine };
+    let model = Location::folder(folder);
+    let config = ReasonerConfig { model, name: None, precision: F32, engine };
     let reasoner = Reasoner::load(&config, Arc::clone(&metrics)).unwrap();
     let state = AppState::new(Config::default(), metrics);
     state.serve(Arc::new(reasoner));
@@ -65,27 +70,52 @@ fn floats(value: &Value) -> Vec<f32> {
     bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect()
 }
 
+/// All cases of a fixture at once, asked of the checkpoint in `folder`.
+async fn assert_golden_over_http(name: &str, folder: &Path) {
+    let fixture = Fixture::load(name);
+    let max_tokens = fixture.recipe.max_tokens.unwrap_or(FIXTURE_MAX_TOKENS);
+    let max_tokens = max_tokens.min(FIXTURE_MAX_TOKENS);
+    let router = served(folder);
+    let cases = &fixture.expected.cases;
+    let answers = join_all(cases.iter().map(|case| ask(&router, case, max_tokens))).await;
+    for (case, answer) in cases.iter().zip(answers) {
+        let thoughts = answer["thoughts"].as_array().unwrap().iter();
+        let thoughts: Vec<_> = thoughts.map(|thought| floats(&thought["vector"])).collect();
+        let tokens = answer["logprobs"].as_array().unwrap().iter();
+        let ids: Vec<u32> = tokens.map(|token| token["id"].as_u64().unwrap() as u32).collect();
+        assert_golden(case, &thoughts, &floats(&answer["first_logits"]), &ids);
+        if let Some(text) = &case.text {
+            assert_eq!(answer["text"], text.as_str(), "{name}");
+        }
+    }
+    let models = json_of(&router, Request::get("/v1/models").body(Body::empty()).unwrap()).await;
+    assert!(models.to_string().contains(&fixture.recipe.family), "{models}");
+}
+
 #[tokio::test]
 async fn every_published_layout_answers_over_http_with_the_golden_numbers() {
     for name in FIXTURES {
-        let fixture = Fixture::load(name);
-        let max_tokens = fixture.recipe.max_tokens.unwrap_or(FIXTURE_MAX_TOKENS);
-        let max_tokens = max_tokens.min(FIXTURE_MAX_TOKENS);
-        let router = served(name);
-        let cases = &fixture.expected.cases;
-        let answers = join_all(cases.iter().map(|case| ask(&router, case, max_tokens))).await;
-        for (case, answer) in cases.iter().zip(answers) {
-            let thoughts = answer["thoughts"].as_array().unwrap().iter();
-            let thoughts: Vec<_> = thoughts.map(|thought| floats(&thought["vector"])).collect();
-            let tokens = answer["logprobs"].as_array().unwrap().iter();
-            let ids: Vec<u32> = tokens.map(|token| token["id"].as_u64().unwrap() as u32).collect();
-            assert_golden(case, &thoughts, &floats(&answer["first_logits"]), &ids);
-            if let Some(text) = &case.text {
-                assert_eq!(answer["text"], text.as_str(), "{name}");
-            }
-        }
-        let models =
-            json_of(&router, Request::get("/v1/models").body(Body::empty()).unwrap()).await;
-        assert!(models.to_string().contains(&fixture.recipe.family), "{models}");
+        assert_golden_over_http(name, &data(name)).await;
     }
+}
+
+#[tokio::test]
+async fn converted_checkpoints_answer_over_http_with_the_golden_numbers() {
+    let folder = TempDir::new().unwrap();
+    for name in FIXTURES {
+        let to = folder.path().join(name);
+        let from = Location::folder(data(name));
+        convert(&Conversion { from, to: to.clone(), dtype: None }).unwrap();
+        assert_golden_over_http(name, &to).await;
+    }
+}
+
+/// No fixture is left out of these tests.
+#[test]
+fn every_fixture_is_tested() {
+    let folders = std::fs::read_dir(data("")).unwrap().map(|entry| entry.unwrap().path());
+    let folders = folders.filter(|path| path.join("expected.json").is_file());
+    let names = folders.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+    let names: BTreeSet<String> = names.collect();
+    assert_eq!(names, FIXTURES.iter().map(|&name| name.to_owned()).collect());
 }

@@ -25,6 +25,9 @@ const INDICES: [(&str, Format); 2] = [
     ("pytorch_model.bin.index.json", Format::Torch),
 ];
 
+/// What the one file of a training run's checkpoint begins with; a number follows.
+const RAW: &str = "checkpoint_";
+
 /// The files of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
@@ -39,6 +42,45 @@ pub struct Files {
 #[derive(Deserialize)]
 struct Index {
     weight_map: BTreeMap<String, String>,
+}
+
+/// Which files of a folder that is not here yet are to be fetched for its weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice<'a> {
+    /// These: one file, or shards with their index.
+    Fetch(Vec<&'a str>),
+    /// One of these; they are different checkpoints.
+    Several(Vec<&'a str>),
+    /// There are no weights.
+    Nothing,
+}
+
+/// Chooses as [`Files::find`] will, from the names of the files in a folder.
+pub fn choose<'a>(names: &[&'a str]) -> Choice<'a> {
+    for (index, _) in INDICES {
+        if let Some(&index) = names.iter().find(|name| **name == index) {
+            let shards = names.iter().copied().filter(|name| is_shard_of(name, index));
+            return Choice::Fetch(std::iter::once(index).chain(shards).collect());
+        }
+    }
+    for (single, _) in SINGLE {
+        if let Some(&name) = names.iter().find(|name| **name == single) {
+            return Choice::Fetch(vec![name]);
+        }
+    }
+    let of = |wanted: &dyn Fn(&str) -> bool| -> Vec<&'a str> {
+        names.iter().copied().filter(|name| wanted(name)).collect()
+    };
+    let shards = of(&|name| shard_count(name).is_some());
+    if !shards.is_empty() {
+        return Choice::Fetch(shards);
+    }
+    let checkpoints = of(&|name| name.starts_with(RAW));
+    match checkpoints.len() {
+        0 => Choice::Nothing,
+        1 => Choice::Fetch(checkpoints),
+        _ => Choice::Several(checkpoints),
+    }
 }
 
 impl Files {
@@ -86,8 +128,7 @@ impl Files {
             let weights = shards.iter().map(|name| folder.join(name)).collect();
             return Ok(Self { folder, weights, format: Format::Safetensors });
         }
-        let checkpoints: Vec<&String> =
-            names.iter().filter(|name| name.starts_with("checkpoint_")).collect();
+        let checkpoints: Vec<&String> = names.iter().filter(|name| name.starts_with(RAW)).collect();
         match checkpoints[..] {
             [name] => {
                 let file = folder.join(name);
@@ -136,6 +177,15 @@ fn shard_count(name: &str) -> Option<usize> {
     count.parse().ok().filter(|count| *count > 0)
 }
 
+/// `model-00001-of-00004.safetensors` belongs to `model.safetensors.index.json`.
+fn is_shard_of(name: &str, index: &str) -> bool {
+    let Some((stem, ending)) = index.trim_end_matches(".index.json").split_once('.') else {
+        return false;
+    };
+    let numbers = name.strip_prefix(stem).and_then(|name| name.strip_suffix(ending));
+    numbers.is_some_and(|numbers| numbers.starts_with('-') && numbers.contains("-of-"))
+}
+
 /// The shard files that an index names, in order, each once.
 fn shards(index: &Path) -> Result<Vec<PathBuf>> {
     let malformed = |reason: String| Error::Malformed { path: index.to_owned(), reason };
@@ -148,4 +198,24 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>> {
         return Err(malformed(format!("names `{name}`, which is not in the checkpoint's folder")));
     }
     Ok(files.iter().map(|name| index.with_file_name(name)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Choice;
+    use super::choose;
+
+    #[test]
+    fn what_is_fetched_is_what_is_read() {
+        let both = ["README.md", "model.safetensors", "pytorch_model.bin", "checkpoint_3"];
+        assert_eq!(choose(&both), Choice::Fetch(vec!["model.safetensors"]));
+        let index = "pytorch_model.bin.index.json";
+        let shards = ["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"];
+        let listed = [shards[0], "training_args.bin", index, shards[1]];
+        assert_eq!(choose(&listed), Choice::Fetch(vec![index, shards[0], shards[1]]));
+        assert_eq!(choose(&["checkpoint_3", "x"]), Choice::Fetch(vec!["checkpoint_3"]));
+        let several = ["checkpoint_3", "checkpoint_4"];
+        assert_eq!(choose(&several), Choice::Several(several.to_vec()));
+        assert_eq!(choose(&["README.md"]), Choice::Nothing);
+    }
 }

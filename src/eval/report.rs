@@ -1,0 +1,170 @@
+//! What an evaluation found, as a table for people and as JSON. Does not compute an answer.
+
+use crate::eval::score::share;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::json;
+use std::fmt;
+use std::time::Duration;
+
+/// All runs over one data set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The model's name.
+    pub model: String,
+    /// Its family.
+    pub family: String,
+    /// The file with the questions.
+    pub data: String,
+    /// One for each number of latent steps.
+    pub runs: Vec<Run>,
+}
+
+/// All questions at one number of latent steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// How often the model thought.
+    pub latent_steps: usize,
+    /// From the first question to the last answer.
+    pub wall: Duration,
+    /// One for each question, in their order.
+    pub scored: Vec<Scored>,
+}
+
+/// A question, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Scored {
+    /// From 1, in the file.
+    pub number: usize,
+    /// The right answer.
+    pub expected: String,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// What came of a question.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Outcome {
+    /// An answer.
+    Answered {
+        /// What the recipe extracts from the text.
+        answer: String,
+        /// Whether it is the expected one.
+        correct: bool,
+        /// Answer tokens.
+        tokens: usize,
+        /// Thoughts.
+        thoughts: usize,
+        /// From the question to the answer.
+        seconds: f64,
+    },
+    /// It could not be asked, or the model failed at it; counts as wrong.
+    Unanswered {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Outcome {
+    /// Whether the answer is the expected one.
+    pub fn is_right(&self) -> bool {
+        matches!(self, Self::Answered { correct: true, .. })
+    }
+}
+
+impl Run {
+    /// How many answers are right.
+    pub fn correct(&self) -> usize {
+        self.scored.iter().filter(|scored| scored.outcome.is_right()).count()
+    }
+
+    /// The share of right answers, and its 95 % interval.
+    pub fn accuracy(&self) -> (f64, [f64; 2]) {
+        share(self.correct(), self.scored.len())
+    }
+
+    /// Questions without an answer, each with the reason.
+    pub fn unanswered(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.scored.iter().filter_map(|scored| match &scored.outcome {
+            Outcome::Unanswered { reason } => Some((scored.number, reason.as_str())),
+            Outcome::Answered { .. } => None,
+        })
+    }
+
+    /// Means over the answers: tokens, thoughts, seconds.
+    fn means(&self) -> [f64; 3] {
+        let (mut sums, mut count) = ([0.0; 3], 0.0);
+        for scored in &self.scored {
+            if let Outcome::Answered { tokens, thoughts, seconds, .. } = scored.outcome {
+                count += 1.0;
+                let values = [tokens as f64, thoughts as f64, seconds];
+                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+            }
+        }
+        sums.map(|sum| if count > 0.0 { sum / count } else { 0.0 })
+    }
+
+    fn to_json(&self) -> Value {
+        let ((accuracy, interval), [tokens, thoughts, seconds]) = (self.accuracy(), self.means());
+        json!({
+            "latent_steps": self.latent_steps,
+            "questions": self.scored.len(),
+            "correct": self.correct(),
+            "unanswered": self.unanswered().count(),
+            "accuracy": accuracy,
+            "accuracy_95": interval,
+            "mean_tokens": tokens,
+            "mean_thoughts": thoughts,
+            "mean_seconds": seconds,
+            "wall_seconds": self.wall.as_secs_f64(),
+            "answers": self.scored,
+        })
+    }
+}
+
+impl Report {
+    /// All of it, every answer included.
+    pub fn to_json(&self) -> Value {
+        let runs: Vec<_> = self.runs.iter().map(Run::to_json).collect();
+        json!({ "model": self.model, "family": self.family, "data": self.data, "runs": runs })
+    }
+}
+
+impl fmt::Display for Report {
+    /// A line for each number of latent steps. Tokens, thoughts and seconds are means over the answers; the seconds of a
+    /// question include its wait for others.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} ({}) on {}", self.model, self.family, self.data)?;
+        write!(
+            f,
+            "latent steps    correct  accuracy    95 % interval  tokens  thoughts  s/question  wall s"
+        )?;
+        for run in &self.runs {
+            let (accuracy, [low, high]) = run.accuracy();
+            let [tokens, thoughts, seconds] = run.means();
+            let correct = format!("{}/{}", run.correct(), run.scored.len());
+            let interval = format!("{:.2} - {:.2} %", low * 100.0, high * 100.0);
+            write!(
+                f,
+                "\n{:12}  {correct:>9}  {:6.2} %  {interval:>15}  {tokens:6.1}  {thoughts:8.1}  {seconds:10.4}  {:6.2}",
+                run.latent_steps,
+                accuracy * 100.0,
+                run.wall.as_secs_f64()
+            )?;
+        }
+        for run in &self.runs {
+            let mut unanswered = run.unanswered();
+            if let Some((number, reason)) = unanswered.next() {
+                let count = unanswered.count() + 1;
+                let steps = run.latent_steps;
+                write!(
+                    f,
+                    "\n{count} without an answer at {steps} latent steps; question {number}: {reason}"
+                )?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! Flags that several commands share, each declared once: which checkpoint, which hub, which engine. Like `cli`, it reads
+//! the environment for its flags, and knows nothing else of it.
+
+use crate::compute::ComputeArgs;
+use crate::engine::config::EngineConfig;
+use crate::engine::config::KvBudget;
+use crate::hub;
+use crate::hub::Access;
+use crate::locate::Sought;
+use crate::units::parse_bytes;
+use anyhow::Context as _;
+use clap::Args;
+use clap::builder::FalseyValueParser;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// KV memory where no flag says how much, in bytes.
+const DEFAULT_KV_BYTES: usize = 1 << 30;
+
+/// The wait before a download that broke off is tried again.
+const DOWNLOAD_PAUSE: Duration = Duration::from_secs(1);
+
+/// Which checkpoint.
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// The checkpoint: its folder, a file with its weights, or its id on the hub: owner/name[/folder][@revision]. Any
+    /// published layout.
+    #[arg(long, env = "COCONUT_MODEL", value_name = "PATH|ID")]
+    model: String,
+    /// The base model's config.json and tokenizer.json, for checkpoints that lack their own: a folder or an id. [default:
+    /// known for published ids]
+    #[arg(long, env = "COCONUT_BASE", value_name = "PATH|ID")]
+    base: Option<String>,
+    /// A manifest (coconut.json) to use instead of what is found.
+    #[arg(long, env = "COCONUT_RECIPE", value_name = "FILE")]
+    recipe: Option<PathBuf>,
+}
+
+/// Where models named by id come from. The variables are those of other tools that use the hub.
+#[derive(Debug, Args)]
+pub(crate) struct HubArgs {
+    /// The hub to ask for models named by id.
+    #[arg(long, env = "HF_ENDPOINT", value_name = "URL", default_value = "https://huggingface.co")]
+    hf_endpoint: String,
+    /// Folder with the cache of downloads (hub/) and the token. [default: ~/.cache/huggingface]
+    #[arg(long, env = "HF_HOME", value_name = "FOLDER")]
+    hf_home: Option<PathBuf>,
+    /// Folder with the cache of downloads, where it is not hub/ in the former.
+    #[arg(long, env = "HF_HUB_CACHE", value_name = "FOLDER")]
+    hf_hub_cache: Option<PathBuf>,
+    /// Token for private and gated models. Prefer the variable or the file: other users of the machine can see flags.
+    #[arg(long, env = "HF_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    hf_token: Option<String>,
+    /// File with the token. [default: token in the folder of --hf-home]
+    #[arg(long, env = "HF_TOKEN_PATH", value_name = "FILE")]
+    hf_token_path: Option<PathBuf>,
+    /// Do not ask the hub: use what is in the cache.
+    #[arg(long, env = "HF_HUB_OFFLINE", value_parser = FalseyValueParser::new())]
+    offline: bool,
+}
+
+/// How the checkpoint is run.
+#[derive(Debug, Args)]
+pub(crate) struct EngineArgs {
+    /// Most requests computed at the same time. More share each step's cost, and each waits a little longer.
+    #[arg(long, env = "COCONUT_MAX_RUNNING", value_name = "N", default_value = "32")]
+    max_running: NonZeroUsize,
+    /// Most requests waiting; the next one is refused with 429 and the time to come back.
+    #[arg(long, env = "COCONUT_MAX_QUEUED", value_name = "N", default_value = "256")]
+    max_queued: NonZeroUsize,
+    /// Most positions computed in one step. Long prompts are read in pieces of this size: smaller pieces delay running
+    /// requests less, larger ones read prompts faster.
+    #[arg(long, env = "COCONUT_ROWS_PER_STEP", value_name = "N", default_value = "256")]
+    rows_per_step: NonZeroUsize,
+    /// Memory for keys and values, such as 512MiB or 4GiB; it bounds how many requests run together. [default: 1GiB]
+    #[arg(long, env = "COCONUT_KV_MEMORY", value_name = "BYTES", value_parser = parse_bytes, conflicts_with = "kv_positions")]
+    kv_memory: Option<usize>,
+    /// The same as a number of positions (prompt, thoughts and answer of all running requests).
+    #[arg(long, env = "COCONUT_KV_POSITIONS", value_name = "N")]
+    kv_positions: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+}
+
+impl ModelArgs {
+    /// What is asked for; nothing is looked for yet.
+    pub(crate) fn sought(self, hub: &HubArgs) -> anyhow::Result<Sought> {
+        Ok(Sought { model: self.model, base: self.base, recipe: self.recipe, hub: hub.config()? })
+    }
+}
+
+impl HubArgs {
+    fn config(&self) -> anyhow::Result<hub::Config> {
+        let home = match &self.hf_home {
+            Some(home) => Some(home.clone()),
+            None => std::env::home_dir().map(|home| home.join(".cache/huggingface")),
+        };
+        let cache = self.hf_hub_cache.clone();
+        let cache = cache.or_else(|| home.as_deref().map(|home| home.join("hub")));
+        Ok(hub::Config {
+            endpoint: self.hf_endpoint.trim_end_matches('/').to_owned(),
+            // Only an id needs it; a process without a home may still serve a folder.
+            cache: cache.unwrap_or_else(|| std::env::temp_dir().join("huggingface/hub")),
+            token: self.token(home.as_deref())?,
+            access: if self.offline { Access::Offline } else { Access::Online },
+            pause: DOWNLOAD_PAUSE,
+        })
+    }
+
+    /// The token, or that of a file; only the file that a flag names must exist.
+    fn token(&self, home: Option<&Path>) -> anyhow::Result<Option<String>> {
+        let text = match (&self.hf_token, &self.hf_token_path, home) {
+            (Some(token), _, _) => token.clone(),
+            (None, Some(path), _) => std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?,
+            (None, None, Some(home)) => {
+                std::fs::read_to_string(home.join("token")).unwrap_or_default()
+            }
+            (None, None, None) => String::new(),
+        };
+        Ok(Some(text.trim().to_owned()).filter(|token| !token.is_empty()))
+    }
+}
+
+impl EngineArgs {
+    /// The engine's settings.
+    pub(crate) fn config(&self) -> EngineConfig {
+        let kv = match self.kv_positions {
+            Some(positions) => KvBudget::Positions(positions.get()),
+            None => KvBudget::Bytes(self.kv_memory.unwrap_or(DEFAULT_KV_BYTES)),
+        };
+        EngineConfig {
+            max_running: self.max_running.get(),
+            max_queued: self.max_queued.get(),
+            rows_per_step: self.rows_per_step.get(),
+            kv,
+            ..EngineConfig::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        hub: HubArgs,
+        #[command(flatten)]
+        engine: EngineArgs,
+    }
+
+    fn flags(words: &[&str]) -> Flags {
+        Flags::try_parse_from(["x"].iter().chain(words)).unwrap()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_engine() {
+        assert_eq!(flags(&[]).engine.config(), EngineConfig::default());
+    }
+
+    #[test]
+    fn the_token_is_given_or_lies_in_a_file() {
+        let home = tempfile::TempDir::new().unwrap();
+        let home = home.path().to_str().unwrap();
+        let config = |words: &[&str]| {
+            let words: Vec<&str> = ["--hf-home", home].iter().chain(words).copied().collect();
+            flags(&words).hub.config()
+        };
+        assert_eq!(config(&["--hf-token", ""]).unwrap().token, None);
+        std::fs::write(Path::new(home).join("token"), "from the file\n").unwrap();
+        assert_eq!(config(&[]).unwrap().token.as_deref(), Some("from the file"));
+        assert_eq!(config(&["--hf-token", "given"]).unwrap().token.as_deref(), Some("given"));
+        assert!(config(&["--hf-token-path", "no/such/file"]).is_err());
+        let config = config(&["--offline", "--hf-token", "given"]).unwrap();
+        assert_eq!(config.cache, Path::new(home).join("hub"));
+        assert_eq!(config.access, Access::Offline);
+        assert!(!format!("{config:?}").contains("given"), "tokens are not shown");
+    }
+}

@@ -1,0 +1,197 @@
+//! From what `--model` and `--base` say to files that lie here: a path that exists is one, anything else that could be an
+//! id is looked for on the hub. Puts together what the hub has, which files make a checkpoint, and what is known of
+//! published ids; reads no file itself.
+
+use crate::hub;
+use crate::hub::Hub;
+use crate::hub::Snapshot;
+use crate::hub::error::Error;
+use crate::hub::id::Id;
+use crate::latent::checkpoint::Location;
+use crate::latent::published;
+use crate::latent::recipe::MANIFEST;
+use crate::model::load::files::Choice;
+use crate::model::load::files::choose;
+use anyhow::Context as _;
+use anyhow::bail;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// What makes a folder's weights a model.
+const NEEDED: [&str; 2] = ["config.json", "tokenizer.json"];
+
+/// Small files that are fetched where they are, beside those.
+const WELCOME: [&str; 4] =
+    [MANIFEST, "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"];
+
+/// A checkpoint as an operator names it.
+#[derive(Clone, Debug)]
+pub struct Sought {
+    /// A path or an id.
+    pub model: String,
+    /// A path or an id with the base model's config and tokenizer.
+    pub base: Option<String>,
+    /// A manifest to use instead of what is found.
+    pub recipe: Option<PathBuf>,
+    /// Where ids are looked for.
+    pub hub: hub::Config,
+}
+
+/// A checkpoint among the files of a repository.
+struct Chosen {
+    /// The folder in the repository, empty for its top.
+    folder: String,
+    /// The file to be loaded, where the folder has others.
+    file: Option<String>,
+    /// Its weights, as they are named in the repository.
+    weights: Vec<String>,
+}
+
+impl Sought {
+    /// Finds the files, and downloads those that are not here.
+    pub fn locate(&self) -> anyhow::Result<Location> {
+        match id_of(&self.model) {
+            Some(id) => self.on_hub(&id),
+            None => {
+                let base = self.base.as_deref().map(|base| self.base_folder(base)).transpose()?;
+                let (model, recipe) = (PathBuf::from(&self.model), self.recipe.clone());
+                Ok(Location { model, base, recipe, id: None })
+            }
+        }
+    }
+
+    fn on_hub(&self, id: &Id) -> anyhow::Result<Location> {
+        let hub = Hub::new(self.hub.clone())?;
+        let snapshot = hub.snapshot(id).with_context(|| {
+            format!("there is no file or folder `{}`, and as an id on the hub", self.model)
+        })?;
+        let chosen = chosen(&snapshot, id)?;
+        let small = beside(&snapshot, &chosen.folder, &[&NEEDED[..], &WELCOME].concat());
+        let weights = chosen.weights.iter().cloned();
+        let names: Vec<String> = small.into_iter().chain(weights).collect();
+        let root = snapshot.fetch(names.iter().map(String::as_str))?;
+        let folder = root.join(&chosen.folder);
+        let model = chosen.file.map_or_else(|| folder.clone(), |file| root.join(file));
+        let base = match &self.base {
+            Some(base) => Some(self.base_folder(base)?),
+            None => self.known_base(&snapshot, id, &chosen.folder)?,
+        };
+        let (recipe, id) = (self.recipe.clone(), Some(id.repository.clone()));
+        Ok(Location { model, base, recipe, id })
+    }
+
+    /// Where config and tokenizer come from if the checkpoint has not both: the top of its repository, or the base model
+    /// of a published id.
+    fn known_base(
+        &self,
+        snapshot: &Snapshot<'_>,
+        id: &Id,
+        folder: &str,
+    ) -> anyhow::Result<Option<PathBuf>> {
+        if beside(snapshot, folder, &NEEDED).len() == NEEDED.len() {
+            return Ok(None);
+        }
+        let top = beside(snapshot, "", &NEEDED);
+        if top.len() == NEEDED.len() {
+            return Ok(Some(snapshot.fetch(top.iter().map(String::as_str))?));
+        }
+        match published::find(&id.repository).and_then(|published| published.base) {
+            Some(base) => Ok(Some(self.base_folder(base)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The folder with the files of a base model.
+    fn base_folder(&self, base: &str) -> anyhow::Result<PathBuf> {
+        let Some(id) = id_of(base) else { return Ok(PathBuf::from(base)) };
+        let fetched = || -> Result<PathBuf, Error> {
+            let hub = Hub::new(self.hub.clone())?;
+            let snapshot = hub.snapshot(&id)?;
+            let names = beside(&snapshot, &id.within, &[&NEEDED[..], &WELCOME[1..]].concat());
+            Ok(snapshot.fetch(names.iter().map(String::as_str))?.join(&id.within))
+        };
+        fetched().with_context(|| {
+            format!("{} needs config.json and tokenizer.json of its base model {base}; --base names another place for them", self.model)
+        })
+    }
+}
+
+/// A path that exists is a path.
+fn id_of(text: &str) -> Option<Id> {
+    if Path::new(text).exists() { None } else { Id::parse(text) }
+}
+
+/// Those of `names` that lie in a folder of the repository.
+fn beside(snapshot: &Snapshot<'_>, folder: &str, names: &[&str]) -> Vec<String> {
+    let names = names.iter().map(|name| within(folder, name));
+    names.filter(|name| snapshot.has(name)).collect()
+}
+
+fn within(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+/// The checkpoint at the place that an id names, or the only one below it.
+fn chosen(snapshot: &Snapshot<'_>, id: &Id) -> anyhow::Result<Chosen> {
+    let place = id.within.as_str();
+    if snapshot.has(place) {
+        let folder = place.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let (file, weights) = (Some(place.to_owned()), vec![place.to_owned()]);
+        return Ok(Chosen { folder: folder.to_owned(), file, weights });
+    }
+    let folders: BTreeSet<&str> = snapshot
+        .files()
+        .map(|name| name.rsplit_once('/').map_or("", |(folder, _)| folder))
+        .filter(|folder| is_at_or_below(folder, place))
+        .collect();
+    let mut candidates = Vec::new();
+    for folder in folders {
+        let names = names_in(snapshot, folder);
+        match choose(&names) {
+            Choice::Fetch(weights) => {
+                let weights = weights.into_iter().map(|name| within(folder, name)).collect();
+                let found = Chosen { folder: folder.to_owned(), file: None, weights };
+                if folder == place {
+                    return Ok(found);
+                }
+                candidates.push(found);
+            }
+            Choice::Several(weights) => candidates.extend(weights.into_iter().map(|name| {
+                let file = within(folder, name);
+                let weights = vec![file.clone()];
+                Chosen { folder: folder.to_owned(), file: Some(file), weights }
+            })),
+            Choice::Nothing => {}
+        }
+    }
+    match candidates.len() {
+        1 => Ok(candidates.remove(0)),
+        0 => bail!(
+            "{id} has no model.safetensors, pytorch_model.bin, state_dict.bin or checkpoint_N; {}: {}",
+            if snapshot.is_cached() { "the cache has" } else { "it has" },
+            snapshot.files().filter(|name| !name.starts_with('.')).collect::<Vec<_>>().join(", ")
+        ),
+        _ => {
+            let place = |found: Chosen| found.file.unwrap_or(found.folder);
+            let names: Vec<_> = candidates.into_iter().map(place).collect();
+            let (first, all) = (&names[0], names.join(", "));
+            bail!(
+                "{id} has several checkpoints ({all}); name one, such as {}/{first}",
+                id.repository
+            )
+        }
+    }
+}
+
+fn is_at_or_below(folder: &str, place: &str) -> bool {
+    let below = folder.strip_prefix(place);
+    place.is_empty() || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The files directly in a folder, by their own names.
+fn names_in<'a>(snapshot: &'a Snapshot<'_>, folder: &str) -> Vec<&'a str> {
+    let prefix = within(folder, "");
+    let names = snapshot.files().filter_map(|name| name.strip_prefix(prefix.as_str()));
+    names.filter(|name| !name.contains('/')).collect()
+}
