@@ -26,5 +26,6 @@ mod serve;
 mod support;
 mod text;
 mod tidy;
+mod training;
 mod wire;
 mod wire_parity;
