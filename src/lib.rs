@@ -40,4 +40,5 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod text;
 pub mod train;
+pub mod training;
 pub mod units;

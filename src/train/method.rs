@@ -248,6 +248,16 @@ impl Method {
         sequence
     }
 
+    /// Positions that a question can take at any stage.
+    pub fn longest(&self, encoded: &Encoded) -> usize {
+        let chain: usize = encoded.steps.iter().map(Vec::len).sum();
+        let extra = match self {
+            Self::Coconut(curriculum) => 2 + curriculum.max_latent_stage * curriculum.c_thought,
+            Self::Cot | Self::NoCot | Self::Icot(_) => 1,
+        };
+        encoded.question.len() + chain + extra + encoded.answer.len() + 1
+    }
+
     /// How a model trained to this stage is asked.
     pub fn recipe(&self, stage: usize, special: Special, eos_text: &str) -> Recipe {
         let eos = vec![special.eos];

@@ -2,11 +2,22 @@
 //! same architecture files as serving. Knows no HTTP and no engine.
 
 pub mod batch;
+pub mod checkpoint;
+pub mod curve;
 pub mod error;
+pub mod evaluate;
 pub mod forward;
 pub mod generate;
 pub mod init;
+pub mod journal;
 pub mod method;
+pub mod optimizer;
+pub mod progress;
+pub mod run;
 pub mod sequence;
+pub mod settings;
 pub mod start;
+pub mod state;
+pub mod task;
 pub mod variables;
+pub mod warmup;

@@ -27,5 +27,6 @@ mod support;
 mod text;
 mod tidy;
 mod training;
+mod training_runs;
 mod wire;
 mod wire_parity;

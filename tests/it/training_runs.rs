@@ -1,0 +1,198 @@
+//! `coconut train` as a user runs it: a tiny model on three questions. A killed and resumed run equals an unbroken one,
+//! byte for byte, and what comes out is served.
+
+use crate::support::data;
+use candle_core::Device;
+use coconut::latent::checkpoint::Checkpoint;
+use coconut::latent::checkpoint::Location;
+use coconut::latent::generate::generate;
+use coconut::latent::program::Program;
+use coconut::train::journal::Event;
+use coconut::train::settings::Settings;
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+
+const COCONUT: &str = env!("CARGO_BIN_EXE_coconut");
+
+/// A run of 12 steps: two stages of the curriculum, and one optimiser that forgets between them.
+fn settings(folder: &Path, method: &str) -> PathBuf {
+    let golden = std::fs::read_to_string(data("training.json")).unwrap();
+    let golden: serde_json::Value = serde_json::from_str(&golden).unwrap();
+    let examples = folder.join("examples.json");
+    std::fs::write(&examples, golden["examples"].to_string()).unwrap();
+    let tokenizer = data("coconut-gpt2-hf").join("tokenizer.json");
+    let text = format!(
+        r#"
+        seed = 5
+        tokenizer = {tokenizer:?}
+        log_every = 1
+        save_every = 2
+        [model]
+        model_type = "llama"
+        hidden_size = 16
+        intermediate_size = 24
+        num_hidden_layers = 2
+        num_attention_heads = 2
+        max_position_embeddings = 128
+        tie_word_embeddings = true
+        [optimizer]
+        kind = "muon"
+        lr = 3e-3
+        weight_decay = 0.1
+        no_decay = ["norms", "embeddings"]
+        clip = 1.0
+        [schedule]
+        kind = "cosine"
+        warmup_steps = 2
+        [validate]
+        data = {examples:?}
+        every = 6
+        max_tokens = 4
+        [[phases]]
+        name = "curriculum"
+        accumulate = 2
+        [phases.objective.questions]
+        train = {examples:?}
+        epochs = 12
+        batch_size = 2
+        method = {method}
+        "#,
+    );
+    let path = folder.join("run.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+const METHOD: &str = "{ coconut = { c_thought = 1, epochs_per_stage = 4, max_latent_stage = 2, uniform_prob = 0.3, reset_optimizer = true } }";
+
+fn train(config: &Path, out: &Path) -> Command {
+    let mut command = Command::new(COCONUT);
+    command.args(["train", "--threads", "1", "--config"]).arg(config).arg("--out").arg(out);
+    command
+}
+
+fn bytes(out: &Path) -> Vec<u8> {
+    std::fs::read(out.join("checkpoint/model.safetensors")).unwrap()
+}
+
+#[test]
+fn a_killed_and_resumed_run_is_an_unbroken_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = settings(folder.path(), METHOD);
+    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+    let output = train(&config, &whole).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    // Killed at one moment after the other, each time without a warning.
+    for step in [1, 4, 7, 10] {
+        let mut child =
+            train(&config, &broken).arg("--resume").stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let reached = format!("step {step}/12 ");
+        assert!(lines.any(|line| line.unwrap().starts_with(&reached)), "step {step} is reached");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!broken.join("checkpoint").exists());
+    }
+    // Without --resume nothing is overwritten.
+    let refused = train(&config, &broken).output().unwrap();
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--resume"));
+    let output = train(&config, &broken).arg("--resume").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(bytes(&whole) == bytes(&broken), "the weights differ");
+    let steps = |out: &Path| -> Vec<usize> {
+        let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str::<Event>(line).unwrap().step()).collect()
+    };
+    assert_eq!(steps(&whole), steps(&broken));
+    assert!(whole.join("curve.svg").is_file());
+
+    // Other settings do not go on from this state.
+    let text = std::fs::read_to_string(&config).unwrap().replace("seed = 5", "seed = 6");
+    std::fs::write(&config, text).unwrap();
+    let refused = train(&config, &broken).arg("--resume").output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("other settings"));
+}
+
+#[test]
+fn every_method_trains_to_a_checkpoint_that_is_served() {
+    let pause = METHOD.replace("c_thought", "thought = 'pause', c_thought");
+    let none = METHOD.replace("c_thought", "thought = 'none', c_thought");
+    let no_stages = METHOD.replace("c_thought", "stages = false, c_thought");
+    let icot = "{ icot = { remove_per_epoch = 2, smoothing_lambda = 4.0 } }";
+    let methods = [METHOD, &pause, &none, &no_stages, "'cot'", "'no_cot'", icot];
+    for (method, family) in methods.into_iter().zip([
+        "coconut",
+        "pause",
+        "no-thought",
+        "coconut",
+        "cot",
+        "no-cot",
+        "icot",
+    ]) {
+        let folder = tempfile::tempdir().unwrap();
+        let config = settings(folder.path(), method);
+        let out = folder.path().join("out");
+        let output = train(&config, &out).output().unwrap();
+        assert!(output.status.success(), "{family}: {}", String::from_utf8_lossy(&output.stderr));
+        let checkpoint = Checkpoint::open(&Location::folder(out.join("checkpoint"))).unwrap();
+        assert_eq!(checkpoint.recipe.family, family);
+        let mut prompt = checkpoint
+            .tokenizer
+            .encode(&checkpoint.recipe.render("Is Bob a hilpus?"), true)
+            .unwrap();
+        prompt.extend(&checkpoint.recipe.start);
+        let program = Program {
+            prompt,
+            latent_steps: checkpoint.recipe.latent_steps.default,
+            forced: checkpoint.recipe.end.clone(),
+            max_tokens: 2,
+            stop: checkpoint.recipe.stop_rule(),
+            masked: Vec::new(),
+        };
+        generate(&checkpoint.model(&Device::Cpu).unwrap(), &program).unwrap();
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = settings(folder.path(), METHOD);
+    let good = std::fs::read_to_string(&path).unwrap();
+    Settings::read(&path).unwrap();
+    for (from, to, said) in [
+        ("lr = 3e-3", "lr = -1.0", "optimizer.lr"),
+        ("lr = 3e-3", "lr = 3e-3\nlearning_rate = 1", "learning_rate"),
+        ("batch_size = 2", "batch_size = 0", "batch_size"),
+        ("epochs_per_stage = 4", "epochs_per_stage = 0", "epochs_per_stage"),
+        ("epochs_per_stage", "epochs_a_stage", "epochs_a_stage"),
+        ("coconut =", "coco =", "coco"),
+        ("log_every = 1", "log_every = 0", "log_every"),
+        ("seed = 5", "seed = 5\ninit = 'somewhere'", "init"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        std::fs::write(&path, good.replace(from, to)).unwrap();
+        let error = Settings::read(&path).unwrap_err().to_string();
+        assert!(error.contains(said), "{to}: {error}");
+    }
+}
+
+/// The recipes that are committed, with the tokenizer and the data that they name made or replaced.
+#[test]
+fn committed_recipes_are_settings() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/recipes");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            Settings::read(&path).unwrap_or_else(|error| panic!("{error}"));
+            count += 1;
+        }
+    }
+    assert!(count >= 7, "{count} recipes");
+}
