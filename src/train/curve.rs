@@ -25,7 +25,7 @@ pub fn draw(events: &[Event], folder: &Path) -> Result<()> {
         let area = SVGBackend::with_string(&mut picture, SIZE).into_drawing_area();
         panels(&area, last.step() as f64, &loss, &right)
     };
-    drawn.map_err(|error| Error::state(&path, error))?;
+    drawn.map_err(|error| Error::state(&path, &error))?;
     std::fs::write(&path, picture).map_err(Error::io(&path))
 }
 

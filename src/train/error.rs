@@ -77,7 +77,7 @@ impl Error {
     }
 
     /// For `map_err` on states.
-    pub(crate) fn state(path: &Path, reason: impl ToString) -> Self {
+    pub(crate) fn state(path: &Path, reason: &dyn std::fmt::Display) -> Self {
         Self::State { path: path.to_owned(), reason: reason.to_string() }
     }
 }

@@ -47,7 +47,7 @@ impl Exam<'_> {
             let programs =
                 examples.iter().map(|example| self.program(model, recipe, (example, latent_steps)));
             let programs: Vec<Program> = programs.collect::<Result<_>>()?;
-            for (example, ids) in examples.iter().zip(self.answers(model, programs)?) {
+            for (example, ids) in examples.iter().zip(answers(model, programs)?) {
                 let said = recipe.answer.extract(&self.tokenizer.decode(&ids));
                 score.right += usize::from(said == example.answer.replace(',', "").trim());
                 score.questions += 1;
@@ -55,13 +55,6 @@ impl Exam<'_> {
             }
         }
         Ok(score)
-    }
-
-    /// Answers of one batch; all have room for the same number of tokens.
-    fn answers(&self, model: &Model, mut programs: Vec<Program>) -> Result<Vec<Vec<u32>>> {
-        let tokens = programs.iter().map(|program| program.max_tokens).min().unwrap_or(0);
-        programs.iter_mut().for_each(|program| program.max_tokens = tokens);
-        Ok(generate(model, &programs)?)
     }
 
     fn program(
@@ -85,4 +78,11 @@ impl Exam<'_> {
             .saturating_sub(program.prompt.len() + program.latent_positions());
         Ok(Program { max_tokens: program.max_tokens.min(room).max(1), ..program })
     }
+}
+
+/// Answers of one batch; all have room for the same number of tokens.
+fn answers(model: &Model, mut programs: Vec<Program>) -> Result<Vec<Vec<u32>>> {
+    let tokens = programs.iter().map(|program| program.max_tokens).min().unwrap_or(0);
+    programs.iter_mut().for_each(|program| program.max_tokens = tokens);
+    Ok(generate(model, &programs)?)
 }

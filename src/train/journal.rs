@@ -104,7 +104,7 @@ impl Journal {
     /// If it cannot be written.
     pub fn note(&mut self, event: Event) -> Result<()> {
         let line =
-            serde_json::to_string(&event).map_err(|error| Error::state(&self.path, error))?;
+            serde_json::to_string(&event).map_err(|error| Error::state(&self.path, &error))?;
         writeln!(self.file, "{line}").map_err(Error::io(&self.path))?;
         self.events.push(event);
         Ok(())

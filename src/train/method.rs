@@ -150,10 +150,10 @@ impl Method {
                 Ok(())
             }
             Self::Icot(removal) => {
-                if !(removal.remove_per_epoch > 0.0) {
+                if removal.remove_per_epoch <= 0.0 || removal.remove_per_epoch.is_nan() {
                     return Err(("remove_per_epoch", "is not above 0".to_owned()));
                 }
-                if !(removal.smoothing_lambda > 0.0) {
+                if removal.smoothing_lambda <= 0.0 || removal.smoothing_lambda.is_nan() {
                     return Err(("smoothing_lambda", "is not above 0".to_owned()));
                 }
                 Ok(())

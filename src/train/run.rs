@@ -49,7 +49,7 @@ pub fn train(settings: &Settings, folder: &Path, resume: bool) -> Result<()> {
     if latest.is_some() && !resume {
         return Err(Error::state(
             folder,
-            "holds a run already; go on with --resume, or name another folder",
+            &"holds a run already; go on with --resume, or name another folder",
         ));
     }
     let start = begin(settings)?;
@@ -71,8 +71,8 @@ pub fn train(settings: &Settings, folder: &Path, resume: bool) -> Result<()> {
     run.progress = Progress::start(run.position.total_step, run.total_steps);
     let parameters = start.model.parameter_count();
     run.progress.say(&format!("{parameters} parameters, {} steps", run.total_steps));
-    for phase in run.position.phase..tasks.len() {
-        run.phase(phase, &tasks[phase])?;
+    for (phase, task) in tasks.iter().enumerate().skip(run.position.phase) {
+        run.phase(phase, task)?;
     }
     if let Some(task) = tasks.last() {
         checkpoint::write(&folder.join(CHECKPOINT), &start, &task.recipe(task.steps()))?;
@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
             Some(path) => {
                 let (position, memory) = state::load(path, &start.variables)?;
                 if position.settings != digest(settings) {
-                    return Err(Error::state(path, "was trained with other settings"));
+                    return Err(Error::state(path, &"was trained with other settings"));
                 }
                 let memory = Some(memory).filter(|_| position.step > 0);
                 (position, memory)

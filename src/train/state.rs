@@ -63,7 +63,7 @@ pub fn save(
     save_memory(&unfinished.join(OPTIMIZER), variables, memory)?;
     let path = unfinished.join(POSITION);
     let text =
-        serde_json::to_string_pretty(position).map_err(|error| Error::state(&path, error))?;
+        serde_json::to_string_pretty(position).map_err(|error| Error::state(&path, &error))?;
     fs::write(&path, text).map_err(Error::io(&path))?;
     for name in [WEIGHTS, OPTIMIZER, POSITION] {
         let path = unfinished.join(name);
@@ -95,10 +95,10 @@ pub fn load(state: &Path, variables: &Variables) -> Result<(Position, Memory)> {
     let path = state.join(POSITION);
     let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
     let position: Position =
-        serde_json::from_str(&text).map_err(|error| Error::state(&path, error))?;
+        serde_json::from_str(&text).map_err(|error| Error::state(&path, &error))?;
     let path = state.join(WEIGHTS);
     let weights = Tensors::open(&[&path], Format::Safetensors)?;
-    let wrong = |name: &str| Error::state(state, format!("has no fitting tensor `{name}`"));
+    let wrong = |name: &str| Error::state(state, &format!("has no fitting tensor `{name}`"));
     for Variable { name, stored, var } in variables.iter() {
         let data = floats(&weights, name, var.elem_count()).ok_or_else(|| wrong(name))?;
         let tensor = match (stored, var.dims()) {
@@ -141,7 +141,7 @@ fn save_memory(path: &Path, variables: &Variables, memory: &Memory) -> Result<()
         let view = TensorView::new(Dtype::F32, vec![*length], bytes);
         (name, view.expect("a tensor has as many bytes as its shape says"))
     });
-    safetensors::serialize_to_file(views, None, path).map_err(|error| Error::state(path, error))
+    safetensors::serialize_to_file(views, None, path).map_err(|error| Error::state(path, &error))
 }
 
 /// The n-th average that an optimiser keeps of a variable.

@@ -9,6 +9,18 @@ use coconut::latent::generate::generate;
 use coconut::latent::program::Program;
 use coconut::train::journal::Event;
 use coconut::train::settings::Settings;
+use coconut::data::prosqa::words;
+use coconut::model::gradients::cross_entropy::Distribution;
+use coconut::text::Tokenizer;
+use coconut::text::word_level::Words;
+use coconut::train::init::stream;
+use coconut::train::method::Special;
+use coconut::train::sequence::Input;
+use coconut::train::warmup::GraphQuestions;
+use coconut::train::warmup::GraphWork;
+use coconut::train::warmup::Learn;
+use coconut::train::warmup::Words as GraphWords;
+use std::collections::BTreeSet;
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::path::Path;
@@ -179,6 +191,85 @@ fn settings_that_cannot_be_used_are_refused_by_name() {
         std::fs::write(&path, good.replace(from, to)).unwrap();
         let error = Settings::read(&path).unwrap_err().to_string();
         assert!(error.contains(said), "{to}: {error}");
+    }
+}
+
+/// Who is what, read back from the text of a graph.
+fn edges(text: &str) -> Vec<(&str, &str)> {
+    let sentences = text.split('.').map(|sentence| sentence.trim().trim_start_matches("Every "));
+    sentences.filter_map(|sentence| sentence.split_once(" is a ")).collect()
+}
+
+/// The words at exactly so many hops, by reading the text again and again.
+fn layer<'a>(edges: &[(&'a str, &'a str)], root: &'a str, hops: usize) -> BTreeSet<&'a str> {
+    let (mut seen, mut layer) = (BTreeSet::from([root]), BTreeSet::from([root]));
+    for _ in 0..hops {
+        let next = edges.iter().filter(|(from, to)| layer.contains(from) && !seen.contains(to));
+        layer = next.map(|(_, to)| *to).collect();
+        seen.extend(&layer);
+    }
+    layer
+}
+
+#[test]
+fn thoughts_are_told_the_layers_of_the_graph_they_read() {
+    let tokenizer = Tokenizer::words(&Words {
+        vocabulary: &words::vocabulary(),
+        pattern: words::PATTERN,
+        unknown: words::UNKNOWN,
+        special: &[words::PAD, words::END_OF_TEXT],
+        markers: &words::MARKERS,
+    })
+    .unwrap();
+    let [start, end, latent] = words::MARKERS.map(|marker| tokenizer.id(marker).unwrap());
+    let eos = tokenizer.id(words::END_OF_TEXT).unwrap();
+    let special = Special { start, end, latent, eos };
+    let questions = GraphQuestions { per_graph: 3, latent_steps: 4, thought_weight: 0.5, answer_weight: 7.0, min_hops: 2 };
+    for learn in [Learn::Chains { hops: 5 }, Learn::Questions(questions)] {
+        let work = GraphWork { learn, nodes: vec![[8, 12]], published: 0.5, graphs: 4, steps: 10 };
+        let words = GraphWords { tokenizer: &tokenizer, special };
+        let batch = work.batch(0, &words, &mut stream(3, "test")).unwrap();
+        assert_eq!(batch.prefixes.len(), 4);
+        for (index, sequence) in batch.sequences.iter().enumerate() {
+            let text = tokenizer.decode(&batch.prefixes[index / batch.fan()]);
+            let edges = edges(&text);
+            let ids: Vec<u32> = sequence
+                .inputs
+                .iter()
+                .filter_map(|input| match input {
+                    Input::Token(id) => Some(*id),
+                    Input::Thought => None,
+                })
+                .collect();
+            let asked = matches!(work.learn, Learn::Questions(_));
+            let root = tokenizer.token_text(ids[usize::from(asked)]);
+            let (first, _) = sequence.thoughts().unwrap();
+            for (at, target) in &sequence.targets {
+                match &target.distribution {
+                    Distribution::Uniform(nodes) => {
+                        let hop = at + 1 - first + usize::from(!asked);
+                        let told: Vec<String> = nodes.iter().map(|&id| tokenizer.token_text(id)).collect();
+                        let told: BTreeSet<&str> = told.iter().map(String::as_str).collect();
+                        assert_eq!(told, layer(&edges, &root, hop), "hop {hop} from {root} in {text}");
+                        assert_eq!(target.weight, if asked { 0.5 } else { 1.0 });
+                    }
+                    Distribution::Token(id) if target.weight == 7.0 => {
+                        let answer = tokenizer.token_text(*id);
+                        let hops = (2..10).find(|&hops| layer(&edges, &root, hops).contains(&*answer));
+                        assert!(hops.is_some(), "{root} is a {answer} in {text}");
+                    }
+                    Distribution::Token(_) => assert!(asked),
+                }
+            }
+            if asked {
+                // The prefix and what follows it are the tokens of the whole question.
+                let line = ids.iter().position(|&id| id == start).unwrap();
+                let question = format!("{text} {}", tokenizer.decode(&ids[..line]));
+                let whole = tokenizer.encode(&format!("{}\n", question.trim_end()), false).unwrap();
+                let ours = [&batch.prefixes[index / batch.fan()][..], &ids[..line]].concat();
+                assert_eq!(ours, whole);
+            }
+        }
     }
 }
 

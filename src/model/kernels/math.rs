@@ -88,7 +88,7 @@ pub(super) fn activate<const FMA: bool>(activation: Activation, x: f32) -> f32 {
 #[inline(always)]
 pub(super) fn derivative<const FMA: bool>(activation: Activation, x: f32) -> f32 {
     /// sqrt(2/pi)
-    const SCALE: f32 = 0.797_884_56;
+    const SCALE: f32 = 0.797_884_6;
     let logistic = |x: f32| 1.0 / (1.0 + exp::<FMA>(-x));
     match activation {
         Activation::GeluTanh => {

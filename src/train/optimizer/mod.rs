@@ -88,13 +88,13 @@ impl OptimizerConfig {
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return Err(("lr", format!("is {}, not above 0", self.lr)));
         }
-        if !(self.weight_decay >= 0.0) {
+        if self.weight_decay < 0.0 || self.weight_decay.is_nan() {
             return Err(("weight_decay", "is negative".to_owned()));
         }
         if !self.betas.into_iter().all(fraction) || !fraction(self.momentum) {
             return Err(("betas or momentum", "are not from 0 to below 1".to_owned()));
         }
-        if self.clip.is_some_and(|clip| !(clip > 0.0)) {
+        if self.clip.is_some_and(|clip| clip <= 0.0 || clip.is_nan()) {
             return Err(("clip", "is not above 0".to_owned()));
         }
         Ok(())
