@@ -3,19 +3,20 @@
 
 use crate::support::data;
 use candle_core::Device;
+use coconut::data::prosqa::words;
 use coconut::latent::checkpoint::Checkpoint;
 use coconut::latent::checkpoint::Location;
 use coconut::latent::generate::generate;
 use coconut::latent::program::Program;
-use coconut::train::journal::Event;
-use coconut::train::settings::Settings;
-use coconut::data::prosqa::words;
 use coconut::model::gradients::cross_entropy::Distribution;
 use coconut::text::Tokenizer;
 use coconut::text::word_level::Words;
 use coconut::train::init::stream;
+use coconut::train::journal::Event;
 use coconut::train::method::Special;
 use coconut::train::sequence::Input;
+use coconut::train::sequence::Sequence;
+use coconut::train::settings::Settings;
 use coconut::train::warmup::GraphQuestions;
 use coconut::train::warmup::GraphWork;
 use coconut::train::warmup::Learn;
@@ -211,9 +212,8 @@ fn layer<'a>(edges: &[(&'a str, &'a str)], root: &'a str, hops: usize) -> BTreeS
     layer
 }
 
-#[test]
-fn thoughts_are_told_the_layers_of_the_graph_they_read() {
-    let tokenizer = Tokenizer::words(&Words {
+fn prosqa_words() -> (Tokenizer, Special) {
+    let tokenizer = Tokenizer::of_words(&Words {
         vocabulary: &words::vocabulary(),
         pattern: words::PATTERN,
         unknown: words::UNKNOWN,
@@ -223,51 +223,69 @@ fn thoughts_are_told_the_layers_of_the_graph_they_read() {
     .unwrap();
     let [start, end, latent] = words::MARKERS.map(|marker| tokenizer.id(marker).unwrap());
     let eos = tokenizer.id(words::END_OF_TEXT).unwrap();
-    let special = Special { start, end, latent, eos };
-    let questions = GraphQuestions { per_graph: 3, latent_steps: 4, thought_weight: 0.5, answer_weight: 7.0, min_hops: 2 };
+    (tokenizer, Special { start, end, latent, eos })
+}
+
+fn token_ids(sequence: &Sequence) -> Vec<u32> {
+    let token = |input: &Input| match input {
+        Input::Token(id) => Some(*id),
+        Input::Thought => None,
+    };
+    sequence.inputs.iter().filter_map(token).collect()
+}
+
+/// Asserts that what a sequence should say is what the text of its graph says. `asked`: it is a question, not a chain.
+fn assert_targets(sequence: &Sequence, text: &str, tokenizer: &Tokenizer, asked: bool) {
+    let edges = edges(text);
+    let root = tokenizer.token_text(token_ids(sequence)[usize::from(asked)]);
+    let (first, _) = sequence.thoughts().unwrap();
+    for (at, target) in &sequence.targets {
+        match &target.distribution {
+            Distribution::Uniform(nodes) => {
+                let hop = at + 1 - first + usize::from(!asked);
+                let told: Vec<String> = nodes.iter().map(|&id| tokenizer.token_text(id)).collect();
+                let told: BTreeSet<&str> = told.iter().map(String::as_str).collect();
+                assert_eq!(told, layer(&edges, &root, hop), "hop {hop} from {root} in {text}");
+                assert_eq!(target.weight, if asked { 0.5 } else { 1.0 });
+            }
+            Distribution::Token(id) if target.weight == 7.0 => {
+                let answer = tokenizer.token_text(*id);
+                let reached = (2..10).any(|hops| layer(&edges, &root, hops).contains(&*answer));
+                assert!(reached, "{root} is a {answer} in {text}");
+            }
+            Distribution::Token(_) => assert!(asked),
+        }
+    }
+}
+
+#[test]
+fn thoughts_are_told_the_layers_of_the_graph_they_read() {
+    let (tokenizer, special) = prosqa_words();
+    let questions = GraphQuestions {
+        per_graph: 3,
+        latent_steps: 4,
+        thought_weight: 0.5,
+        answer_weight: 7.0,
+        min_hops: 2,
+    };
     for learn in [Learn::Chains { hops: 5 }, Learn::Questions(questions)] {
         let work = GraphWork { learn, nodes: vec![[8, 12]], published: 0.5, graphs: 4, steps: 10 };
         let words = GraphWords { tokenizer: &tokenizer, special };
         let batch = work.batch(0, &words, &mut stream(3, "test")).unwrap();
         assert_eq!(batch.prefixes.len(), 4);
         for (index, sequence) in batch.sequences.iter().enumerate() {
-            let text = tokenizer.decode(&batch.prefixes[index / batch.fan()]);
-            let edges = edges(&text);
-            let ids: Vec<u32> = sequence
-                .inputs
-                .iter()
-                .filter_map(|input| match input {
-                    Input::Token(id) => Some(*id),
-                    Input::Thought => None,
-                })
-                .collect();
+            let prefix = &batch.prefixes[index / batch.fan()];
+            let text = tokenizer.decode(prefix);
             let asked = matches!(work.learn, Learn::Questions(_));
-            let root = tokenizer.token_text(ids[usize::from(asked)]);
-            let (first, _) = sequence.thoughts().unwrap();
-            for (at, target) in &sequence.targets {
-                match &target.distribution {
-                    Distribution::Uniform(nodes) => {
-                        let hop = at + 1 - first + usize::from(!asked);
-                        let told: Vec<String> = nodes.iter().map(|&id| tokenizer.token_text(id)).collect();
-                        let told: BTreeSet<&str> = told.iter().map(String::as_str).collect();
-                        assert_eq!(told, layer(&edges, &root, hop), "hop {hop} from {root} in {text}");
-                        assert_eq!(target.weight, if asked { 0.5 } else { 1.0 });
-                    }
-                    Distribution::Token(id) if target.weight == 7.0 => {
-                        let answer = tokenizer.token_text(*id);
-                        let hops = (2..10).find(|&hops| layer(&edges, &root, hops).contains(&*answer));
-                        assert!(hops.is_some(), "{root} is a {answer} in {text}");
-                    }
-                    Distribution::Token(_) => assert!(asked),
-                }
-            }
+            assert_targets(sequence, &text, &tokenizer, asked);
             if asked {
                 // The prefix and what follows it are the tokens of the whole question.
-                let line = ids.iter().position(|&id| id == start).unwrap();
+                let ids = token_ids(sequence);
+                let line = ids.iter().position(|&id| id == special.start).unwrap();
                 let question = format!("{text} {}", tokenizer.decode(&ids[..line]));
-                let whole = tokenizer.encode(&format!("{}\n", question.trim_end()), false).unwrap();
-                let ours = [&batch.prefixes[index / batch.fan()][..], &ids[..line]].concat();
-                assert_eq!(ours, whole);
+                let question = format!("{}\n", question.trim_end());
+                let ours = [&prefix[..], &ids[..line]].concat();
+                assert_eq!(ours, tokenizer.encode(&question, false).unwrap());
             }
         }
     }
