@@ -20,6 +20,7 @@ use crate::serve;
 use crate::shutdown::until_second_signal;
 use crate::telemetry;
 use crate::telemetry::LogFormat;
+use crate::training::TrainArgs;
 use crate::units::parse_bytes;
 use crate::units::parse_seconds;
 use anyhow::Context as _;
@@ -60,6 +61,8 @@ enum Command {
     Bench(Box<BenchArgs>),
     /// Ask a file of questions, and count the right answers.
     Eval(Box<EvalArgs>),
+    /// Train a checkpoint: Coconut's curriculum, its rivals, or what a recipe says.
+    Train(TrainArgs),
     /// Print the OpenAPI document of the server.
     Openapi(OpenapiArgs),
 }
@@ -75,6 +78,7 @@ impl Cli {
             Command::GenerateData(args) => args.run(),
             Command::Bench(args) => block_on(args.run())?,
             Command::Eval(args) => args.run(),
+            Command::Train(args) => args.run(),
             Command::Openapi(args) => args.run(),
         }
     }

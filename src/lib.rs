@@ -9,6 +9,7 @@
 //! | [`eval`] | how many questions a checkpoint answers rightly |
 //! | [`reason`] | one question from text to answer; no JSON |
 //! | [`engine`] | many sequences on one device; ids, no text |
+//! | [`train`] | the weights: curriculum, optimiser, evaluation; no HTTP |
 //! | [`latent`] | the method: recipe, thoughts, the oracle |
 //! | [`model`] | weights to hidden states; no request |
 //! | [`data`] | questions for training and evaluation: read and made |
@@ -38,4 +39,6 @@ pub mod serve;
 pub mod shutdown;
 pub mod telemetry;
 pub mod text;
+pub mod train;
+pub mod training;
 pub mod units;

@@ -9,6 +9,7 @@ pub mod config;
 mod config_json;
 pub mod error;
 mod gpt2;
+pub mod gradients;
 pub mod host;
 pub mod kernels;
 mod llama;

@@ -2,6 +2,7 @@
 //! candle's fused kernel, which is faster and has no backward pass (gradients would stop silently). Knows no block.
 
 use crate::model::error;
+use crate::model::gradients;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
 use crate::model::plan::LinearPlan;
@@ -76,13 +77,13 @@ impl Norm {
     pub(crate) fn forward(&self, x: &Tensor, kernels: Kernels) -> Result<Tensor> {
         match (self, kernels) {
             (Self::Layer { weight, bias, eps }, Kernels::Differentiable) => {
-                candle_nn::ops::layer_norm_slow(x, weight, bias, *eps)
+                gradients::norm::layer_norm(x, weight, bias, *eps)
             }
             (Self::Layer { weight, bias, eps }, Kernels::Fused) => {
                 candle_nn::ops::layer_norm(x, weight, bias, *eps)
             }
             (Self::Rms { weight, eps }, Kernels::Differentiable) => {
-                candle_nn::ops::rms_norm_slow(x, weight, *eps)
+                gradients::norm::rms_norm(x, weight, *eps)
             }
             (Self::Rms { weight, eps }, Kernels::Fused) => {
                 candle_nn::ops::rms_norm(x, weight, *eps)
@@ -137,14 +138,7 @@ pub fn softmax(x: &Tensor, kernels: Kernels) -> Result<Tensor> {
 pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, kernels: Kernels) -> Result<Tensor> {
     let (rows, heads, size) = x.dims3()?;
     match kernels {
-        Kernels::Differentiable => {
-            let (cos, sin) = (cos.unsqueeze(1)?, sin.unsqueeze(1)?);
-            let low = x.narrow(D::Minus1, 0, size / 2)?;
-            let high = x.narrow(D::Minus1, size / 2, size / 2)?;
-            let turned_low = (low.broadcast_mul(&cos)? - high.broadcast_mul(&sin)?)?;
-            let turned_high = (high.broadcast_mul(&cos)? + low.broadcast_mul(&sin)?)?;
-            Tensor::cat(&[turned_low, turned_high], D::Minus1)
-        }
+        Kernels::Differentiable => gradients::rope::rope(x, cos, sin),
         Kernels::Fused => {
             let x = x.contiguous()?.reshape((rows, heads, 1, size))?;
             let turned = candle_nn::rotary_emb::rope(&x, &cos.unsqueeze(1)?, &sin.unsqueeze(1)?)?;
@@ -178,6 +172,7 @@ impl Activation {
     /// Any shape -> same shape.
     pub fn forward(self, x: &Tensor) -> Result<Tensor> {
         match self {
+            _ if gradients::here(x) => gradients::activation::activation(x, self),
             Self::GeluTanh => x.gelu(),
             Self::GeluErf => x.gelu_erf(),
             Self::Silu => x.silu(),

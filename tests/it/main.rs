@@ -26,5 +26,7 @@ mod serve;
 mod support;
 mod text;
 mod tidy;
+mod training;
+mod training_runs;
 mod wire;
 mod wire_parity;

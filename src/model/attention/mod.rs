@@ -2,6 +2,7 @@
 //! [`Attention`]: plain causal attention over one batch (the oracle, training), or attention over a paged KV memory
 //! shared by many sequences (the engine). The model is the same in all of them.
 
+pub mod batched;
 pub mod causal;
 pub mod paged;
 pub(crate) mod paged_cpu;

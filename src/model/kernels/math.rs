@@ -84,6 +84,30 @@ pub(super) fn activate<const FMA: bool>(activation: Activation, x: f32) -> f32 {
     }
 }
 
+/// The slope of a non-linearity. All three are x c(x) for a cumulative distribution c, so it is c(x) + x c'(x).
+#[inline(always)]
+pub(super) fn derivative<const FMA: bool>(activation: Activation, x: f32) -> f32 {
+    /// sqrt(2/pi)
+    const SCALE: f32 = 0.797_884_6;
+    let logistic = |x: f32| 1.0 / (1.0 + exp::<FMA>(-x));
+    match activation {
+        Activation::GeluTanh => {
+            let c = logistic(2.0 * SCALE * x * fma::<FMA>(0.044_715 * x, x, 1.0));
+            let slope = 2.0 * SCALE * fma::<FMA>(3.0 * 0.044_715 * x, x, 1.0);
+            fma::<FMA>(x * slope, c * (1.0 - c), c)
+        }
+        Activation::GeluErf => {
+            let tail = 0.5 * erfc_positive::<FMA>(x.abs() * std::f32::consts::FRAC_1_SQRT_2);
+            let c = if x < 0.0 { tail } else { 1.0 - tail };
+            fma::<FMA>(x, 0.5 * SCALE * exp::<FMA>(-0.5 * x * x), c)
+        }
+        Activation::Silu => {
+            let c = logistic(x);
+            fma::<FMA>(x, c * (1.0 - c), c)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +150,19 @@ mod tests {
                     (f64::from(y) - f64::from(x) * cdf).abs() <= 1e-6 * f64::from(x).abs() * cdf,
                     "{x}: {y}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn the_derivative_is_the_slope() {
+        for activation in [Activation::GeluTanh, Activation::GeluErf, Activation::Silu] {
+            for x in (-400..400).map(|i| i as f32 / 100.0) {
+                let step = 1e-2;
+                let rise =
+                    activate::<true>(activation, x + step) - activate::<true>(activation, x - step);
+                let slope = derivative::<true>(activation, x);
+                assert!((rise / (2.0 * step) - slope).abs() < 1e-3, "{activation:?} at {x}");
             }
         }
     }

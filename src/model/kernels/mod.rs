@@ -33,6 +33,7 @@ mod attend_avx512;
 mod attend_portable;
 #[cfg(test)]
 mod attend_tests;
+pub mod backward;
 mod convert;
 pub mod epilogue;
 pub mod isa;
@@ -45,6 +46,7 @@ mod output;
 pub mod packed;
 pub mod rotate;
 mod rows;
+pub mod strided;
 pub mod team;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,177 @@
+//! Every operation against the chain of candle operations that it replaces: results, and the gradient of each input.
+
+use crate::model::attention::Attention as _;
+use crate::model::attention::batched::Batched;
+use crate::model::attention::causal::Causal;
+use crate::model::gradients::activation::activation;
+use crate::model::gradients::cross_entropy::Distribution;
+use crate::model::gradients::cross_entropy::Target;
+use crate::model::gradients::cross_entropy::cross_entropy;
+use crate::model::gradients::norm;
+use crate::model::gradients::rope;
+use crate::model::ops::Activation;
+use candle_core::D;
+use candle_core::Device;
+use candle_core::Result;
+use candle_core::Tensor;
+use candle_core::Var;
+
+const CPU: Device = Device::Cpu;
+
+fn var(shape: &[usize]) -> Var {
+    Var::randn(0.2f32, 1.0, shape, &CPU).unwrap()
+}
+
+/// Both functions of the same inputs must agree, and so must their gradients under a random weighting of the output.
+#[track_caller]
+fn same(
+    inputs: &[Var],
+    ours: impl Fn(&[Var]) -> Result<Tensor>,
+    chain: impl Fn(&[Var]) -> Result<Tensor>,
+) {
+    let (ours, chain) = (ours(inputs).unwrap(), chain(inputs).unwrap());
+    close(&ours, &chain, "the result");
+    let weighting = Tensor::randn(0.0f32, 1.0, ours.shape(), &CPU).unwrap();
+    let gradients =
+        |out: &Tensor| (out * &weighting).unwrap().sum_all().unwrap().backward().unwrap();
+    let (ours, chain) = (gradients(&ours), gradients(&chain));
+    for (index, input) in inputs.iter().enumerate() {
+        close(ours.get(input).unwrap(), chain.get(input).unwrap(), &format!("gradient {index}"));
+    }
+}
+
+#[track_caller]
+fn close(a: &Tensor, b: &Tensor, what: &str) {
+    assert_eq!(a.dims(), b.dims(), "{what}");
+    let off = (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
+    let off: f32 = off.to_scalar().unwrap();
+    assert!(off < 2e-4, "{what} is off by {off}");
+}
+
+#[test]
+fn norms_are_the_chains() {
+    // More rows than one part has, and a width that is no multiple of a register.
+    let inputs = [var(&[150, 37]), var(&[37]), var(&[37])];
+    same(
+        &inputs,
+        |x| norm::layer_norm(&x[0], &x[1], &x[2], 1e-5),
+        |x| candle_nn::ops::layer_norm_slow(&x[0], &x[1], &x[2], 1e-5),
+    );
+    same(
+        &inputs[..2],
+        |x| norm::rms_norm(&x[0], &x[1], 1e-5),
+        |x| candle_nn::ops::rms_norm_slow(&x[0], &x[1], 1e-5),
+    );
+}
+
+#[test]
+fn activations_are_the_chains() {
+    for (kind, chain) in [
+        (Activation::GeluTanh, Tensor::gelu as fn(&Tensor) -> Result<Tensor>),
+        (Activation::GeluErf, Tensor::gelu_erf),
+        (Activation::Silu, Tensor::silu),
+    ] {
+        same(&[var(&[7, 33])], |x| activation(&x[0], kind), |x| chain(&x[0]));
+    }
+}
+
+#[test]
+fn rope_is_the_chain() {
+    let angles = Tensor::randn(0.0f32, 2.0, (90, 4), &CPU).unwrap();
+    let (cos, sin) = (angles.cos().unwrap(), angles.sin().unwrap());
+    let inputs = [var(&[90, 3, 8])];
+    same(&inputs, |x| rope::rope(&x[0], &cos, &sin), |x| rope::chain(&x[0], &cos, &sin));
+}
+
+#[test]
+fn cross_entropy_is_the_chain() {
+    let token = |id| Target { distribution: Distribution::Token(id), weight: 0.7 };
+    let set = Target { distribution: Distribution::Uniform([0, 3].into()), weight: 0.2 };
+    let targets = vec![token(2), set, token(4)];
+    let dense =
+        [[0.0f32, 0.0, 0.7, 0.0, 0.0], [0.1, 0.0, 0.0, 0.1, 0.0], [0.0, 0.0, 0.0, 0.0, 0.7]];
+    let dense = Tensor::new(&dense, &CPU).unwrap();
+    // Less the entropy of the one target that has any.
+    let entropy = 0.2 * 2.0f64.ln();
+    same(
+        &[var(&[3, 5])],
+        |x| cross_entropy(&x[0], targets.clone()),
+        |x| {
+            (candle_nn::ops::log_softmax(&x[0], D::Minus1)? * &dense)?
+                .sum_all()?
+                .affine(-1.0, -entropy)
+        },
+    );
+    assert!(cross_entropy(&var(&[1, 5]), vec![token(5)]).is_err());
+    assert!(cross_entropy(&var(&[2, 5]), vec![token(1)]).is_err());
+}
+
+/// q (B, T, H, E), k and v (B, T, G, E) of whole sequences, attended piece by piece.
+fn in_pieces(x: &[Var], pieces: &[usize], forked_after: usize) -> Result<Tensor> {
+    let batch = x[0].dim(0)?;
+    let mut attention = Batched::new(vec![0; batch]);
+    let (mut at, mut out) = (0, Vec::new());
+    for (index, &width) in pieces.iter().enumerate() {
+        if index == forked_after {
+            attention = attention.fork(1, vec![0; batch])?;
+        }
+        let rows = |x: &Var| x.narrow(1, at, width)?.contiguous()?.flatten(0, 1);
+        let mixed = attention.attend(0, &rows(&x[0])?, &rows(&x[1])?, &rows(&x[2])?)?;
+        out.push(mixed.reshape((batch, width, ()))?);
+        at += width;
+    }
+    Tensor::cat(&out, 1)
+}
+
+#[test]
+fn attention_in_pieces_is_attention_at_once() {
+    let inputs = [var(&[2, 9, 4, 6]), var(&[2, 9, 2, 6]), var(&[2, 9, 2, 6])];
+    let whole = |x: &[Var]| {
+        let rows = |x: &Var| x.flatten(0, 1);
+        let mixed =
+            Causal::new(2, 9, &CPU)?.attend(0, &rows(&x[0])?, &rows(&x[1])?, &rows(&x[2])?)?;
+        mixed.reshape((2, 9, ()))
+    };
+    for (pieces, forked) in [(&[9][..], 9), (&[5, 1, 3], 9), (&[5, 1, 3], 1), (&[4, 1, 1, 3], 2)] {
+        same(&inputs, |x| in_pieces(x, pieces, forked), whole);
+    }
+}
+
+#[test]
+fn sequences_that_share_a_prefix_do_not_see_each_other() {
+    // Prefixes of 4 columns, two sequences of 3 columns on each, against the four whole sequences of 7.
+    let (prefix, own) = (var(&[2, 4, 2, 6]), var(&[4, 3, 2, 6]));
+    let shared = |x: &[Var]| {
+        let (prefix, own) = (x[0].flatten(0, 1)?, x[1].flatten(0, 1)?);
+        let mut attention = Batched::new(vec![0, 0]);
+        attention.attend(0, &prefix, &prefix, &prefix)?;
+        let mut attention = attention.fork(2, vec![0; 4])?;
+        attention.attend(0, &own, &own, &own)?.reshape((4, 3, ()))
+    };
+    let separate = |x: &[Var]| {
+        let prefix = x[0].unsqueeze(1)?.repeat((1, 2, 1, 1, 1))?.flatten(0, 1)?;
+        let all = Tensor::cat(&[&prefix, x[1].as_tensor()], 1)?.flatten(0, 1)?;
+        let mixed = Causal::new(4, 7, &CPU)?.attend(0, &all, &all, &all)?;
+        mixed.reshape((4, 7, ()))?.narrow(1, 4, 3)
+    };
+    same(&[prefix, own], shared, separate);
+}
+
+#[test]
+fn padding_is_not_seen() {
+    let x = var(&[1, 5, 2, 6]);
+    let alone = |x: &[Var]| {
+        let x = x[0].flatten(0, 1)?;
+        Batched::new(vec![0]).attend(0, &x, &x, &x)
+    };
+    // Two columns of rubbish before the sequence, and another sequence beside it.
+    let padded = |x: &[Var]| {
+        let rubbish = Tensor::randn(0.0f32, 9.0, (1, 2, 2, 6), &CPU)?;
+        let other = Tensor::randn(0.0f32, 9.0, (1, 7, 2, 6), &CPU)?;
+        let padded = Tensor::cat(&[&rubbish, x[0].as_tensor()], 1)?;
+        let rows = Tensor::cat(&[other, padded], 0)?.flatten(0, 1)?;
+        let mixed = Batched::new(vec![0, 2]).attend(0, &rows, &rows, &rows)?;
+        mixed.narrow(0, 9, 5)
+    };
+    same(&[x], padded, alone);
+}

@@ -1,0 +1,185 @@
+//! Sequences side by side, shifted so that their first thoughts share a column: then one pass computes a thought of every
+//! sequence, and everything before it stays cached. Padding is on the left of a sequence, and on the right, where nobody
+//! looks. Knows ids and columns, no tensor.
+
+use crate::model::gradients::cross_entropy::Target;
+use crate::train::sequence::Input;
+use crate::train::sequence::Sequence;
+use std::ops::Range;
+
+/// What goes in at the padding.
+const PADDING: Input = Input::Token(0);
+
+/// Sequences of which each `fan` side by side continue the same prefix.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Ids before the sequences; none at all where sequences share nothing.
+    pub prefixes: Vec<Vec<u32>>,
+    /// As many for each prefix.
+    pub sequences: Vec<Sequence>,
+}
+
+/// Columns computed at once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pass {
+    /// Which columns.
+    pub columns: Range<usize>,
+    /// (B, W): what goes in.
+    pub inputs: Vec<Input>,
+    /// (B, W): its position in its sequence, 0 at the padding.
+    pub positions: Vec<u32>,
+    /// Rows (indices into B * W) with what they should say.
+    pub targets: Vec<(u32, Target)>,
+}
+
+/// A batch laid out in columns.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// Columns of padding before each sequence, (B,).
+    pub padding: Vec<usize>,
+    /// In order.
+    pub passes: Vec<Pass>,
+}
+
+impl Batch {
+    /// Sequences that share nothing.
+    pub fn of(sequences: Vec<Sequence>) -> Self {
+        Self { prefixes: Vec::new(), sequences }
+    }
+
+    /// Sequences for each prefix.
+    pub fn fan(&self) -> usize {
+        self.sequences.len() / self.prefixes.len().max(1)
+    }
+
+    /// The prefixes as sequences of one pass.
+    pub fn prefix_layout(&self) -> Layout {
+        let longest = self.prefixes.iter().map(Vec::len).max().unwrap_or(0);
+        let sequences: Vec<Sequence> = self
+            .prefixes
+            .iter()
+            .map(|ids| {
+                let mut sequence = Sequence::default();
+                sequence.feed(ids);
+                sequence
+            })
+            .collect();
+        let padding: Vec<usize> = self.prefixes.iter().map(|ids| longest - ids.len()).collect();
+        let pass = pass(&sequences, &padding, &vec![0; padding.len()], 0..longest);
+        Layout { padding, passes: vec![pass] }
+    }
+
+    /// What follows the prefixes: one pass up to the first thought, one for each thought, the last of which goes on to
+    /// the end.
+    pub fn layout(&self) -> Layout {
+        let thoughts: Vec<_> = self.sequences.iter().map(Sequence::thoughts).collect();
+        let first = thoughts.iter().flatten().map(|(first, _)| *first).max();
+        let steps = thoughts.iter().flatten().map(|(_, count)| *count).max().unwrap_or(0);
+        let padding: Vec<usize> = thoughts
+            .iter()
+            .map(|thoughts| match (first, thoughts) {
+                (Some(first), Some((own, _))) => first - own,
+                _ => 0,
+            })
+            .collect();
+        let lengths = self.sequences.iter().zip(&padding);
+        let end = lengths.map(|(sequence, pad)| sequence.inputs.len() + pad).max().unwrap_or(0);
+        let mut starts = vec![0];
+        starts.extend(first.into_iter().flat_map(|first| (0..steps).map(move |step| first + step)));
+        // A sequence may begin with a thought only where a prefix gives it.
+        starts.dedup();
+        let ends = starts.iter().skip(1).copied().chain([end]);
+        let offsets: Vec<usize> = match self.prefixes.is_empty() {
+            true => vec![0; self.sequences.len()],
+            false => {
+                let fan = self.fan();
+                (0..self.sequences.len()).map(|index| self.prefixes[index / fan].len()).collect()
+            }
+        };
+        let columns = starts.iter().copied().zip(ends).map(|(start, end)| start..end);
+        let passes =
+            columns.map(|columns| pass(&self.sequences, &padding, &offsets, columns)).collect();
+        Layout { padding, passes }
+    }
+}
+
+/// Some columns of all sequences; positions count from each one's offset.
+fn pass(
+    sequences: &[Sequence],
+    padding: &[usize],
+    offsets: &[usize],
+    columns: Range<usize>,
+) -> Pass {
+    let width = columns.len();
+    let mut pass =
+        Pass { columns: columns.clone(), inputs: vec![], positions: vec![], targets: vec![] };
+    for (index, sequence) in sequences.iter().enumerate() {
+        for column in columns.clone() {
+            let place = column.checked_sub(padding[index]);
+            let input = place.and_then(|place| Some((place, *sequence.inputs.get(place)?)));
+            pass.inputs.push(input.map_or(PADDING, |(_, input)| input));
+            pass.positions.push(input.map_or(0, |(place, _)| (offsets[index] + place) as u32));
+        }
+        let row = |place: usize| {
+            let column = place + padding[index];
+            columns.contains(&column).then(|| index * width + column - columns.start)
+        };
+        let targets = sequence.targets.iter();
+        pass.targets.extend(
+            targets.filter_map(|(place, target)| Some((row(*place)? as u32, target.clone()))),
+        );
+    }
+    pass
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sequence(before: &[u32], thoughts: usize, after: &[u32]) -> Sequence {
+        let mut sequence = Sequence::default();
+        sequence.feed(before);
+        sequence.think(thoughts);
+        sequence.learn(after);
+        sequence
+    }
+
+    #[test]
+    fn first_thoughts_share_a_column() {
+        let batch = Batch::of(vec![
+            sequence(&[5, 6, 7], 2, &[8]),
+            sequence(&[5], 1, &[8, 9]),
+            sequence(&[5, 6], 0, &[9]),
+        ]);
+        let layout = batch.layout();
+        assert_eq!(layout.padding, [0, 2, 0]);
+        let columns: Vec<_> = layout.passes.iter().map(|pass| pass.columns.clone()).collect();
+        assert_eq!(columns, [0..3, 3..4, 4..6]);
+        let (Input::Thought, token) = (Input::Thought, Input::Token) else { unreachable!() };
+        assert_eq!(layout.passes[1].inputs, [Input::Thought, Input::Thought, PADDING]);
+        assert_eq!(layout.passes[1].positions, [3, 1, 0]);
+        let last = &layout.passes[2];
+        assert_eq!(last.inputs, [Input::Thought, token(8), token(8), token(9), PADDING, PADDING]);
+        assert_eq!(last.positions, [4, 5, 2, 3, 0, 0]);
+        let rows: Vec<u32> = last.targets.iter().map(|(row, _)| *row).collect();
+        assert_eq!(rows, [0, 2]);
+        // The second sequence's first answer token is predicted at its only thought, the third one's without any.
+        assert_eq!(layout.passes[1].targets.len(), 1);
+        assert_eq!(layout.passes[0].targets.len(), 1);
+    }
+
+    #[test]
+    fn positions_go_on_after_the_prefix() {
+        let batch = Batch {
+            prefixes: vec![vec![1, 2, 3], vec![1]],
+            sequences: (0..4).map(|_| sequence(&[5], 1, &[])).collect(),
+        };
+        assert_eq!(batch.fan(), 2);
+        let prefix = batch.prefix_layout();
+        assert_eq!(prefix.padding, [0, 2]);
+        assert_eq!(prefix.passes[0].positions, [0, 1, 2, 0, 0, 0]);
+        let layout = batch.layout();
+        assert_eq!(layout.passes[0].positions, [3, 3, 1, 1]);
+        assert_eq!(layout.passes[1].positions, [4, 4, 2, 2]);
+    }
+}

@@ -1,0 +1,143 @@
+//! The forward pass of training: thoughts fed back with their gradients, keys and values cached pass by pass. The loss
+//! is the mean over all targets of a batch, as the paper's code takes it over tokens. Knows no method.
+
+use crate::model::Model;
+use crate::model::attention::batched::Batched;
+use crate::model::gradients::cross_entropy::Target;
+use crate::model::gradients::cross_entropy::cross_entropy;
+use crate::model::ops::Kernels;
+use crate::train::batch::Batch;
+use crate::train::batch::Layout;
+use crate::train::batch::Pass;
+use crate::train::sequence::Input;
+use candle_core::Result;
+use candle_core::Tensor;
+
+/// What a batch came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Hidden states (N, D) that something was expected of.
+    pub hidden: Tensor,
+    /// What was expected, (N,).
+    pub targets: Vec<Target>,
+}
+
+/// Runs a batch and gathers the hidden states that have targets.
+///
+/// # Errors
+/// If a sequence is longer than the model's positions, or a batch has no targets.
+pub fn run(model: &Model, batch: &Batch) -> Result<Outcome> {
+    let layout = batch.layout();
+    let mut forward = match batch.prefixes.is_empty() {
+        true => Forward::new(model, layout.padding.clone()),
+        false => Forward::after(model, batch, &layout)?,
+    };
+    let fork_after_first = batch.prefixes.is_empty() && layout.passes.len() > 1;
+    let (mut hidden, mut targets) = (Vec::new(), Vec::new());
+    for (index, pass) in layout.passes.iter().enumerate() {
+        if index == 1 && fork_after_first {
+            forward = forward.fork(1, vec![0; layout.padding.len()])?;
+        }
+        let out = forward.pass(pass)?;
+        if !pass.targets.is_empty() {
+            let rows: Vec<u32> = pass.targets.iter().map(|(row, _)| *row).collect();
+            hidden.push(out.index_select(&Tensor::new(rows, model.device())?, 0)?);
+            targets.extend(pass.targets.iter().map(|(_, target)| target.clone()));
+        }
+    }
+    Ok(Outcome { hidden: Tensor::cat(&hidden, 0)?, targets })
+}
+
+/// The loss of a batch: the mean over its targets, by their weights.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn loss(model: &Model, batch: &Batch) -> Result<Tensor> {
+    let Outcome { hidden, mut targets } = run(model, batch)?;
+    let total: f32 = targets.iter().map(|target| target.weight).sum();
+    for target in &mut targets {
+        target.weight /= total;
+    }
+    cross_entropy(&model.logits(&hidden)?, targets)
+}
+
+/// Passes over one batch.
+pub(crate) struct Forward<'a> {
+    model: &'a Model,
+    attention: Batched,
+    /// Hidden states (B, D) of the last column so far; what a thought is made of.
+    last: Option<Tensor>,
+}
+
+impl<'a> Forward<'a> {
+    pub(crate) fn new(model: &'a Model, padding: Vec<usize>) -> Self {
+        Self { model, attention: Batched::new(padding), last: None }
+    }
+
+    /// After the prefixes of a batch.
+    fn after(model: &'a Model, batch: &Batch, layout: &Layout) -> Result<Self> {
+        let prefix = batch.prefix_layout();
+        let mut this = Self::new(model, prefix.padding);
+        for pass in &prefix.passes {
+            this.pass(pass)?;
+        }
+        this.fork(batch.fan(), layout.padding.clone())
+    }
+
+    pub(crate) fn fork(mut self, fan: usize, padding: Vec<usize>) -> Result<Self> {
+        self.attention = self.attention.fork(fan, padding)?;
+        if fan > 1 {
+            self.last = None;
+        }
+        Ok(self)
+    }
+
+    /// Hidden states (B * W, D) of the next columns.
+    pub(crate) fn pass(&mut self, pass: &Pass) -> Result<Tensor> {
+        let x = self.inputs(&pass.inputs)?;
+        let kernels = Kernels::Differentiable;
+        let hidden = self.model.forward(&x, &pass.positions, &mut self.attention, kernels)?;
+        let (sequences, width) = (self.attention.sequences(), pass.columns.len());
+        let by_sequence = hidden.reshape((sequences, width, ()))?;
+        self.last = Some(by_sequence.narrow(1, width - 1, 1)?.squeeze(1)?.contiguous()?);
+        Ok(hidden)
+    }
+
+    /// Embeddings of tokens, and thoughts, (B * W, D).
+    fn inputs(&self, inputs: &[Input]) -> Result<Tensor> {
+        let tokens: Vec<u32> = inputs.iter().filter_map(|input| token(*input)).collect();
+        if tokens.len() == inputs.len() {
+            return self.model.embed(&tokens);
+        }
+        let Some(last) = &self.last else {
+            candle_core::bail!("a thought needs a position before it")
+        };
+        let thoughts = self.model.thought(last, Kernels::Differentiable)?;
+        let (sequences, _) = thoughts.dims2()?;
+        let width = inputs.len() / sequences;
+        if tokens.is_empty() && width == 1 {
+            return Ok(thoughts);
+        }
+        let mut next = sequences as u32;
+        let order: Vec<u32> = inputs
+            .iter()
+            .enumerate()
+            .map(|(row, input)| match input {
+                Input::Thought => (row / width) as u32,
+                Input::Token(_) => {
+                    next += 1;
+                    next - 1
+                }
+            })
+            .collect();
+        let both = Tensor::cat(&[thoughts, self.model.embed(&tokens)?], 0)?;
+        both.index_select(&Tensor::new(order, self.model.device())?, 0)
+    }
+}
+
+fn token(input: Input) -> Option<u32> {
+    match input {
+        Input::Token(id) => Some(id),
+        Input::Thought => None,
+    }
+}

@@ -1,0 +1,115 @@
+//! Greedy answers to many questions at once while training: the program of `latent::generate`, batched and with a cache.
+//! It must give what serving gives; a test compares the two. Knows ids, no text.
+
+use crate::latent::generate::most_likely;
+use crate::latent::program::Program;
+use crate::model::Model;
+use crate::train::batch::Pass;
+use crate::train::forward::Forward;
+use crate::train::sequence::Input;
+use candle_core::Result;
+use candle_core::Tensor;
+
+/// Runs programs that differ in their prompts only; answers in their order, without end-of-sequence ids.
+///
+/// # Errors
+/// If the programs differ in more, or are longer than the model's positions.
+pub fn generate(model: &Model, programs: &[Program]) -> Result<Vec<Vec<u32>>> {
+    let Some(first) = programs.first() else { return Ok(Vec::new()) };
+    let alike = |program: &&Program| {
+        Program { prompt: first.prompt.clone(), ..(*program).clone() } == *first
+    };
+    if !programs.iter().all(|program| alike(&program)) {
+        candle_core::bail!("programs of a batch differ in their prompts only");
+    }
+    let mut batch = Running::new(model, programs);
+    let prompts: Vec<Vec<Input>> = programs.iter().map(|program| tokens(&program.prompt)).collect();
+    let mut last = batch.feed(&batch.padded(&prompts))?;
+    batch.forward = batch.forward.fork(1, vec![0; programs.len()])?;
+    for _ in 0..first.latent_steps {
+        last = batch.feed(&vec![vec![Input::Thought]; programs.len()])?;
+    }
+    if !first.forced.is_empty() {
+        last = batch.feed(&vec![tokens(&first.forced); programs.len()])?;
+    }
+    let mut answers = vec![Answer::default(); programs.len()];
+    loop {
+        let logits = model.logits(&last)?.to_vec2::<f32>()?;
+        let chosen: Vec<u32> = logits.iter().map(|row| most_likely(row, &first.masked)).collect();
+        for (answer, id) in answers.iter_mut().zip(&chosen) {
+            answer.push(*id, first);
+        }
+        if answers.iter().all(|answer| answer.done) {
+            return Ok(answers.into_iter().map(|answer| answer.ids).collect());
+        }
+        let next: Vec<Vec<Input>> = chosen.iter().map(|&id| vec![Input::Token(id)]).collect();
+        last = batch.feed(&next)?;
+    }
+}
+
+fn tokens(ids: &[u32]) -> Vec<Input> {
+    ids.iter().map(|&id| Input::Token(id)).collect()
+}
+
+/// A batch that all have the same number of columns.
+struct Running<'a> {
+    forward: Forward<'a>,
+    padding: Vec<usize>,
+    columns: usize,
+}
+
+impl<'a> Running<'a> {
+    fn new(model: &'a Model, programs: &[Program]) -> Self {
+        let longest = programs.iter().map(|program| program.prompt.len()).max().unwrap_or(0);
+        let padding: Vec<usize> =
+            programs.iter().map(|program| longest - program.prompt.len()).collect();
+        Self { forward: Forward::new(model, padding.clone()), padding, columns: 0 }
+    }
+
+    fn padded(&self, inputs: &[Vec<Input>]) -> Vec<Vec<Input>> {
+        let pad = |(inputs, pad): (&Vec<Input>, &usize)| {
+            let padding = std::iter::repeat_n(Input::Token(0), *pad);
+            padding.chain(inputs.iter().copied()).collect()
+        };
+        inputs.iter().zip(&self.padding).map(pad).collect()
+    }
+
+    /// Hidden states (B, D) of the last of the new columns.
+    fn feed(&mut self, inputs: &[Vec<Input>]) -> Result<Tensor> {
+        let width = inputs.first().map_or(0, Vec::len);
+        let columns = self.columns..self.columns + width;
+        let position =
+            |pad: usize| columns.clone().map(move |column| column.saturating_sub(pad) as u32);
+        let pass = Pass {
+            inputs: inputs.concat(),
+            positions: self.padding.iter().flat_map(|&pad| position(pad)).collect(),
+            targets: Vec::new(),
+            columns: columns.clone(),
+        };
+        self.columns += width;
+        let hidden = self.forward.pass(&pass)?;
+        hidden.reshape((inputs.len(), width, ()))?.narrow(1, width - 1, 1)?.squeeze(1)?.contiguous()
+    }
+}
+
+/// One answer as far as it has come.
+#[derive(Clone, Debug, Default)]
+struct Answer {
+    ids: Vec<u32>,
+    eos_seen: usize,
+    done: bool,
+}
+
+impl Answer {
+    fn push(&mut self, id: u32, program: &Program) {
+        if self.done {
+            return;
+        }
+        match program.stop.eos.contains(&id) {
+            true => self.eos_seen += 1,
+            false => self.ids.push(id),
+        }
+        self.done = self.eos_seen == program.stop.eos_count
+            || self.ids.len() + self.eos_seen == program.max_tokens;
+    }
+}

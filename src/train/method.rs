@@ -1,0 +1,361 @@
+//! What a question becomes at a stage of training: the paper's method, its rivals and its ablations. Knows ids and
+//! stages, no tensor and no optimiser.
+
+use crate::data::Example;
+use crate::latent::families;
+use crate::latent::families::Markers;
+use crate::latent::recipe::LatentSteps;
+use crate::latent::recipe::Recipe;
+use crate::text::TextError;
+use crate::text::Tokenizer;
+use crate::train::sequence::Sequence;
+use rand::Rng;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// How a model is taught to reason.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Coconut: one step of the chain after the other gives way to thoughts (Coconut paper, section 3).
+    Coconut(Curriculum),
+    /// The chain of thought in words, then the answer.
+    Cot,
+    /// The answer alone.
+    NoCot,
+    /// Stepwise internalisation: one token of the chain after the other is left out (Deng et al., 2024).
+    Icot(Removal),
+}
+
+/// Coconut's curriculum. Stages count from 0, where the whole chain is still there in words.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Curriculum {
+    /// What takes the place of a step.
+    #[serde(default)]
+    pub thought: Thought,
+    /// Thoughts for each step that is left out.
+    pub c_thought: usize,
+    /// Epochs of each stage.
+    #[serde(default = "one")]
+    pub epochs_per_stage: usize,
+    /// Steps beyond this are left out all at once, without thoughts for them.
+    pub max_latent_stage: usize,
+    /// The last stage has thoughts for `max_latent_stage` steps even where a question has fewer.
+    #[serde(default = "yes")]
+    pub pad_latent_to_max: bool,
+    /// How often the stage of a question is drawn from all it could have.
+    #[serde(default)]
+    pub uniform_prob: f64,
+    /// The stage of the first epoch (3 with `epochs_per_stage` 3 is `resume: 9` in the paper's code).
+    #[serde(default)]
+    pub first_stage: usize,
+    /// False for the ablation in which the last stage is all there is.
+    #[serde(default = "yes")]
+    pub stages: bool,
+    /// Whether the optimiser forgets at every epoch, as in the paper's code.
+    #[serde(default)]
+    pub reset_optimizer: bool,
+}
+
+/// What takes the place of a step in words.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Thought {
+    /// Hidden states, fed back.
+    #[default]
+    Hidden,
+    /// The marker `<|latent|>`: time to compute, and nothing fed back.
+    Pause,
+    /// Nothing.
+    None,
+}
+
+/// iCoT's schedule of removal, from the left of the chain.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Removal {
+    /// Tokens removed in an epoch.
+    pub remove_per_epoch: f64,
+    /// Each example has o more tokens removed, with a probability that falls as e^(-lambda o).
+    pub smoothing_lambda: f64,
+    /// Everything is removed once so many tokens would be; never where absent.
+    #[serde(default)]
+    pub remove_all_beyond: Option<usize>,
+    /// Whether the optimiser forgets whenever one more token is removed, as in the authors' code.
+    #[serde(default = "yes")]
+    pub reset_optimizer: bool,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The ids that are no text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Special {
+    /// `<|start-latent|>`, before the thoughts.
+    pub start: u32,
+    /// `<|end-latent|>`, after them.
+    pub end: u32,
+    /// `<|latent|>`, the pause token.
+    pub latent: u32,
+    /// End of sequence.
+    pub eos: u32,
+}
+
+/// A question in ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// The prompt.
+    pub question: Vec<u32>,
+    /// Each with its newline (iCoT: with the space between).
+    pub steps: Vec<Vec<u32>>,
+    /// `### ` and the answer, without end of sequence.
+    pub answer: Vec<u32>,
+}
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// From 0.
+    pub epoch: usize,
+    /// Optimiser steps done in all epochs of the phase.
+    pub step: usize,
+    /// Optimiser steps in an epoch.
+    pub epoch_steps: usize,
+}
+
+impl Method {
+    /// Says which field cannot be used.
+    ///
+    /// # Errors
+    /// The field, and what is wrong with it.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        match self {
+            Self::Coconut(curriculum) => {
+                if curriculum.epochs_per_stage == 0 {
+                    return Err(("epochs_per_stage", "is 0".to_owned()));
+                }
+                if !(0.0..=1.0).contains(&curriculum.uniform_prob) {
+                    return Err(("uniform_prob", "is no probability".to_owned()));
+                }
+                if curriculum.max_latent_stage * curriculum.c_thought > 512 {
+                    return Err(("max_latent_stage", "gives more than 512 thoughts".to_owned()));
+                }
+                Ok(())
+            }
+            Self::Icot(removal) => {
+                if removal.remove_per_epoch <= 0.0 || removal.remove_per_epoch.is_nan() {
+                    return Err(("remove_per_epoch", "is not above 0".to_owned()));
+                }
+                if removal.smoothing_lambda <= 0.0 || removal.smoothing_lambda.is_nan() {
+                    return Err(("smoothing_lambda", "is not above 0".to_owned()));
+                }
+                Ok(())
+            }
+            Self::Cot | Self::NoCot => Ok(()),
+        }
+    }
+
+    /// A question in ids: question, steps and answer separately, as the paper's code does; iCoT's in one line.
+    ///
+    /// # Errors
+    /// What the tokenizer refuses.
+    pub fn encode(
+        &self,
+        example: &Example,
+        tokenizer: &Tokenizer,
+        eos_text: &str,
+    ) -> Result<Encoded, TextError> {
+        let icot = matches!(self, Self::Icot(_));
+        let question = match icot {
+            true => format!(" {} {eos_text}", example.question),
+            false => format!("{}\n", example.question),
+        };
+        let step = |step: &String| match icot {
+            true => tokenizer.encode(&format!(" {step}"), false),
+            false => tokenizer.encode(&format!("{step}\n"), false),
+        };
+        let answer = if icot { " ### " } else { "### " };
+        Ok(Encoded {
+            question: tokenizer.encode(&question, true)?,
+            steps: example.steps.iter().map(step).collect::<Result<_, _>>()?,
+            answer: tokenizer.encode(&format!("{answer}{}", example.answer), false)?,
+        })
+    }
+
+    /// The stage of a moment: steps left out (Coconut), tokens removed (iCoT).
+    pub fn stage(&self, moment: Moment) -> usize {
+        match self {
+            Self::Coconut(curriculum) => curriculum.stage(moment.epoch),
+            Self::Icot(removal) => removal.stage(moment),
+            Self::Cot | Self::NoCot => 0,
+        }
+    }
+
+    /// Whether the optimiser forgets before this step.
+    pub fn resets_optimizer(&self, moment: Moment) -> bool {
+        if moment.step == 0 {
+            return false;
+        }
+        match self {
+            Self::Coconut(curriculum) => {
+                curriculum.reset_optimizer && moment.step.is_multiple_of(moment.epoch_steps)
+            }
+            Self::Icot(removal) => {
+                let before = Moment { step: moment.step - 1, ..moment };
+                let stage = removal.stage(before);
+                removal.reset_optimizer
+                    && removal.stage(moment) != stage
+                    && !removal.removes_all(stage)
+            }
+            Self::Cot | Self::NoCot => false,
+        }
+    }
+
+    /// The training sequence of a question at a stage.
+    pub fn sequence(
+        &self,
+        encoded: &Encoded,
+        stage: usize,
+        special: Special,
+        random: &mut impl Rng,
+    ) -> Sequence {
+        let mut sequence = Sequence::default();
+        sequence.feed(&encoded.question);
+        let rest = match self {
+            Self::Coconut(curriculum) => {
+                let stage = curriculum.drawn_stage(stage, encoded.steps.len(), random);
+                let (skipped, thoughts) = curriculum.place(stage, encoded.steps.len());
+                curriculum.thought.append(&mut sequence, thoughts, special);
+                encoded.steps.get(skipped..).unwrap_or_default().concat()
+            }
+            Self::Cot => encoded.steps.concat(),
+            Self::NoCot => Vec::new(),
+            Self::Icot(removal) => {
+                let mut chain = encoded.steps.concat();
+                chain.drain(..removal.removed(stage, random).min(chain.len()));
+                chain.push(special.eos);
+                chain
+            }
+        };
+        sequence.learn(&[&rest[..], &encoded.answer, &[special.eos]].concat());
+        sequence
+    }
+
+    /// Positions that a question can take at any stage.
+    pub fn longest(&self, encoded: &Encoded) -> usize {
+        let chain: usize = encoded.steps.iter().map(Vec::len).sum();
+        let extra = match self {
+            Self::Coconut(curriculum) => 2 + curriculum.max_latent_stage * curriculum.c_thought,
+            Self::Cot | Self::NoCot | Self::Icot(_) => 1,
+        };
+        encoded.question.len() + chain + extra + encoded.answer.len() + 1
+    }
+
+    /// How a model trained to this stage is asked.
+    pub fn recipe(&self, stage: usize, special: Special, eos_text: &str) -> Recipe {
+        let eos = vec![special.eos];
+        match self {
+            Self::Coconut(curriculum) => {
+                let stage = stage.min(curriculum.max_latent_stage);
+                curriculum.recipe(curriculum.c_thought * stage, special)
+            }
+            Self::Cot => families::chain_of_thought(eos),
+            Self::NoCot => families::language_model("no-cot", eos),
+            Self::Icot(_) => families::internalized(eos, eos_text),
+        }
+    }
+}
+
+impl Curriculum {
+    fn stage(&self, epoch: usize) -> usize {
+        match self.stages {
+            true => self.first_stage + epoch / self.epochs_per_stage,
+            false => self.max_latent_stage + 1,
+        }
+    }
+
+    fn drawn_stage(&self, stage: usize, steps: usize, random: &mut impl Rng) -> usize {
+        match self.uniform_prob > 0.0 && random.random_bool(self.uniform_prob) {
+            true => random.random_range(0..=steps),
+            false => stage,
+        }
+    }
+
+    /// Steps left out at a stage, and thoughts in their place (the paper's `get_cot_latent_dataset`).
+    fn place(&self, stage: usize, steps: usize) -> (usize, usize) {
+        let max = self.max_latent_stage;
+        let (skipped, replaced) = match (stage <= max, self.pad_latent_to_max) {
+            (true, _) => (stage, stage),
+            (false, true) => (usize::MAX, max),
+            (false, false) => (usize::MAX, steps.min(max)),
+        };
+        (skipped, replaced * self.c_thought)
+    }
+
+    fn recipe(&self, thoughts: usize, special: Special) -> Recipe {
+        let markers = Markers { start: special.start, end: special.end };
+        let eos = vec![special.eos];
+        match self.thought {
+            Thought::Hidden => {
+                let recipe = families::coconut(markers, eos);
+                let max = recipe.latent_steps.max.max(thoughts);
+                Recipe { latent_steps: LatentSteps { default: thoughts, max }, ..recipe }
+            }
+            Thought::Pause => {
+                let mut end = vec![special.latent; thoughts];
+                end.push(special.end);
+                let recipe = families::language_model("pause", eos);
+                Recipe { start: vec![special.start], end, ..recipe }
+            }
+            Thought::None => families::language_model("no-thought", eos),
+        }
+    }
+}
+
+impl Thought {
+    fn append(self, sequence: &mut Sequence, thoughts: usize, special: Special) {
+        match self {
+            Self::Hidden => {
+                sequence.feed(&[special.start]);
+                sequence.think(thoughts);
+                sequence.feed(&[special.end]);
+            }
+            Self::Pause => {
+                sequence.feed(&[special.start]);
+                sequence.feed(&vec![special.latent; thoughts]);
+                sequence.feed(&[special.end]);
+            }
+            Self::None => {}
+        }
+    }
+}
+
+impl Removal {
+    /// Tokens removed so far: one more every `epoch_steps / remove_per_epoch` steps, rounded.
+    fn stage(&self, moment: Moment) -> usize {
+        let every = (moment.epoch_steps as f64 / self.remove_per_epoch).round().max(1.0);
+        moment.step / every as usize
+    }
+
+    fn removes_all(&self, stage: usize) -> bool {
+        self.remove_all_beyond.is_some_and(|beyond| stage >= beyond)
+    }
+
+    /// Tokens removed from one example.
+    fn removed(&self, stage: usize, random: &mut impl Rng) -> usize {
+        if self.removes_all(stage) {
+            return usize::MAX;
+        }
+        // P(o) = (1 - e^-lambda) e^(-lambda o), so o is the whole part of an exponential variable.
+        let uniform: f64 = random.random();
+        let offset = (-(1.0 - uniform).ln() / self.smoothing_lambda).floor();
+        stage + offset.min(99.0) as usize
+    }
+}

@@ -1,0 +1,326 @@
+//! A run from its settings to a checkpoint: batch, loss, gradients, update, and now and then a validation and a saved
+//! state. Composes the layer; knows no formula.
+
+use crate::data;
+use crate::data::Example;
+use crate::model::Model;
+use crate::text::Tokenizer;
+use crate::train::checkpoint;
+use crate::train::curve;
+use crate::train::error::Error;
+use crate::train::error::Result;
+use crate::train::evaluate::Exam;
+use crate::train::forward;
+use crate::train::journal::Event;
+use crate::train::journal::Journal;
+use crate::train::optimizer::Gradients;
+use crate::train::optimizer::Memory;
+use crate::train::optimizer::OptimizerConfig;
+use crate::train::optimizer::update;
+use crate::train::progress::Progress;
+use crate::train::settings::Phase;
+use crate::train::settings::Settings;
+use crate::train::start::Start;
+use crate::train::state;
+use crate::train::state::Position;
+use crate::train::task::Context;
+use crate::train::task::Task;
+use crate::train::variables::Variable;
+use candle_core::backprop::GradStore;
+use sha2::Digest as _;
+use sha2::Sha256;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
+
+/// Folder of the checkpoint at the end of a run.
+pub const CHECKPOINT: &str = "checkpoint";
+/// Folder of the checkpoint with the most right answers at the last stage of the last phase reached.
+pub const BEST: &str = "best";
+
+/// Trains as `settings` say, into `folder`. With `resume`, goes on from the latest state there.
+///
+/// # Errors
+/// Whatever keeps the run from starting or going on.
+pub fn train(settings: &Settings, folder: &Path, resume: bool) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let latest = state::latest(folder)?;
+    if latest.is_some() && !resume {
+        return Err(Error::state(
+            folder,
+            &"holds a run already; go on with --resume, or name another folder",
+        ));
+    }
+    let start = begin(settings)?;
+    let context = Context {
+        seed: settings.seed,
+        tokenizer: &start.tokenizer,
+        special: start.special,
+        eos: &settings.eos,
+        max_positions: start.model.config().max_positions,
+    };
+    let tasks: Vec<Task<'_>> = settings
+        .phases
+        .iter()
+        .enumerate()
+        .map(|(index, phase)| Task::new(phase, index, context))
+        .collect::<Result<_>>()?;
+    let mut run = Run::new(settings, folder, &start, latest.as_deref())?;
+    run.total_steps = tasks.iter().map(Task::steps).sum();
+    run.progress = Progress::start(run.position.total_step, run.total_steps);
+    let parameters = start.model.parameter_count();
+    run.progress.say(&format!("{parameters} parameters, {} steps", run.total_steps));
+    for (phase, task) in tasks.iter().enumerate().skip(run.position.phase) {
+        run.phase(phase, task)?;
+    }
+    if let Some(task) = tasks.last() {
+        checkpoint::write(&folder.join(CHECKPOINT), &start, &task.recipe(task.steps()))?;
+    }
+    run.progress.finish(&format!("checkpoint: {}", folder.join(CHECKPOINT).display()));
+    Ok(())
+}
+
+fn begin(settings: &Settings) -> Result<Start> {
+    let tokenizer = settings.tokenizer.as_deref().map(Tokenizer::load).transpose()?;
+    match (&settings.init, &settings.model, tokenizer) {
+        (Some(init), _, tokenizer) => Start::checkpoint(init, tokenizer, &settings.eos),
+        (None, Some(model), Some(tokenizer)) => {
+            let unusable = |error: serde_json::Error| Error::Field {
+                field: "model",
+                reason: error.to_string(),
+            };
+            let config = serde_json::to_value(model).map_err(unusable)?;
+            Start::random(config, tokenizer, &settings.eos, settings.seed)
+        }
+        _ => Err(Error::Field { field: "model", reason: "needs a `tokenizer`".to_owned() }),
+    }
+}
+
+/// SHA-256 of the settings, in hexadecimal.
+fn digest(settings: &Settings) -> String {
+    let hash = Sha256::digest(format!("{settings:?}"));
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+struct Run<'a> {
+    settings: &'a Settings,
+    folder: PathBuf,
+    start: &'a Start,
+    /// The same weights without gradients, for generation.
+    frozen: Model,
+    validation: Vec<Example>,
+    memory: Option<Memory>,
+    position: Position,
+    journal: Journal,
+    progress: Progress,
+    total_steps: usize,
+    started: Instant,
+    /// Time spent before this process, in seconds.
+    earlier_seconds: f64,
+}
+
+/// Sums since the last line of the log.
+#[derive(Clone, Copy, Default)]
+struct Window {
+    updates: usize,
+    loss: f64,
+    norm: f64,
+    sequences: usize,
+    time: Duration,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        settings: &'a Settings,
+        folder: &Path,
+        start: &'a Start,
+        latest: Option<&Path>,
+    ) -> Result<Self> {
+        let fresh = || Position { settings: digest(settings), ..Position::default() };
+        let (position, memory) = match latest {
+            Some(path) => {
+                let (position, memory) = state::load(path, &start.variables)?;
+                if position.settings != digest(settings) {
+                    return Err(Error::state(path, &"was trained with other settings"));
+                }
+                let memory = Some(memory).filter(|_| position.step > 0);
+                (position, memory)
+            }
+            None => (fresh(), None),
+        };
+        let mut validation = match &settings.validate {
+            Some(validate) => data::read(&validate.data)?,
+            None => Vec::new(),
+        };
+        let limit = settings.validate.as_ref().and_then(|validate| validate.questions);
+        validation.truncate(limit.unwrap_or(usize::MAX));
+        Ok(Self {
+            settings,
+            folder: folder.to_owned(),
+            start,
+            frozen: start.variables.frozen(start.model.config().clone())?,
+            validation,
+            memory,
+            journal: Journal::open(folder, position.total_step)?,
+            earlier_seconds: position.seconds,
+            position,
+            progress: Progress::start(0, 0),
+            total_steps: 0,
+            started: Instant::now(),
+        })
+    }
+
+    fn phase(&mut self, index: usize, task: &Task<'_>) -> Result<()> {
+        let phase = &self.settings.phases[index];
+        let optimizer = phase.optimizer.as_ref().unwrap_or(&self.settings.optimizer);
+        let mut window = Window::default();
+        while self.position.step < task.steps() {
+            if task.resets_optimizer(self.position.step) {
+                self.memory = None;
+            }
+            self.step(phase, task, optimizer, &mut window)?;
+            let done = self.position.step == task.steps();
+            if self.position.total_step.is_multiple_of(self.settings.log_every) || done {
+                self.log(phase, task, &mut window)?;
+            }
+            let every = self.settings.validate.as_ref().map(|validate| validate.every);
+            if every.is_some_and(|every| done || self.position.total_step.is_multiple_of(every)) {
+                self.validate(index, task)?;
+            }
+            if self.position.total_step.is_multiple_of(self.settings.save_every) && !done {
+                self.save()?;
+            }
+        }
+        (self.position.phase, self.position.step) = (index + 1, 0);
+        self.save()?;
+        self.memory = None;
+        Ok(())
+    }
+
+    /// One update.
+    fn step(
+        &mut self,
+        phase: &Phase,
+        task: &Task<'_>,
+        optimizer: &OptimizerConfig,
+        window: &mut Window,
+    ) -> Result<()> {
+        let began = Instant::now();
+        let variables = &self.start.variables;
+        let batches = task.batches(self.position.step)?;
+        let (mut sum, mut loss) = (Gradients::new(), 0.0);
+        for batch in &batches {
+            let value = forward::loss(&self.start.model, batch)?;
+            loss += value.to_scalar::<f32>()?;
+            add(&mut sum, &value.backward()?, variables.iter(), 1.0 / batches.len() as f32)?;
+            window.sequences += batch.sequences.len();
+        }
+        let loss = loss / batches.len() as f32;
+        if !loss.is_finite() {
+            return Err(Error::Diverged { step: self.position.total_step, loss });
+        }
+        let schedule = phase.schedule.unwrap_or(self.settings.schedule);
+        let lr = optimizer.lr * schedule.factor(self.position.step, task.steps());
+        let memory = self.memory.get_or_insert_with(|| Memory::new(optimizer, variables));
+        window.norm += update(optimizer, memory, variables, sum, lr)?;
+        window.loss += f64::from(loss);
+        window.updates += 1;
+        window.time += began.elapsed();
+        self.position.step += 1;
+        self.position.total_step += 1;
+        self.progress.advance(self.position.total_step);
+        Ok(())
+    }
+
+    fn log(&mut self, phase: &Phase, task: &Task<'_>, window: &mut Window) -> Result<()> {
+        let Window { updates, loss, norm, sequences, time } = std::mem::take(window);
+        let optimizer = phase.optimizer.as_ref().unwrap_or(&self.settings.optimizer);
+        let schedule = phase.schedule.unwrap_or(self.settings.schedule);
+        let step = self.position.step - 1;
+        let event = Event::Train {
+            step: self.position.total_step,
+            phase: phase.name.clone(),
+            stage: task.stage(step),
+            loss: loss / updates.max(1) as f64,
+            gradient_norm: norm / updates.max(1) as f64,
+            lr: optimizer.lr * schedule.factor(step, task.steps()),
+            examples_per_second: sequences as f64 / time.as_secs_f64().max(1e-9),
+            seconds: self.seconds(),
+        };
+        self.note(event)?;
+        curve::draw(self.journal.events(), &self.folder)
+    }
+
+    fn validate(&mut self, index: usize, task: &Task<'_>) -> Result<()> {
+        let Some(validate) = &self.settings.validate else { return Ok(()) };
+        let recipe = task.recipe(self.position.step);
+        let exam = Exam {
+            examples: &self.validation,
+            tokenizer: &self.start.tokenizer,
+            max_tokens: validate.max_tokens,
+            batch_size: validate.batch_size,
+        };
+        let latent_steps = recipe.latent_steps.default;
+        let score = exam.ask(&self.frozen, &recipe, latent_steps)?;
+        let stage = task.stage(self.position.step - 1);
+        let event = Event::Validate {
+            step: self.position.total_step,
+            phase: self.settings.phases[index].name.clone(),
+            stage,
+            latent_steps,
+            right: score.right,
+            questions: score.questions,
+            answer_tokens: score.answer_tokens as f64 / score.questions.max(1) as f64,
+            seconds: self.seconds(),
+        };
+        self.note(event)?;
+        let reached = (index, stage, score.right as f64 / score.questions.max(1) as f64);
+        if self.position.best.is_none_or(|best| reached >= best) {
+            self.position.best = Some(reached);
+            checkpoint::write(&self.folder.join(BEST), self.start, &recipe)?;
+        }
+        curve::draw(self.journal.events(), &self.folder)
+    }
+
+    fn note(&mut self, event: Event) -> Result<()> {
+        let done = self.position.total_step.max(1);
+        let left = self.seconds() / done as f64 * (self.total_steps.saturating_sub(done)) as f64;
+        self.progress.show(&event, Duration::from_secs_f64(left));
+        self.journal.note(event)
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.position.seconds = self.seconds();
+        // Between two phases there is nothing to remember: the next one starts fresh.
+        let between = Memory::default();
+        let memory = self.memory.as_ref().filter(|_| self.position.step > 0).unwrap_or(&between);
+        self.position.updates = memory.updates;
+        state::save(&self.folder, &self.position, &self.start.variables, memory)
+    }
+
+    fn seconds(&self) -> f64 {
+        self.earlier_seconds + self.started.elapsed().as_secs_f64()
+    }
+}
+
+/// Adds a batch's gradients, each times `scale`.
+fn add<'a>(
+    sum: &mut Gradients,
+    gradients: &GradStore,
+    variables: impl Iterator<Item = &'a Variable>,
+    scale: f32,
+) -> Result<()> {
+    for (index, variable) in variables.enumerate() {
+        let values = match gradients.get(&variable.var) {
+            Some(gradient) => gradient.flatten_all()?.to_vec1::<f32>()?,
+            // Learned positions beyond a batch still have a gradient, but a stage may leave a parameter out.
+            None => vec![0.0; variable.var.elem_count()],
+        };
+        match sum.get_mut(index) {
+            Some(sum) => sum.iter_mut().zip(values).for_each(|(sum, x)| *sum += scale * x),
+            None => sum.push(values.into_iter().map(|x| scale * x).collect()),
+        }
+    }
+    Ok(())
+}

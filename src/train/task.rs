@@ -1,0 +1,194 @@
+//! What a phase trains on, step by step. A batch is a function of the seed and the step alone: there is no state of data
+//! order or random numbers to save. Knows no weights.
+
+use crate::data;
+use crate::latent::families;
+use crate::latent::families::Markers;
+use crate::latent::recipe::LatentSteps;
+use crate::latent::recipe::Recipe;
+use crate::text::Tokenizer;
+use crate::train::batch::Batch;
+use crate::train::error::Error;
+use crate::train::error::Result;
+use crate::train::init::stream;
+use crate::train::method::Encoded;
+use crate::train::method::Moment;
+use crate::train::method::Special;
+use crate::train::settings::Objective;
+use crate::train::settings::Phase;
+use crate::train::settings::QuestionWork;
+use crate::train::warmup::GraphWork;
+use crate::train::warmup::Learn;
+use crate::train::warmup::Words;
+use rand::seq::SliceRandom as _;
+
+/// Everything that tasks need to know of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The run's seed.
+    pub seed: u64,
+    /// With the markers.
+    pub tokenizer: &'a Tokenizer,
+    /// The ids that are no text.
+    pub special: Special,
+    /// The text of the end-of-sequence token.
+    pub eos: &'a str,
+    /// The model's limit.
+    pub max_positions: usize,
+}
+
+/// A phase ready to be trained.
+#[derive(Debug)]
+pub struct Task<'a> {
+    context: Context<'a>,
+    /// What its random numbers follow from, besides the seed.
+    name: String,
+    accumulate: usize,
+    max_steps: usize,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Questions { work: QuestionWork, encoded: Vec<Encoded> },
+    Graphs(GraphWork),
+}
+
+impl<'a> Task<'a> {
+    /// Reads and encodes the data.
+    ///
+    /// # Errors
+    /// What cannot be read, and questions without a place in the model.
+    pub fn new(phase: &Phase, index: usize, context: Context<'a>) -> Result<Self> {
+        let kind = match &phase.objective {
+            Objective::Graphs(work) => Kind::Graphs(work.clone()),
+            Objective::Questions(work) => {
+                Kind::Questions { encoded: encode(work, context)?, work: work.clone() }
+            }
+        };
+        Ok(Self {
+            context,
+            name: format!("phase {index}"),
+            accumulate: phase.accumulate,
+            max_steps: phase.max_steps.unwrap_or(usize::MAX),
+            kind,
+        })
+    }
+
+    /// Updates in all.
+    pub fn steps(&self) -> usize {
+        let steps = match &self.kind {
+            Kind::Questions { work, .. } => work.epochs * self.epoch_steps(),
+            Kind::Graphs(work) => work.steps,
+        };
+        steps.min(self.max_steps)
+    }
+
+    fn epoch_steps(&self) -> usize {
+        match &self.kind {
+            Kind::Questions { work, encoded } => {
+                encoded.len().div_ceil(work.batch_size * self.accumulate)
+            }
+            Kind::Graphs(work) => work.steps,
+        }
+    }
+
+    fn moment(&self, step: usize) -> Moment {
+        let epoch_steps = self.epoch_steps();
+        Moment { epoch: step / epoch_steps, step, epoch_steps }
+    }
+
+    /// The stage of the curriculum.
+    pub fn stage(&self, step: usize) -> usize {
+        match &self.kind {
+            Kind::Questions { work, .. } => work.method.stage(self.moment(step)),
+            Kind::Graphs(_) => 0,
+        }
+    }
+
+    /// Whether the optimiser forgets before a step.
+    pub fn resets_optimizer(&self, step: usize) -> bool {
+        match &self.kind {
+            Kind::Questions { work, .. } => work.method.resets_optimizer(self.moment(step)),
+            Kind::Graphs(_) => false,
+        }
+    }
+
+    /// How the model is asked after `step` updates.
+    pub fn recipe(&self, step: usize) -> Recipe {
+        let Context { special, eos, .. } = self.context;
+        match &self.kind {
+            Kind::Questions { work, .. } => {
+                let stage = work.method.stage(self.moment(step.saturating_sub(1)));
+                work.method.recipe(stage, special, eos)
+            }
+            Kind::Graphs(work) => {
+                let markers = Markers { start: special.start, end: special.end };
+                let recipe = families::coconut(markers, vec![special.eos]);
+                let thoughts = match &work.learn {
+                    Learn::Questions(questions) => questions.latent_steps,
+                    Learn::Children | Learn::Chains { .. } => recipe.latent_steps.default,
+                };
+                let max = recipe.latent_steps.max.max(thoughts);
+                Recipe { latent_steps: LatentSteps { default: thoughts, max }, ..recipe }
+            }
+        }
+    }
+
+    /// The batches whose gradients make one update.
+    ///
+    /// # Errors
+    /// If graphs cannot be made.
+    pub fn batches(&self, step: usize) -> Result<Vec<Batch>> {
+        let Context { seed, tokenizer, special, .. } = self.context;
+        match &self.kind {
+            Kind::Questions { work, encoded } => {
+                let chosen = self.chosen(step, work.batch_size, encoded.len());
+                let mut random = stream(seed, &format!("{} step {step}", self.name));
+                let stage = self.stage(step);
+                let mut sequence = |&index: &usize| {
+                    work.method.sequence(&encoded[index], stage, special, &mut random)
+                };
+                let batches = chosen.chunks(work.batch_size);
+                Ok(batches
+                    .map(|batch| Batch::of(batch.iter().map(&mut sequence).collect()))
+                    .collect())
+            }
+            Kind::Graphs(work) => (0..self.accumulate)
+                .map(|part| {
+                    let purpose = format!("{} step {step} part {part}", self.name);
+                    let words = Words { tokenizer, special };
+                    work.batch(step, &words, &mut stream(seed, &purpose))
+                })
+                .collect(),
+        }
+    }
+
+    /// The questions of a step: each epoch goes through all of them in an order of its own.
+    fn chosen(&self, step: usize, batch_size: usize, questions: usize) -> Vec<usize> {
+        let Moment { epoch, epoch_steps, .. } = self.moment(step);
+        let mut order: Vec<usize> = (0..questions).collect();
+        let purpose = format!("{} epoch {epoch}", self.name);
+        order.shuffle(&mut stream(self.context.seed, &purpose));
+        let size = batch_size * self.accumulate;
+        order.chunks(size).nth(step % epoch_steps).unwrap_or_default().to_vec()
+    }
+}
+
+fn encode(work: &QuestionWork, context: Context<'_>) -> Result<Vec<Encoded>> {
+    let limit = work.max_positions.unwrap_or(context.max_positions).min(context.max_positions);
+    let mut encoded = Vec::new();
+    for example in data::read(&work.train)? {
+        let example = work.method.encode(&example, context.tokenizer, context.eos)?;
+        if work.method.longest(&example) <= limit {
+            encoded.push(example);
+        }
+    }
+    match encoded.is_empty() {
+        true => Err(Error::Field {
+            field: "max_positions",
+            reason: format!("is {limit}, too few for any question"),
+        }),
+        false => Ok(encoded),
+    }
+}

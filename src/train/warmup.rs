@@ -1,0 +1,268 @@
+//! Objectives on ProsQA graphs that are made on the way: what a small model needs to learn to search before the paper's
+//! objective can teach it anything. Every graph is read once, and all that is asked about it shares that prefix.
+//! Entities and concepts have new names in every graph. Knows graphs and ids, no tensor.
+
+use crate::data::prosqa::generate::Config as GraphConfig;
+use crate::data::prosqa::generate::Generator;
+use crate::data::prosqa::graph::Graph;
+use crate::data::prosqa::graph::Query;
+use crate::data::prosqa::record::sentence;
+use crate::data::prosqa::record::symbols;
+use crate::model::gradients::cross_entropy::Distribution;
+use crate::text::Tokenizer;
+use crate::train::batch::Batch;
+use crate::train::error::Error;
+use crate::train::error::Result;
+use crate::train::method::Special;
+use crate::train::sequence::Sequence;
+use rand::Rng;
+use rand::seq::IndexedRandom as _;
+use rand::seq::SliceRandom as _;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// Work on graphs.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraphWork {
+    /// What is asked about them.
+    pub learn: Learn,
+    /// Smallest and largest number of nodes; each pair for an equal share of the steps. Empty: as published.
+    #[serde(default)]
+    pub nodes: Vec<[usize; 2]>,
+    /// Share of graphs that are as published whatever `nodes` says.
+    #[serde(default)]
+    pub published: f64,
+    /// Graphs of a batch.
+    pub graphs: usize,
+    /// Batches.
+    pub steps: usize,
+}
+
+/// What is asked about a graph.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Learn {
+    /// Every node placed after the graph says its children: each with the same probability.
+    Children,
+    /// Hidden states of every node are fed back, and the k-th says the nodes k hops away.
+    Chains {
+        /// The largest k.
+        hops: usize,
+    },
+    /// Questions with thoughts, and their answers.
+    Questions(GraphQuestions),
+}
+
+/// Questions about graphs.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraphQuestions {
+    /// Questions about each graph.
+    pub per_graph: usize,
+    /// Thoughts of each.
+    pub latent_steps: usize,
+    /// Weight of what thoughts should say: the k-th, the nodes k hops away. 0 is the paper's objective.
+    pub thought_weight: f32,
+    /// Weight of the one token of the answer that cannot be known without the graph; the others have 1.
+    pub answer_weight: f32,
+    /// Fewest hops to what is asked about.
+    pub min_hops: usize,
+}
+
+impl GraphWork {
+    /// Says which field cannot be used.
+    ///
+    /// # Errors
+    /// The field, and what is wrong with it.
+    pub fn check(&self) -> std::result::Result<(), (&'static str, String)> {
+        let zero = |field| Err((field, "is 0".to_owned()));
+        if self.graphs == 0 {
+            return zero("objective.graphs.graphs");
+        }
+        if !(0.0..=1.0).contains(&self.published) {
+            return Err(("objective.graphs.published", "is no share".to_owned()));
+        }
+        let positive = |weight: f32| weight >= 0.0 && weight.is_finite();
+        match &self.learn {
+            Learn::Children => Ok(()),
+            Learn::Chains { hops: 0 } => zero("objective.graphs.learn.chains.hops"),
+            Learn::Chains { .. } => Ok(()),
+            Learn::Questions(questions) if questions.per_graph == 0 => {
+                zero("objective.graphs.learn.questions.per_graph")
+            }
+            Learn::Questions(questions) if questions.min_hops == 0 => {
+                zero("objective.graphs.learn.questions.min_hops")
+            }
+            Learn::Questions(GraphQuestions { thought_weight, answer_weight, .. }) => {
+                match positive(*thought_weight) && positive(*answer_weight) {
+                    true => Ok(()),
+                    false => Err((
+                        "objective.graphs.learn.questions",
+                        "has a negative weight".to_owned(),
+                    )),
+                }
+            }
+        }
+    }
+
+    /// The graphs of a step.
+    fn generator(&self, step: usize, random: &mut impl Rng) -> Result<Generator> {
+        let min_hops = match &self.learn {
+            Learn::Questions(questions) => questions.min_hops,
+            Learn::Children | Learn::Chains { .. } => 2,
+        };
+        let share = step * self.nodes.len() / self.steps.max(1);
+        let config = match self.nodes.get(share.min(self.nodes.len().saturating_sub(1))) {
+            Some(&[fewest, most]) if !random.random_bool(self.published) => {
+                GraphConfig { min_hops, ..GraphConfig::within(fewest..=most) }
+            }
+            _ => GraphConfig { min_hops, ..GraphConfig::published() },
+        };
+        Ok(Generator::new(config)?)
+    }
+
+    /// The batch of a step.
+    ///
+    /// # Errors
+    /// If no such graphs exist, or the tokenizer is not made for them.
+    pub fn batch(&self, step: usize, words: &Words<'_>, random: &mut impl Rng) -> Result<Batch> {
+        let mut told = Vec::new();
+        for _ in 0..self.graphs {
+            let (graph, query) = self.generator(step, random)?.draw(random)?;
+            told.push(Told::new(graph, query, words, random)?);
+        }
+        let asked: Vec<Vec<Sequence>> = told
+            .iter()
+            .map(|told| match &self.learn {
+                Learn::Children => Ok(told.chains(1)),
+                Learn::Chains { hops } => Ok(told.chains(*hops)),
+                Learn::Questions(questions) => told.questions(questions, words, random),
+            })
+            .collect::<Result<_>>()?;
+        // As many for each graph: smaller ones are asked the same again.
+        let fan = asked.iter().map(Vec::len).max().unwrap_or(0);
+        let sequences = asked.iter().flat_map(|asked| asked.iter().cycle().take(fan).cloned());
+        let sequences = sequences.collect();
+        Ok(Batch { prefixes: told.into_iter().map(|told| told.prefix).collect(), sequences })
+    }
+}
+
+/// Text to ids.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'a> {
+    /// One token a word.
+    pub tokenizer: &'a Tokenizer,
+    /// The ids that are no text.
+    pub special: Special,
+}
+
+impl Words<'_> {
+    fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(self.tokenizer.encode(text, false)?)
+    }
+
+    /// The id of a node's word.
+    fn word(&self, symbol: &str) -> Result<u32> {
+        self.tokenizer.id(symbol).ok_or_else(|| Error::Field {
+            field: "tokenizer",
+            reason: format!("has no token `{symbol}`; graphs are told in one token a word"),
+        })
+    }
+}
+
+/// A graph in words.
+struct Told {
+    graph: Graph,
+    query: Query,
+    symbols: Vec<&'static str>,
+    /// The id of each node's word.
+    ids: Vec<u32>,
+    /// All sentences, in random order.
+    prefix: Vec<u32>,
+}
+
+impl Told {
+    fn new(graph: Graph, query: Query, words: &Words<'_>, random: &mut impl Rng) -> Result<Self> {
+        let symbols = symbols(&graph, random);
+        let mut known: Vec<String> =
+            graph.edges().iter().map(|&edge| sentence(&graph, &symbols, edge)).collect();
+        known.shuffle(random);
+        let prefix = words.encode(&known.join(" "))?;
+        let ids = symbols.iter().map(|symbol| words.word(symbol)).collect::<Result<_>>()?;
+        Ok(Self { graph, query, symbols, ids, prefix })
+    }
+
+    /// The nodes of a layer, any with the same probability.
+    fn uniform(&self, nodes: &[usize]) -> Distribution {
+        Distribution::Uniform(nodes.iter().map(|&node| self.ids[node]).collect())
+    }
+
+    /// Every node that has children, followed by `hops - 1` thoughts.
+    fn chains(&self, hops: usize) -> Vec<Sequence> {
+        let inner = self.graph.nodes().filter(|&node| !self.graph.is_leaf(node));
+        let chain = |node| {
+            let layers = self.graph.layers(node);
+            let mut sequence = Sequence::default();
+            sequence.feed(&[self.ids[node]]);
+            for hop in 1..=hops {
+                if hop > 1 {
+                    sequence.think(1);
+                }
+                if let Some(layer) = layers.get(hop) {
+                    sequence.expect(self.uniform(layer), 1.0);
+                }
+            }
+            sequence
+        };
+        inner.map(chain).collect()
+    }
+
+    fn questions(
+        &self,
+        work: &GraphQuestions,
+        words: &Words<'_>,
+        random: &mut impl Rng,
+    ) -> Result<Vec<Sequence>> {
+        let mut queries = self.graph.queries(work.min_hops);
+        queries.push(self.query);
+        let asked = (0..work.per_graph).map(|_| queries.choose(random).copied());
+        let asked: Vec<Query> = asked.map(|query| query.unwrap_or(self.query)).collect();
+        asked.into_iter().map(|query| self.question(work, query, words, random)).collect()
+    }
+
+    fn question(
+        &self,
+        work: &GraphQuestions,
+        query: Query,
+        words: &Words<'_>,
+        random: &mut impl Rng,
+    ) -> Result<Sequence> {
+        let mut choices = [self.symbols[query.target], self.symbols[query.neg_target]];
+        choices.shuffle(random);
+        let [one, other] = choices;
+        let root = self.symbols[query.root];
+        let layers = self.graph.layers(query.root);
+        let mut sequence = Sequence::default();
+        sequence.feed(&words.encode(&format!(" Is {root} a {one} or {other}?\n"))?);
+        sequence.feed(&[words.special.start]);
+        for hop in 0..=work.latent_steps {
+            if hop > 0 {
+                sequence.think(1);
+            }
+            if let Some(layer) = layers.get(hop).filter(|_| work.thought_weight > 0.0) {
+                sequence.expect(self.uniform(layer), work.thought_weight);
+            }
+        }
+        sequence.feed(&[words.special.end]);
+        let answer = words.encode(&format!("### {root} is a {}.", self.symbols[query.target]))?;
+        sequence.learn(&[&answer[..], &[words.special.eos]].concat());
+        let informative = Distribution::Token(self.ids[query.target]);
+        for (_, target) in &mut sequence.targets {
+            if target.distribution == informative {
+                target.weight = work.answer_weight;
+            }
+        }
+        Ok(sequence)
+    }
+}
