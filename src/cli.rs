@@ -7,6 +7,7 @@ use crate::commands::InspectArgs;
 use crate::compute::ComputeArgs;
 use crate::engine::config::EngineConfig;
 use crate::engine::config::KvBudget;
+use crate::engine::config::PrefixCache;
 use crate::generate_data::GenerateDataArgs;
 use crate::healthcheck;
 use crate::http;
@@ -27,6 +28,8 @@ use anyhow::ensure;
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
+use clap::builder::PossibleValuesParser;
+use clap::builder::TypedValueParser;
 use std::future::Future;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -138,8 +141,19 @@ struct EngineArgs {
     /// The same as a number of positions (prompt, thoughts and answer of all running requests).
     #[arg(long, env = "COCONUT_KV_POSITIONS", value_name = "N")]
     kv_positions: Option<NonZeroUsize>,
+    /// Compute prompts and thoughts once for all requests that have them in common. Answers stay the same, but clients
+    /// can tell from times and counts whether somebody asked the same before.
+    #[arg(long, env = "COCONUT_PREFIX_CACHE", value_name = "on|off", default_value = "on", value_parser = prefix_cache(), hide_possible_values = true)]
+    prefix_cache: PrefixCache,
     #[command(flatten)]
     compute: ComputeArgs,
+}
+
+fn prefix_cache() -> impl TypedValueParser<Value = PrefixCache> {
+    PossibleValuesParser::new(["on", "off"]).map(|value| match value.as_str() {
+        "off" => PrefixCache::Off,
+        _ => PrefixCache::On,
+    })
 }
 
 #[derive(Debug, Args)]
@@ -232,6 +246,7 @@ impl ServeArgs {
             max_queued: engine.max_queued.get(),
             rows_per_step: engine.rows_per_step.get(),
             kv,
+            prefix_cache: engine.prefix_cache,
             ..EngineConfig::default()
         };
         ReasonerConfig {
