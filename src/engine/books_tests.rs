@@ -50,6 +50,8 @@ pub(crate) struct Arrival {
 pub(crate) enum Happening {
     Arrival(Arrival),
     Step,
+    /// Nothing may be reused that is there now.
+    Forgetting,
     /// The client of one of the live requests goes away.
     Cancellation(prop::sample::Index),
 }
@@ -141,6 +143,7 @@ impl Books {
         match happening {
             Happening::Arrival(arrival) => self.arrive(arrival.clone()),
             Happening::Step => self.step(),
+            Happening::Forgetting => self.forget(),
             Happening::Cancellation(which) => {
                 if let Some(&number) = self.live.iter().nth(which.index(self.live.len().max(1))) {
                     let gone = self.scheduler.take_if(|payload| *payload == number);
@@ -168,6 +171,11 @@ impl Books {
         self.scheduler.enqueue(program.clone(), number);
         self.live.insert(number);
         self.entries.push(Entry { arrival, program, histories, thoughts: Vec::new(), tokens: 0 });
+    }
+
+    fn forget(&mut self) {
+        self.scheduler.forget();
+        assert_eq!(self.scheduler.load().cached_positions, 0);
     }
 
     pub(crate) fn step(&mut self) {

@@ -92,6 +92,15 @@ impl PagePool {
         })
     }
 
+    /// Lets nobody reuse what is there now.
+    pub(crate) fn forget(&self) {
+        let mut ledger = lock(&self.ledger);
+        ledger.tree.clear();
+        while let Some((page, ())) = ledger.idle.pop_lru() {
+            ledger.free.push(page);
+        }
+    }
+
     /// Positions in all.
     pub(crate) fn capacity(&self) -> usize {
         self.pages * PAGE_POSITIONS

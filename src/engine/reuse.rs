@@ -94,6 +94,12 @@ impl PageTree {
         self.keys.contains_key(&page)
     }
 
+    /// Forgets all pages. What sequences add behind forgotten ones is never found.
+    pub(crate) fn clear(&mut self) {
+        self.nodes.clear();
+        self.keys.clear();
+    }
+
     pub(crate) fn remove(&mut self, page: u32) {
         if let Some(key) = self.keys.remove(&page) {
             self.nodes.remove(&key);

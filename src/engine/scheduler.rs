@@ -137,6 +137,11 @@ impl<T> Scheduler<T> {
         gone
     }
 
+    /// Lets no later request reuse what is in KV memory now.
+    pub(crate) fn forget(&self) {
+        self.pool.forget();
+    }
+
     /// Whether there is nothing to do.
     pub(crate) fn is_idle(&self) -> bool {
         self.running.is_empty() && self.waiting.is_empty()

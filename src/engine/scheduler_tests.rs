@@ -30,9 +30,10 @@ fn arrivals() -> impl Strategy<Value = Arrival> {
 
 fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     let one = prop_oneof![
-        3 => arrivals().prop_map(Happening::Arrival),
-        5 => Just(Happening::Step),
-        1 => any::<prop::sample::Index>().prop_map(Happening::Cancellation),
+        6 => arrivals().prop_map(Happening::Arrival),
+        10 => Just(Happening::Step),
+        1 => Just(Happening::Forgetting),
+        2 => any::<prop::sample::Index>().prop_map(Happening::Cancellation),
     ];
     prop::collection::vec(one, 1..120)
 }

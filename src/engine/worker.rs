@@ -191,6 +191,8 @@ impl<R: Run> Worker<R> {
         }
         if let End::Failed(Failure::NonFinite) = end {
             self.metrics.nonfinite_total.inc();
+            // What made it so may be in a page that others would read.
+            self.scheduler.forget();
         }
     }
 
