@@ -31,8 +31,8 @@ pub(crate) struct Reservation {
     filled: usize,
     /// What will have been fed at the positions of the whole pages that others may read.
     contents: Vec<Content>,
-    /// The last page that others may read; `None` once a page like the next one is there from somebody else.
-    published: Option<Node>,
+    /// The last page that others may read.
+    published: Node,
     ledger: Arc<Mutex<Ledger>>,
 }
 
@@ -87,7 +87,7 @@ impl PagePool {
             reused,
             filled: reused,
             contents,
-            published: Some(shared.last().map_or(Node::ROOT, |&(node, _)| node)),
+            published: shared.last().map_or(Node::ROOT, |&(node, _)| node),
             ledger: Arc::clone(&self.ledger),
         })
     }
@@ -174,16 +174,24 @@ impl Reservation {
         self.filled
     }
 
-    /// Notes that more positions are in KV memory; from now on others may read the pages that became whole.
+    /// Notes that more positions are in KV memory. From now on others may read the pages that became whole; where one
+    /// like it is there already, computed at the same time, the sequence reads that one and gives its own back.
     pub(crate) fn fill(&mut self, positions: usize) {
         let mut ledger = lock(&self.ledger);
         let whole_before = self.filled / PAGE_POSITIONS;
         self.filled += positions;
         ledger.used += positions;
         let whole = (self.filled / PAGE_POSITIONS).min(self.contents.len());
-        for page in whole_before..whole {
-            let Some(parent) = self.published else { return };
-            self.published = ledger.tree.insert(parent, self.contents[page], self.table[page]);
+        for index in whole_before..whole {
+            let own = self.table[index];
+            let (node, page) =
+                ledger.tree.find_or_insert(self.published, self.contents[index], own);
+            self.published = node;
+            if page != own {
+                ledger.hold(page, PAGE_POSITIONS);
+                ledger.release(own, PAGE_POSITIONS);
+                Arc::make_mut(&mut self.table)[index] = page;
+            }
         }
     }
 }

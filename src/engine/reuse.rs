@@ -78,16 +78,22 @@ impl PageTree {
         found
     }
 
-    /// Adds a page, unless one like it is there already.
-    pub(crate) fn insert(&mut self, parent: Node, content: Content, page: u32) -> Option<Node> {
+    /// The page with this content behind `parent`: the one that is there, or else `page`.
+    pub(crate) fn find_or_insert(
+        &mut self,
+        parent: Node,
+        content: Content,
+        page: u32,
+    ) -> (Node, u32) {
         let key = Arc::new(Key { parent, content });
-        if self.nodes.contains_key(&key) {
-            return None;
+        if let Some(&found) = self.nodes.get(&key) {
+            return found;
         }
         self.last += 1;
-        self.nodes.insert(Arc::clone(&key), (Node(self.last), page));
+        let inserted = (Node(self.last), page);
+        self.nodes.insert(Arc::clone(&key), inserted);
         self.keys.insert(page, key);
-        Some(Node(self.last))
+        inserted
     }
 
     pub(crate) fn contains(&self, page: u32) -> bool {

@@ -14,7 +14,7 @@ fn arrivals() -> impl Strategy<Value = Arrival> {
     let length = prop_oneof![1..70usize, prop::sample::select(vec![15, 16, 17, 32, 40, 48])];
     let common = prop::sample::select(vec![0, 16, 20, 100]);
     let latent = (0..7usize, 0..2usize, 0..3usize);
-    (length, common, 0..2u32, latent, 1..9usize, 0..9usize).prop_map(
+    (length, common, 0..3u32, latent, 1..9usize, 0..9usize).prop_map(
         |(prompt, common, family, (thoughts, shown, forced), max_tokens, eos_after)| Arrival {
             prompt,
             common,
@@ -130,4 +130,34 @@ fn a_prompt_that_begins_like_one_that_still_runs_shares_its_pages() {
     books.admit();
     assert_eq!(books.reused, 32);
     books.drain();
+}
+
+#[test]
+fn the_end_of_what_is_kept_goes_first() {
+    let mut books = Books::new(1, 256, PrefixCache::On);
+    segments_of(&mut books, QUESTION);
+    // Needs one page more than are free.
+    let large = Arrival {
+        prompt: (PAGES - 1) * PAGE_POSITIONS,
+        family: 1,
+        thoughts: 0,
+        forced: 0,
+        max_tokens: 1,
+        ..QUESTION
+    };
+    segments_of(&mut books, large);
+    assert_eq!(segments_of(&mut books, QUESTION)[0].0, PAGE_POSITIONS);
+}
+
+#[test]
+fn what_is_computed_twice_at_the_same_time_is_kept_once() {
+    let mut books = Books::new(2, 200, PrefixCache::On);
+    books.arrive(QUESTION);
+    books.arrive(QUESTION);
+    books.admit();
+    assert_eq!((books.reused, books.scheduler.load().reserved_positions), (0, 2 * 48));
+    books.step();
+    assert_eq!(books.scheduler.load().reserved_positions, 2 * 48 - 32);
+    books.drain();
+    assert_eq!(books.scheduler.load().cached_positions, 32);
 }
