@@ -8,6 +8,7 @@ use candle_core::Tensor;
 use coconut::engine::Engine;
 use coconut::engine::Ticket;
 use coconut::engine::config::EngineConfig;
+use coconut::engine::config::PrefixCache;
 use coconut::engine::request::Event;
 use coconut::engine::request::EventKind;
 use coconut::engine::request::Report;
@@ -71,7 +72,9 @@ fn main() {
         let model =
             HostModel::new(config, &mut Random, Format::F32).expect("a model of random weights");
         let metrics = Arc::new(Metrics::new());
-        let engine = Engine::start(model, EngineConfig::default(), metrics).expect("an engine");
+        // Rounds ask the same again and again, and each is to compute it.
+        let settings = EngineConfig { prefix_cache: PrefixCache::Off, ..EngineConfig::default() };
+        let engine = Engine::start(model, settings, metrics).expect("an engine");
         bench(
             &mut criterion,
             &format!("{name}/prefill/{PROMPT_TOKENS}"),
@@ -117,7 +120,7 @@ fn round(engine: &Engine, (phase, together): (Phase, usize)) -> Vec<Duration> {
         events = std::iter::from_fn(|| block_on(ticket.next())).collect();
     }
     let belongs = |event: &&Event| match phase {
-        Phase::Prefill => matches!(event.kind, EventKind::Admitted | EventKind::Prefilled),
+        Phase::Prefill => matches!(event.kind, EventKind::Admitted(_) | EventKind::Prefilled),
         Phase::Latent => matches!(event.kind, EventKind::Thought(_)),
         Phase::Answer => matches!(event.kind, EventKind::Token(_)),
     };

@@ -4,6 +4,7 @@
 use crate::compute::ComputeArgs;
 use crate::engine::config::EngineConfig;
 use crate::engine::config::KvBudget;
+use crate::engine::config::PrefixCache;
 use crate::hub;
 use crate::hub::Access;
 use crate::locate::Sought;
@@ -11,6 +12,8 @@ use crate::units::parse_bytes;
 use anyhow::Context as _;
 use clap::Args;
 use clap::builder::FalseyValueParser;
+use clap::builder::PossibleValuesParser;
+use clap::builder::TypedValueParser;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::path::PathBuf;
@@ -80,8 +83,19 @@ pub(crate) struct EngineArgs {
     /// The same as a number of positions (prompt, thoughts and answer of all running requests).
     #[arg(long, env = "COCONUT_KV_POSITIONS", value_name = "N")]
     kv_positions: Option<NonZeroUsize>,
+    /// Compute prompts and thoughts once for all requests that have them in common. Answers stay the same, but clients
+    /// can tell from times and counts whether somebody asked the same before.
+    #[arg(long, env = "COCONUT_PREFIX_CACHE", value_name = "on|off", default_value = "on", value_parser = prefix_cache(), hide_possible_values = true)]
+    prefix_cache: PrefixCache,
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
+}
+
+fn prefix_cache() -> impl TypedValueParser<Value = PrefixCache> {
+    PossibleValuesParser::new(["on", "off"]).map(|value| match value.as_str() {
+        "off" => PrefixCache::Off,
+        _ => PrefixCache::On,
+    })
 }
 
 impl ModelArgs {
@@ -136,6 +150,7 @@ impl EngineArgs {
             max_queued: self.max_queued.get(),
             rows_per_step: self.rows_per_step.get(),
             kv,
+            prefix_cache: self.prefix_cache,
             ..EngineConfig::default()
         }
     }

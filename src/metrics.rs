@@ -75,10 +75,12 @@ metrics! {
         pub queue_depth: IntGauge,
         /// Sequences that take part in engine steps.
         pub running: IntGauge,
-        /// KV positions that hold computed keys and values.
+        /// KV positions of the running sequences that hold computed keys and values.
         pub kv_positions_used: IntGauge,
-        /// KV positions reserved for the running sequences.
+        /// KV positions reserved for the running sequences; what they share counts once.
         pub kv_positions_reserved: IntGauge,
+        /// KV positions that no sequence holds, kept for requests that begin alike; given up when others need them.
+        pub kv_positions_cached: IntGauge,
         /// KV positions in all.
         pub kv_positions_capacity: IntGauge,
         /// Reserved KV positions as a fraction of the capacity, 0 to 1.
@@ -105,10 +107,18 @@ metrics! {
         /// Rows per engine step, by `kind`: `prefill`, `latent`, `forced`, `answer`.
         pub step_rows: HistogramVec["kind"] = ROWS,
 
-        /// Prompt positions prefilled.
+        /// Prompt positions prefilled, with what is known of the thoughts after them.
         pub prompt_tokens_total: IntCounter,
         /// Latent steps computed.
         pub latent_steps_total: IntCounter,
+        /// Positions of prompts and thoughts that admitted requests asked for.
+        pub prefix_cache_queries_total: IntCounter,
+        /// Positions of these whose keys and values an earlier request had computed.
+        pub prefix_cache_hits_total: IntCounter,
+        /// Thoughts that admitted requests asked for.
+        pub thought_cache_queries_total: IntCounter,
+        /// Thoughts of these that an earlier request had computed.
+        pub thought_cache_hits_total: IntCounter,
         /// Answer tokens chosen.
         pub completion_tokens_total: IntCounter,
         /// Requests ended because a hidden state was not finite.

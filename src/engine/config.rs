@@ -15,6 +15,19 @@ pub struct EngineConfig {
     pub kv: KvBudget,
     /// How it keeps numbers.
     pub kv_type: KvType,
+    /// Whether requests that begin alike share what they begin with.
+    pub prefix_cache: PrefixCache,
+}
+
+/// Whether prompts and thoughts are computed once for all requests that have them in common, running or ended. It does
+/// not change answers, but a client can tell from times and counts whether somebody asked the same before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrefixCache {
+    /// They are kept in KV memory as long as no admission needs the room.
+    #[default]
+    On,
+    /// Every request computes everything.
+    Off,
 }
 
 /// Size of the KV memory.
@@ -44,6 +57,7 @@ impl Default for EngineConfig {
             rows_per_step: 256,
             kv: KvBudget::Bytes(1 << 30),
             kv_type: KvType::F32,
+            prefix_cache: PrefixCache::On,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the engine carries for each accepted request beside its sequence: where events go, when it must be done, how
 //! tokens are chosen, and what it owes to the shared counts. Knows no rows.
 
+use crate::engine::recall::Kept;
 use crate::engine::request::Event;
 use crate::engine::request::EventKind;
 use crate::engine::request::Report;
@@ -27,6 +28,8 @@ pub(crate) struct Live {
     /// Rows not yet computed, as counted in `shared`.
     pub(crate) rows_left: u64,
     pub(crate) first_logits_sent: bool,
+    /// Its thoughts so far.
+    pub(crate) thoughts: Vec<Kept>,
     pub(crate) shared: Arc<Shared>,
 }
 

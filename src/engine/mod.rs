@@ -1,10 +1,14 @@
 //! Many sequences on one device: scheduler, KV memory, runner, sampler. One OS thread loops
 //! `schedule -> run -> postprocess`; async code talks to it through bounded channels. Knows ids, no text, no HTTP.
 
+#[cfg(test)]
+mod books_tests;
 pub mod config;
 mod live;
 mod pages;
+mod recall;
 pub mod request;
+mod reuse;
 mod runner;
 mod sampler;
 mod scheduler;
@@ -17,8 +21,10 @@ mod worker;
 mod worker_tests;
 
 use crate::engine::config::EngineConfig;
+use crate::engine::config::PrefixCache;
 use crate::engine::live::Live;
 use crate::engine::live::Stamps;
+use crate::engine::recall::Recall;
 use crate::engine::request::Event;
 use crate::engine::request::Rejected;
 use crate::engine::request::Request;
@@ -127,10 +133,17 @@ impl Engine {
         let shared = Arc::new(Shared::new());
         // As deep as the queue, so that whoever holds a place in the queue can also send.
         let (sender, receiver) = sync_channel(config.max_queued);
-        metrics.kv_positions_capacity.set((pages * PAGE_POSITIONS) as i64);
+        let capacity = pages * PAGE_POSITIONS;
+        metrics.kv_positions_capacity.set(capacity as i64);
+        // As many ids and thoughts as there are positions: a thought is far smaller than a position's keys and values.
+        let kept = match config.prefix_cache {
+            PrefixCache::On => capacity,
+            PrefixCache::Off => 0,
+        };
         let worker = Worker {
             submissions: receiver,
             scheduler: Scheduler::new(config, pages),
+            recall: Recall::new(kept),
             runner,
             output: StepOutput::default(),
             metrics: Arc::clone(&metrics),
@@ -189,6 +202,7 @@ impl Engine {
             place: Some(place),
             rows_left,
             first_logits_sent: false,
+            thoughts: Vec::new(),
             shared: Arc::clone(&self.shared),
         };
         let submitted = live.stamps.submitted;

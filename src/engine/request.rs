@@ -62,7 +62,7 @@ pub struct Event {
 #[derive(Clone, Debug)]
 pub enum EventKind {
     /// KV memory is reserved, the request takes part in steps from now on.
-    Admitted,
+    Admitted(Reused),
     /// The whole prompt is in KV memory.
     Prefilled,
     /// A thought was computed; it is fed back in the next step.
@@ -75,6 +75,15 @@ pub enum EventKind {
     Finished(Finish),
     /// The request ends without a complete answer.
     Failed(Failure),
+}
+
+/// What of a request is not computed because an earlier one began like it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reused {
+    /// Positions of prompt and thoughts whose keys and values are read from its pages.
+    pub positions: usize,
+    /// Thoughts.
+    pub thoughts: usize,
 }
 
 /// A continuous thought, as far as the request asked to see it.

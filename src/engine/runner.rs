@@ -1,6 +1,7 @@
 //! The only one that touches the device: turns a plan into one forward pass. Knows rows and thoughts, no requests, no
 //! sampling.
 
+use crate::engine::sequence::Input;
 use crate::engine::sequence::Segment;
 use crate::engine::sequence::SequenceId;
 use crate::engine::sequence::Yields;
@@ -79,8 +80,11 @@ impl Run for ModelRunner {
         let Config { width, vocab_size, .. } = *self.model.config();
         let batch = Batch::new(segments, &self.thought_rows)?;
         self.fed.clear();
-        for &row in &batch.thoughts {
-            self.fed.extend_from_slice(&self.thoughts[row as usize * width..][..width]);
+        for thought in &batch.thoughts {
+            self.fed.extend_from_slice(match thought {
+                Fed::Row(row) => &self.thoughts[*row as usize * width..][..width],
+                Fed::Known(vector) => vector,
+            });
         }
         let mut noted = Noted::default();
         output.yielded.clear();
@@ -105,18 +109,27 @@ impl Run for ModelRunner {
 }
 
 /// The flat batch of one step: rows of ids first, rows of thoughts behind them.
-struct Batch {
+struct Batch<'a> {
     ids: Vec<u32>,
-    /// For each thought that is fed, its row among the previous step's thoughts.
-    thoughts: Vec<u32>,
+    /// The thoughts that are fed.
+    thoughts: Vec<Fed<'a>>,
     rows: PagedRows,
     /// For each segment, its last row.
     last_rows: Vec<u32>,
 }
 
-impl Batch {
-    fn new(segments: &[Segment], thought_rows: &HashMap<SequenceId, u32>) -> Result<Self> {
-        let id_rows: usize = segments.iter().map(|segment| segment.ids.len()).sum();
+/// A thought that is fed.
+enum Fed<'a> {
+    /// Its row among the previous step's thoughts.
+    Row(u32),
+    /// (D,)
+    Known(&'a [f32]),
+}
+
+impl<'a> Batch<'a> {
+    fn new(segments: &'a [Segment], thought_rows: &HashMap<SequenceId, u32>) -> Result<Self> {
+        let inputs = segments.iter().flat_map(|segment| &segment.inputs);
+        let id_rows = inputs.filter(|input| matches!(input, Input::Id(_))).count();
         let mut batch = Self {
             ids: Vec::with_capacity(id_rows),
             thoughts: Vec::new(),
@@ -126,32 +139,35 @@ impl Batch {
         let mut thought_places = Vec::new();
         for (table, segment) in segments.iter().enumerate() {
             batch.rows.tables.push(Arc::clone(&segment.table));
-            let mut position = segment.start;
-            if segment.feeds_thought {
-                let Some(&row) = thought_rows.get(&segment.sequence) else {
-                    candle_core::bail!(
-                        "sequence {} feeds a thought that it does not have",
-                        segment.sequence
-                    );
+            let mut last_row = 0;
+            for (input, position) in segment.inputs.iter().zip(segment.start..) {
+                let thought = match input {
+                    Input::Id(id) => {
+                        last_row = batch.ids.len();
+                        batch.ids.push(*id);
+                        batch.rows.places.push(Place { table, position });
+                        continue;
+                    }
+                    Input::Thought => Fed::Row(last_thought(segment, thought_rows)?),
+                    Input::Known(vector) => Fed::Known(vector),
                 };
-                batch.last_rows.push((id_rows + batch.thoughts.len()) as u32);
-                batch.thoughts.push(row);
+                last_row = id_rows + batch.thoughts.len();
+                batch.thoughts.push(thought);
                 thought_places.push(Place { table, position });
-                position += 1;
             }
-            for &id in &segment.ids {
-                batch.ids.push(id);
-                batch.rows.places.push(Place { table, position });
-                position += 1;
-            }
-            match (segment.feeds_thought, segment.ids.is_empty()) {
-                (true, true) => {}
-                (true, false) => batch.last_rows[table] = batch.ids.len() as u32 - 1,
-                (false, _) => batch.last_rows.push(batch.ids.len() as u32 - 1),
-            }
+            batch.last_rows.push(last_row as u32);
         }
         batch.rows.places.extend(thought_places);
         Ok(batch)
+    }
+}
+
+/// The row of the thought that the sequence's last segment yielded.
+fn last_thought(segment: &Segment, thought_rows: &HashMap<SequenceId, u32>) -> Result<u32> {
+    let id = segment.sequence;
+    match thought_rows.get(&id) {
+        Some(&row) => Ok(row),
+        None => candle_core::bail!("sequence {id} feeds a thought that it does not have"),
     }
 }
 

@@ -3,13 +3,17 @@
 //! know what its entries carry.
 
 use crate::engine::config::EngineConfig;
+use crate::engine::config::PrefixCache;
 use crate::engine::pages::PagePool;
+use crate::engine::pages::Reservation;
+use crate::engine::reuse::Shareable;
 use crate::engine::sequence::Phase;
 use crate::engine::sequence::Segment;
 use crate::engine::sequence::Sequence;
 use crate::engine::sequence::SequenceId;
 use crate::latent::program::Program;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// A prompt gets at least so many rows of a step, however many thoughts and answers there are: nobody starves.
 const MIN_PREFILL_ROWS: usize = 16;
@@ -20,6 +24,7 @@ pub(crate) struct Scheduler<T> {
     max_running: usize,
     rows_per_step: usize,
     pool: PagePool,
+    prefix_cache: PrefixCache,
     waiting: VecDeque<(Program, T)>,
     running: Vec<Running<T>>,
     next_id: SequenceId,
@@ -38,6 +43,7 @@ impl<T> Scheduler<T> {
             max_running: config.max_running.max(1),
             rows_per_step: config.rows_per_step,
             pool: PagePool::new(pages),
+            prefix_cache: config.prefix_cache,
             waiting: VecDeque::new(),
             running: Vec::new(),
             next_id: 0,
@@ -49,18 +55,35 @@ impl<T> Scheduler<T> {
         self.waiting.push_back((program, payload));
     }
 
-    /// Moves requests from the head of the line to the running, while there is room; those that come in are shown to
-    /// `admitted`. The head waits for room rather than being overtaken: first come, first served.
-    pub(crate) fn admit(&mut self, mut admitted: impl FnMut(&mut T)) {
+    /// Moves requests from the head of the line to the running, while there is room. `recall` gives the first thoughts
+    /// of a request as far as they are known; those that come in are shown to `admitted`. The head waits for room rather
+    /// than being overtaken: first come, first served.
+    pub(crate) fn admit(
+        &mut self,
+        mut recall: impl FnMut(&Program, &mut T) -> Vec<Arc<[f32]>>,
+        mut admitted: impl FnMut(&mut Running<T>),
+    ) {
         while self.running.len() < self.max_running {
-            let Some((program, _)) = self.waiting.front() else { return };
-            let Some(reservation) = self.pool.reserve(program.positions()) else { return };
-            let Some((program, mut payload)) = self.waiting.pop_front() else { return };
-            admitted(&mut payload);
+            let Some((program, payload)) = self.waiting.front_mut() else { return };
+            let known = recall(program, payload);
+            let Some(reservation) = self.reserve(known.len()) else { return };
+            let Some((program, payload)) = self.waiting.pop_front() else { return };
             self.next_id += 1;
-            let sequence = Sequence::new(self.next_id, program, reservation);
-            self.running.push(Running { sequence, payload });
+            let sequence = Sequence::new(self.next_id, program, known, reservation);
+            let mut running = Running { sequence, payload };
+            admitted(&mut running);
+            self.running.push(running);
         }
+    }
+
+    /// Memory for the head of the line, if there is room.
+    fn reserve(&self, known: usize) -> Option<Reservation> {
+        let (program, _) = self.waiting.front()?;
+        let shareable = match self.prefix_cache {
+            PrefixCache::On => Shareable::of(program, known),
+            PrefixCache::Off => Shareable::default(),
+        };
+        self.pool.reserve(program.positions(), shareable)
     }
 
     /// The rows of the next step: every thought and answer token, then prompts in order of admission within the
@@ -114,6 +137,11 @@ impl<T> Scheduler<T> {
         gone
     }
 
+    /// Lets no later request reuse what is in KV memory now.
+    pub(crate) fn forget(&self) {
+        self.pool.forget();
+    }
+
     /// Whether there is nothing to do.
     pub(crate) fn is_idle(&self) -> bool {
         self.running.is_empty() && self.waiting.is_empty()
@@ -124,8 +152,9 @@ impl<T> Scheduler<T> {
         Load {
             waiting: self.waiting.len(),
             running: self.running.len(),
-            used_positions: self.running.iter().map(|running| running.sequence.filled()).sum(),
+            used_positions: self.pool.used(),
             reserved_positions: self.pool.reserved(),
+            cached_positions: self.pool.cached(),
             capacity_positions: self.pool.capacity(),
         }
     }
@@ -138,5 +167,6 @@ pub(crate) struct Load {
     pub(crate) running: usize,
     pub(crate) used_positions: usize,
     pub(crate) reserved_positions: usize,
+    pub(crate) cached_positions: usize,
     pub(crate) capacity_positions: usize,
 }

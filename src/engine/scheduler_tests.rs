@@ -1,223 +1,163 @@
-//! Properties of scheduler, admission and KV reservations over random arrivals, cancellations and lengths. No model.
+//! Properties of scheduler, admission, KV reservations and reuse over random arrivals, cancellations and lengths.
 
-use crate::engine::config::EngineConfig;
-use crate::engine::config::KvBudget;
-use crate::engine::scheduler::Scheduler;
-use crate::engine::sequence::Advanced;
-use crate::engine::sequence::Outcome;
-use crate::engine::sequence::Phase;
+use crate::engine::books_tests::Arrival;
+use crate::engine::books_tests::Books;
+use crate::engine::books_tests::Happening;
+use crate::engine::books_tests::PAGES;
+use crate::engine::config::PrefixCache;
+use crate::engine::sequence::RowKind;
 use crate::engine::sequence::Yields;
-use crate::latent::program::Program;
-use crate::latent::program::StopRule;
 use crate::model::attention::paged::PAGE_POSITIONS;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
-const EOS: u32 = 1;
-const WORD: u32 = 0;
-const PAGES: usize = 12;
-
-/// What happens to the scheduler.
-#[derive(Clone, Debug)]
-enum Happening {
-    Arrival {
-        prompt: usize,
-        thoughts: usize,
-        forced: usize,
-        max_tokens: usize,
-        eos_after: usize,
-    },
-    Step,
-    /// The client of one of the live requests goes away.
-    Cancellation(prop::sample::Index),
-}
-
-fn happenings() -> impl Strategy<Value = Vec<Happening>> {
-    let arrival = (1..70usize, 0..7usize, 0..3usize, 1..9usize, 0..9usize).prop_map(
-        |(prompt, thoughts, forced, max_tokens, eos_after)| Happening::Arrival {
+fn arrivals() -> impl Strategy<Value = Arrival> {
+    let length = prop_oneof![1..70usize, prop::sample::select(vec![15, 16, 17, 32, 40, 48])];
+    let common = prop::sample::select(vec![0, 16, 20, 100]);
+    let latent = (0..7usize, 0..2usize, 0..3usize);
+    (length, common, 0..3u32, latent, 1..9usize, 0..9usize).prop_map(
+        |(prompt, common, family, (thoughts, shown, forced), max_tokens, eos_after)| Arrival {
             prompt,
+            common,
+            family,
             thoughts,
+            shown,
             forced,
             max_tokens,
             eos_after,
         },
-    );
+    )
+}
+
+fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     let one = prop_oneof![
-        3 => arrival,
-        4 => Just(Happening::Step),
-        1 => any::<prop::sample::Index>().prop_map(Happening::Cancellation),
+        6 => arrivals().prop_map(Happening::Arrival),
+        10 => Just(Happening::Step),
+        1 => Just(Happening::Forgetting),
+        2 => any::<prop::sample::Index>().prop_map(Happening::Cancellation),
     ];
     prop::collection::vec(one, 1..120)
-}
-
-/// A scheduler with the books that a test keeps about it.
-struct Books {
-    scheduler: Scheduler<usize>,
-    config: EngineConfig,
-    /// Requests by number: when they say EOS.
-    eos_after: Vec<usize>,
-    tokens: BTreeMap<usize, usize>,
-    live: BTreeSet<usize>,
-    ended: Vec<usize>,
-    admitted: Vec<usize>,
-}
-
-impl Books {
-    fn new(max_running: usize, rows_per_step: usize) -> Self {
-        let kv = KvBudget::Positions(PAGES * PAGE_POSITIONS);
-        let config = EngineConfig {
-            max_running,
-            max_queued: 1000,
-            rows_per_step,
-            kv,
-            ..EngineConfig::default()
-        };
-        Self {
-            scheduler: Scheduler::new(config, PAGES),
-            config,
-            eos_after: Vec::new(),
-            tokens: BTreeMap::new(),
-            live: BTreeSet::new(),
-            ended: Vec::new(),
-            admitted: Vec::new(),
-        }
-    }
-
-    fn happen(&mut self, happening: &Happening) {
-        match happening {
-            Happening::Arrival { prompt, thoughts, forced, max_tokens, eos_after } => {
-                let number = self.eos_after.len();
-                self.eos_after.push(*eos_after);
-                self.live.insert(number);
-                let program = Program {
-                    prompt: vec![WORD; *prompt],
-                    latent_steps: *thoughts,
-                    forced: vec![WORD; *forced],
-                    max_tokens: *max_tokens,
-                    stop: StopRule { eos: vec![EOS], eos_count: 1 },
-                    masked: Vec::new(),
-                };
-                self.scheduler.enqueue(program, number);
-            }
-            Happening::Step => self.step(),
-            Happening::Cancellation(which) => {
-                if let Some(&number) = self.live.iter().nth(which.index(self.live.len().max(1))) {
-                    let gone = self.scheduler.take_if(|payload| *payload == number);
-                    assert_eq!(gone, [number], "a live request is there exactly once");
-                    self.end(number);
-                }
-            }
-        }
-        self.check();
-    }
-
-    fn step(&mut self) {
-        let admitted = &mut self.admitted;
-        self.scheduler.admit(|payload| admitted.push(*payload));
-        self.check();
-        let segments = self.scheduler.plan();
-        let mut prefill_rows = 0;
-        for segment in segments {
-            let running = self.scheduler.get_mut(segment.sequence).unwrap();
-            let number = running.payload;
-            if matches!(running.sequence.phase(), Phase::Prefill { .. }) {
-                prefill_rows += segment.rows();
-            }
-            assert!(segment.rows() > 0);
-            assert_eq!(segment.start, running.sequence.filled(), "rows follow what is filled");
-            let reserved = segment.table.len() * PAGE_POSITIONS;
-            assert!(segment.start + segment.rows() <= reserved, "no row outside the reservation");
-            let outcome = match segment.yields {
-                Yields::Nothing => Outcome::Nothing,
-                Yields::Thought => Outcome::Thought,
-                Yields::Token => {
-                    let count = self.tokens.entry(number).or_default();
-                    *count += 1;
-                    Outcome::Token(if *count > self.eos_after[number] { EOS } else { WORD })
-                }
-            };
-            let advanced = running.sequence.advance(&segment, outcome);
-            if let Advanced::LastToken(_) | Advanced::Ended(_) = advanced {
-                assert_eq!(self.scheduler.end(segment.sequence), Some(number));
-                self.end(number);
-            }
-        }
-        assert!(prefill_rows <= self.config.rows_per_step.max(16), "prefill keeps to its budget");
-    }
-
-    fn end(&mut self, number: usize) {
-        assert!(self.live.remove(&number), "request {number} ended twice");
-        self.ended.push(number);
-    }
-
-    fn check(&self) {
-        let load = self.scheduler.load();
-        assert!(load.reserved_positions <= load.capacity_positions);
-        assert!(load.used_positions <= load.reserved_positions);
-        assert!(load.running <= self.config.max_running);
-        assert_eq!(load.waiting + load.running, self.live.len());
-        assert!(self.admitted.is_sorted(), "first come, first served");
-    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn every_request_ends_once_and_nothing_leaks(
+    fn every_request_ends_once_and_nothing_leaks_or_is_mistaken(
         happenings in happenings(),
         max_running in 1..6usize,
         rows_per_step in 1..90usize,
+        is_on in prop::bool::weighted(0.8),
     ) {
-        let mut books = Books::new(max_running, rows_per_step);
+        let prefix_cache = if is_on { PrefixCache::On } else { PrefixCache::Off };
+        let mut books = Books::new(max_running, rows_per_step, prefix_cache);
         for happening in &happenings {
             books.happen(happening);
         }
-        // Nobody starves: the work left is bounded, and every step does some of it.
-        let arrivals = books.eos_after.len();
-        for _ in 0..arrivals * 100 {
-            if books.scheduler.is_idle() {
-                break;
-            }
-            books.happen(&Happening::Step);
-        }
-        prop_assert!(books.live.is_empty(), "left over: {:?}", books.live);
-        prop_assert_eq!(books.ended.len(), arrivals);
-        prop_assert_eq!(books.scheduler.load().reserved_positions, 0);
+        books.drain();
+        // Every page can be had again, whatever is kept for reuse.
+        let all = Arrival { prompt: PAGES * PAGE_POSITIONS, common: 0, family: 7, thoughts: 0, shown: 0, forced: 0,
+            max_tokens: 1, eos_after: 0 };
+        books.happen(&Happening::Arrival(all));
+        books.happen(&Happening::Step);
+        books.drain();
     }
 }
 
-/// The order of segments and what they feed, for one request from prompt to answer.
+const QUESTION: Arrival = Arrival {
+    prompt: 40,
+    common: 0,
+    family: 0,
+    thoughts: 6,
+    shown: 0,
+    forced: 1,
+    max_tokens: 2,
+    eos_after: 9,
+};
+
+/// The segments of one request after another: (start, rows, what the last row yields, what kind of rows).
+fn segments_of(books: &mut Books, arrival: Arrival) -> Vec<(usize, usize, Yields, RowKind)> {
+    books.arrive(arrival);
+    let mut seen = Vec::new();
+    while !books.scheduler.is_idle() {
+        books.admit();
+        let plan = books.scheduler.plan();
+        seen.extend(plan.iter().map(|s| (s.start, s.rows(), s.yields, s.kind)));
+        books.step();
+    }
+    seen
+}
+
 #[test]
 fn a_request_is_prefilled_thinks_and_answers() {
-    let mut scheduler =
-        Scheduler::new(EngineConfig { rows_per_step: 16, ..EngineConfig::default() }, PAGES);
-    let program = Program {
-        prompt: vec![7; 20],
-        latent_steps: 2,
-        forced: vec![8],
-        max_tokens: 2,
-        stop: StopRule { eos: vec![EOS], eos_count: 1 },
-        masked: Vec::new(),
-    };
-    assert_eq!(program.positions(), 24);
-    scheduler.enqueue(program, ());
-    scheduler.admit(|()| {});
-    let mut seen = Vec::new();
-    for outcome in
-        [Outcome::Nothing, Outcome::Thought, Outcome::Thought, Outcome::Token(5), Outcome::Token(6)]
-    {
-        let segment = scheduler.plan().remove(0);
-        seen.push((segment.start, segment.feeds_thought, segment.ids.clone(), segment.yields));
-        scheduler.get_mut(segment.sequence).unwrap().sequence.advance(&segment, outcome);
-    }
+    let mut books = Books::new(1, 32, PrefixCache::On);
     let expected = [
-        (0, false, vec![7; 16], Yields::Nothing),
-        (16, false, vec![7; 4], Yields::Thought),
-        (20, true, vec![], Yields::Thought),
-        (21, true, vec![8], Yields::Token),
-        (23, false, vec![5], Yields::Token),
+        (0, 32, Yields::Nothing, RowKind::Prefill),
+        (32, 8, Yields::Thought, RowKind::Prefill),
+        (40, 1, Yields::Thought, RowKind::Forced),
+        (41, 2, Yields::Token, RowKind::Forced),
+        (43, 1, Yields::Token, RowKind::Answer),
     ];
-    assert_eq!(seen, expected);
+    assert_eq!(segments_of(&mut books, Arrival { thoughts: 2, ..QUESTION }), expected);
+}
+
+#[test]
+fn a_question_asked_again_goes_straight_to_its_answer() {
+    let mut books = Books::new(1, 64, PrefixCache::On);
+    assert_eq!(segments_of(&mut books, QUESTION).len(), 1 + 6 + 1);
+    let answer = (47, 1, Yields::Token, RowKind::Answer);
+    let repeated = segments_of(&mut books, QUESTION);
+    assert_eq!(repeated, [(32, 8 + 6 + 1, Yields::Token, RowKind::Prefill), answer]);
+    // The first thoughts of many are those of few, and more go on from there.
+    let fewer = segments_of(&mut books, Arrival { thoughts: 4, ..QUESTION });
+    assert_eq!(fewer[0], (32, 8 + 4 + 1, Yields::Token, RowKind::Prefill));
+    let more = segments_of(&mut books, Arrival { thoughts: 7, ..QUESTION });
+    assert_eq!(
+        more[..2],
+        [(32, 8 + 6, Yields::Thought, RowKind::Prefill), (46, 2, Yields::Token, RowKind::Forced)]
+    );
+    // Without end marker the last thought is fed again, even where its page is whole.
+    let whole = Arrival { prompt: 42, forced: 0, ..QUESTION };
+    segments_of(&mut books, whole.clone());
+    assert_eq!(segments_of(&mut books, whole)[0].0, 32);
+}
+
+#[test]
+fn a_prompt_that_begins_like_one_that_still_runs_shares_its_pages() {
+    let mut books = Books::new(2, 64, PrefixCache::On);
+    books.arrive(Arrival { common: 40, prompt: 50, ..QUESTION });
+    books.step();
+    books.arrive(Arrival { common: 40, prompt: 50, family: 1, ..QUESTION });
+    books.admit();
+    assert_eq!(books.reused, 32);
+    books.drain();
+}
+
+#[test]
+fn the_end_of_what_is_kept_goes_first() {
+    let mut books = Books::new(1, 256, PrefixCache::On);
+    segments_of(&mut books, QUESTION);
+    // Needs one page more than are free.
+    let large = Arrival {
+        prompt: (PAGES - 1) * PAGE_POSITIONS,
+        family: 1,
+        thoughts: 0,
+        forced: 0,
+        max_tokens: 1,
+        ..QUESTION
+    };
+    segments_of(&mut books, large);
+    assert_eq!(segments_of(&mut books, QUESTION)[0].0, PAGE_POSITIONS);
+}
+
+#[test]
+fn what_is_computed_twice_at_the_same_time_is_kept_once() {
+    let mut books = Books::new(2, 200, PrefixCache::On);
+    books.arrive(QUESTION);
+    books.arrive(QUESTION);
+    books.admit();
+    assert_eq!((books.reused, books.scheduler.load().reserved_positions), (0, 2 * 48));
+    books.step();
+    assert_eq!(books.scheduler.load().reserved_positions, 2 * 48 - 32);
+    books.drain();
+    assert_eq!(books.scheduler.load().cached_positions, 32);
 }

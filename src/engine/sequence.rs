@@ -3,6 +3,7 @@
 
 use crate::engine::pages::Reservation;
 use crate::engine::request::Finish;
+use crate::engine::request::Reused;
 use crate::latent::program::Program;
 use std::sync::Arc;
 
@@ -14,18 +15,19 @@ pub(crate) type SequenceId = u64;
 pub(crate) struct Sequence {
     pub(crate) id: SequenceId,
     program: Program,
-    /// Ids that are prefilled: the prompt, and the forced ids too where there are no thoughts between.
-    prefill: Vec<u32>,
+    /// What is known from the start: the prompt, thoughts of an earlier request and, where none is missing, the forced
+    /// ids.
+    prefill: Vec<Input>,
+    /// How many thoughts are among these.
+    known: usize,
     reservation: Reservation,
-    /// Positions that are in KV memory.
-    filled: usize,
     phase: Phase,
 }
 
 /// Where a sequence is in its program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// So many prompt positions are done.
+    /// So many positions of what is known from the start are done.
     Prefill { done: usize },
     /// The thought of this number (from 1) is computed and waits to be fed.
     Latent { step: usize },
@@ -33,21 +35,30 @@ pub(crate) enum Phase {
     Answer { last: u32, tokens: usize, eos_seen: usize },
 }
 
-/// Rows of one sequence in one step: its thought if it has one to feed, then ids.
+/// What is fed at one position.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Input {
+    Id(u32),
+    /// The thought that the sequence's last segment yielded.
+    Thought,
+    /// A thought that an earlier request computed, (D,).
+    Known(Arc<[f32]>),
+}
+
+/// Rows of one sequence in one step.
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
     pub(crate) sequence: SequenceId,
     pub(crate) table: Arc<[u32]>,
     /// Position of the first row.
     pub(crate) start: usize,
-    /// The first row is the sequence's thought.
-    pub(crate) feeds_thought: bool,
-    pub(crate) ids: Vec<u32>,
+    /// One a row; at least one.
+    pub(crate) inputs: Vec<Input>,
     pub(crate) kind: RowKind,
     pub(crate) yields: Yields,
 }
 
-/// What the ids of a segment are.
+/// What a segment feeds beside its last thought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RowKind {
     Prefill,
@@ -92,22 +103,54 @@ pub(crate) enum Advanced {
 impl Segment {
     /// Number of rows.
     pub(crate) fn rows(&self) -> usize {
-        usize::from(self.feeds_thought) + self.ids.len()
+        self.inputs.len()
+    }
+
+    /// Ids among the inputs.
+    #[cfg(test)]
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u32> {
+        self.inputs.iter().filter_map(|input| match input {
+            Input::Id(id) => Some(*id),
+            Input::Thought | Input::Known(_) => None,
+        })
+    }
+
+    /// Whether it feeds the thought that the last one yielded.
+    pub(crate) fn feeds_thought(&self) -> bool {
+        self.inputs.first() == Some(&Input::Thought)
     }
 }
 
 impl Sequence {
-    pub(crate) fn new(id: SequenceId, program: Program, reservation: Reservation) -> Self {
-        let mut prefill = program.prompt.clone();
-        if program.latent_steps == 0 {
-            prefill.extend(&program.forced);
+    /// A request with its memory, and the first of its thoughts where they are known.
+    pub(crate) fn new(
+        id: SequenceId,
+        program: Program,
+        known: Vec<Arc<[f32]>>,
+        reservation: Reservation,
+    ) -> Self {
+        let mut prefill: Vec<Input> = program.prompt.iter().copied().map(Input::Id).collect();
+        let known_thoughts = known.len();
+        prefill.extend(known.into_iter().map(Input::Known));
+        if known_thoughts == program.latent_steps {
+            prefill.extend(program.forced.iter().copied().map(Input::Id));
         }
-        Self { id, program, prefill, reservation, filled: 0, phase: Phase::Prefill { done: 0 } }
+        let phase = Phase::Prefill { done: reservation.reused() };
+        Self { id, program, prefill, known: known_thoughts, reservation, phase }
     }
 
     /// Positions that are in KV memory.
     pub(crate) fn filled(&self) -> usize {
-        self.filled
+        self.reservation.filled()
+    }
+
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// What of the request came from earlier ones.
+    pub(crate) fn reused(&self) -> Reused {
+        Reused { positions: self.reservation.reused(), thoughts: self.known }
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -116,34 +159,35 @@ impl Sequence {
 
     /// The rows to compute next; a prompt is cut to `prefill_rows`, anything else is taken whole.
     pub(crate) fn next_segment(&self, prefill_rows: usize) -> Segment {
-        let segment = |feeds_thought, ids, kind, yields| Segment {
+        let segment = |inputs, kind, yields| Segment {
             sequence: self.id,
             table: self.reservation.table(),
-            start: self.filled,
-            feeds_thought,
-            ids,
+            start: self.filled(),
+            inputs,
             kind,
             yields,
         };
         match self.phase {
             Phase::Prefill { done } => {
                 let rest = &self.prefill[done..];
-                let ids = rest[..rest.len().min(prefill_rows)].to_vec();
-                let yields = match ids.len() == rest.len() {
+                let inputs = rest[..rest.len().min(prefill_rows)].to_vec();
+                let yields = match inputs.len() == rest.len() {
                     false => Yields::Nothing,
-                    true if self.program.latent_steps > 0 => Yields::Thought,
+                    true if self.program.latent_steps > self.known => Yields::Thought,
                     true => Yields::Token,
                 };
-                segment(false, ids, RowKind::Prefill, yields)
+                segment(inputs, RowKind::Prefill, yields)
             }
             Phase::Latent { step } if step < self.program.latent_steps => {
-                segment(true, Vec::new(), RowKind::Forced, Yields::Thought)
+                segment(vec![Input::Thought], RowKind::Forced, Yields::Thought)
             }
             Phase::Latent { .. } => {
-                segment(true, self.program.forced.clone(), RowKind::Forced, Yields::Token)
+                let forced = self.program.forced.iter().copied().map(Input::Id);
+                let inputs = std::iter::once(Input::Thought).chain(forced).collect();
+                segment(inputs, RowKind::Forced, Yields::Token)
             }
             Phase::Answer { last, .. } => {
-                segment(false, vec![last], RowKind::Answer, Yields::Token)
+                segment(vec![Input::Id(last)], RowKind::Answer, Yields::Token)
             }
         }
     }
@@ -152,14 +196,14 @@ impl Sequence {
     ///
     /// Prefill -> Prefill | Latent | Answer; Latent -> Latent | Answer; Answer -> Answer | ended
     pub(crate) fn advance(&mut self, segment: &Segment, outcome: Outcome) -> Advanced {
-        self.filled += segment.rows();
+        self.reservation.fill(segment.rows());
         match (self.phase, outcome) {
             (Phase::Prefill { done }, Outcome::Nothing) => {
-                self.phase = Phase::Prefill { done: done + segment.ids.len() };
+                self.phase = Phase::Prefill { done: done + segment.rows() };
                 Advanced::On
             }
             (Phase::Latent { step }, Outcome::Thought) => self.thought(step + 1),
-            (_, Outcome::Thought) => self.thought(1),
+            (_, Outcome::Thought) => self.thought(self.known + 1),
             (Phase::Answer { tokens, eos_seen, .. }, Outcome::Token(id)) => {
                 self.token(id, tokens, eos_seen)
             }

@@ -2,11 +2,12 @@
 //! who is told; what is computed is the runner's, in which order the scheduler's.
 
 use crate::engine::live::Live;
+use crate::engine::recall::Kept;
+use crate::engine::recall::Recall;
 use crate::engine::request::EventKind;
 use crate::engine::request::Failure;
 use crate::engine::request::Finish;
 use crate::engine::request::Request;
-use crate::engine::request::Thought;
 use crate::engine::request::Token;
 use crate::engine::runner::Run;
 use crate::engine::runner::StepOutput;
@@ -21,6 +22,7 @@ use crate::engine::sequence::RowKind;
 use crate::engine::sequence::Segment;
 use crate::engine::shared::EngineState;
 use crate::engine::shared::Shared;
+use crate::latent::program::Program;
 use crate::metrics::Metrics;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -35,6 +37,7 @@ pub(crate) type Submission = (Request, Live);
 pub(crate) struct Worker<R> {
     pub(crate) submissions: Receiver<Submission>,
     pub(crate) scheduler: Scheduler<Live>,
+    pub(crate) recall: Recall,
     pub(crate) runner: R,
     /// What the last step gave; kept for its memory.
     pub(crate) output: StepOutput,
@@ -94,13 +97,12 @@ impl<R: Run> Worker<R> {
             };
             self.end(live, end, now);
         }
-        let metrics = &self.metrics;
-        self.scheduler.admit(|live| {
-            live.place = None;
-            live.stamps.admitted = Some(now);
-            metrics.queue_seconds.observe((now - live.stamps.submitted).as_secs_f64());
-            live.send(now, EventKind::Admitted);
-        });
+        let recall = |program: &Program, live: &mut Live| {
+            let shown = live.report.top_thought_tokens;
+            live.thoughts = self.recall.thoughts(&program.prompt, program.latent_steps, shown);
+            live.thoughts.iter().map(|thought| Arc::clone(&thought.vector)).collect()
+        };
+        self.scheduler.admit(recall, |running| admitted(running, now, &self.metrics));
         self.record_load();
         self.scheduler.plan()
     }
@@ -149,7 +151,10 @@ impl<R: Run> Worker<R> {
                     take_thought(running, segment, (output.thought(thought), logits), &self.metrics)
                 }
                 Yielded::Token { logits } => {
-                    take_token(running, segment, output.logits(logits), &self.metrics)
+                    let logits = output.logits(logits);
+                    let end = take_token(running, segment, logits, &self.metrics);
+                    remember(running, &mut self.recall);
+                    end
                 }
             };
             if let Some(end) = end
@@ -186,6 +191,8 @@ impl<R: Run> Worker<R> {
         }
         if let End::Failed(Failure::NonFinite) = end {
             self.metrics.nonfinite_total.inc();
+            // What made it so may be in a page that others would read.
+            self.scheduler.forget();
         }
     }
 
@@ -209,6 +216,7 @@ impl<R: Run> Worker<R> {
         self.metrics.running.set(load.running as i64);
         self.metrics.kv_positions_used.set(load.used_positions as i64);
         self.metrics.kv_positions_reserved.set(load.reserved_positions as i64);
+        self.metrics.kv_positions_cached.set(load.cached_positions as i64);
         let fraction = load.reserved_positions as f64 / load.capacity_positions.max(1) as f64;
         self.metrics.kv_reserved_fraction.set(fraction);
     }
@@ -217,11 +225,12 @@ impl<R: Run> Worker<R> {
         let took = start.elapsed();
         let (mut prefill, mut forced, mut answer, mut latent) = (0, 0, 0, 0);
         for segment in segments {
-            latent += usize::from(segment.feeds_thought);
+            let thoughts = usize::from(segment.feeds_thought());
+            latent += thoughts;
             match segment.kind {
-                RowKind::Prefill => prefill += segment.ids.len(),
-                RowKind::Forced => forced += segment.ids.len(),
-                RowKind::Answer => answer += segment.ids.len(),
+                RowKind::Prefill => prefill += segment.rows(),
+                RowKind::Forced => forced += segment.rows() - thoughts,
+                RowKind::Answer => answer += segment.rows(),
             }
         }
         for (kind, rows) in
@@ -239,13 +248,41 @@ impl<R: Run> Worker<R> {
     }
 }
 
-/// Marks the end of prefill with the first thing that comes after it.
+/// Tells a request that it takes part in steps, and what it need not compute.
+fn admitted(running: &mut Running<Live>, now: Instant, metrics: &Metrics) {
+    let (sequence, live) = (&running.sequence, &mut running.payload);
+    live.place = None;
+    live.stamps.admitted = Some(now);
+    metrics.queue_seconds.observe((now - live.stamps.submitted).as_secs_f64());
+    let (program, reused) = (sequence.program(), sequence.reused());
+    let positions = program.prompt.len() + program.latent_steps;
+    metrics.prefix_cache_queries_total.inc_by(positions as u64);
+    metrics.prefix_cache_hits_total.inc_by(reused.positions as u64);
+    metrics.thought_cache_queries_total.inc_by(program.latent_steps as u64);
+    metrics.thought_cache_hits_total.inc_by(reused.thoughts as u64);
+    live.spend(reused.positions as u64);
+    live.send(now, EventKind::Admitted(reused));
+}
+
+/// Keeps the thoughts of a request whose latent steps are done, for those that ask the same.
+fn remember(running: &mut Running<Live>, recall: &mut Recall) {
+    let thoughts = std::mem::take(&mut running.payload.thoughts);
+    if thoughts.len() > running.sequence.reused().thoughts {
+        recall.keep(&running.sequence.program().prompt, thoughts);
+    }
+}
+
+/// Marks the end of prefill with the first thing that comes after it, and reports the thoughts that are known from
+/// earlier requests.
 fn prefilled(live: &mut Live, now: Instant, metrics: &Metrics) {
     if live.stamps.prefilled.is_none() {
         live.stamps.prefilled = Some(now);
         let since = live.stamps.admitted.unwrap_or(live.stamps.submitted);
         metrics.prefill_seconds.observe((now - since).as_secs_f64());
         live.send(now, EventKind::Prefilled);
+        for (step, thought) in (1..).zip(&live.thoughts) {
+            live.send(now, EventKind::Thought(thought.reported(step, &live.report)));
+        }
     }
 }
 
@@ -268,8 +305,9 @@ fn take_thought(
         let top_tokens = logits
             .map(|logits| top_tokens(logits, live.report.top_thought_tokens))
             .unwrap_or_default();
-        let vector = live.report.thought_vectors.then(|| vector.to_vec());
-        live.send(now, EventKind::Thought(Thought { step, norm, vector, top_tokens }));
+        let thought = Kept { vector: vector.into(), norm, top_tokens };
+        live.send(now, EventKind::Thought(thought.reported(step, &live.report)));
+        live.thoughts.push(thought);
     }
     None
 }

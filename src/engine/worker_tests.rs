@@ -44,9 +44,9 @@ impl Run for Stepwise {
     ) -> candle_core::Result<()> {
         // A closed channel means: run freely.
         let _ = self.steps.recv_timeout(Duration::from_secs(30));
-        let all_ids = segments.iter().flat_map(|segment| &segment.ids);
-        assert!(!all_ids.clone().any(|&id| id == PANIC), "asked to panic");
-        let bad = |segment: &Segment| segment.ids.contains(&NOT_A_NUMBER);
+        let mut all_ids = segments.iter().flat_map(Segment::ids);
+        assert!(!all_ids.any(|id| id == PANIC), "asked to panic");
+        let bad = |segment: &Segment| segment.ids().any(|id| id == NOT_A_NUMBER);
         let yielded = segments
             .iter()
             .map(|segment| match segment.yields {
@@ -156,7 +156,7 @@ async fn a_full_queue_refuses_and_says_when_to_come_back() {
     let config = EngineConfig { max_running: 1, max_queued: 2, ..EngineConfig::default() };
     let Bench { engine, steps, .. } = bench(config);
     let mut first = engine.submit(request(1)).unwrap();
-    assert!(matches!(first.next().await.unwrap().kind, EventKind::Admitted));
+    assert!(matches!(first.next().await.unwrap().kind, EventKind::Admitted(_)));
     let waiting: Vec<_> = (0..2).map(|_| engine.submit(request(1)).unwrap()).collect();
     match engine.submit(request(1)) {
         Err(Rejected::Full { retry_after }) => assert!(retry_after >= Duration::from_secs(1)),
@@ -220,7 +220,7 @@ async fn draining_finishes_what_was_accepted_and_takes_nothing_new() {
 async fn aborting_ends_what_is_running_with_an_error() {
     let Bench { engine, steps, .. } = bench(EngineConfig::default());
     let mut ticket = engine.submit(request(1)).unwrap();
-    assert!(matches!(ticket.next().await.unwrap().kind, EventKind::Admitted));
+    assert!(matches!(ticket.next().await.unwrap().kind, EventKind::Admitted(_)));
     engine.abort();
     steps.send(()).unwrap();
     steps.send(()).unwrap();

@@ -5,6 +5,7 @@ use crate::engine::request::Event;
 use crate::engine::request::EventKind;
 use crate::engine::request::Failure;
 use crate::engine::request::Finish;
+use crate::engine::request::Reused;
 use crate::engine::request::Thought;
 use crate::engine::request::Token;
 use crate::latent::answer::AnswerRule;
@@ -35,6 +36,7 @@ pub(crate) struct Transcript {
     thoughts: Vec<Thought>,
     first_logits: Option<Vec<f32>>,
     prompt_tokens: usize,
+    reused: Reused,
     clock: Clock,
 }
 
@@ -74,6 +76,7 @@ impl Transcript {
             thoughts: Vec::new(),
             first_logits: None,
             prompt_tokens,
+            reused: Reused::default(),
             clock: Clock { submitted, admitted: None, prefilled: None, first_token: None },
         }
     }
@@ -82,7 +85,10 @@ impl Transcript {
     pub(crate) fn take(&mut self, event: Event, parts: &mut VecDeque<Part>) -> Goes {
         let at = event.at;
         match event.kind {
-            EventKind::Admitted => self.clock.admitted = Some(at),
+            EventKind::Admitted(reused) => {
+                self.clock.admitted = Some(at);
+                self.reused = reused;
+            }
             EventKind::Prefilled => self.clock.prefilled = Some(at),
             EventKind::Thought(thought) => {
                 self.thoughts.push(thought.clone());
@@ -157,6 +163,7 @@ impl Transcript {
             prompt_tokens: self.prompt_tokens,
             latent_steps: self.thoughts.len(),
             completion_tokens: self.tokens.len(),
+            reused: self.reused,
         };
         let text = std::mem::take(&mut self.text);
         parts.push_back(Part::Done(Box::new(Answer {

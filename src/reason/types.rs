@@ -4,6 +4,7 @@ use crate::engine::request::Failure;
 use crate::engine::request::Finish;
 use crate::engine::request::Rejected;
 use crate::engine::request::Report;
+use crate::engine::request::Reused;
 use crate::engine::request::Sampling;
 use crate::engine::request::Thought;
 use std::time::Duration;
@@ -112,6 +113,8 @@ pub struct Usage {
     pub latent_steps: usize,
     /// Answer tokens, the end-of-sequence token not counted.
     pub completion_tokens: usize,
+    /// What of prompt and thoughts was not computed for this question because an earlier one began like it.
+    pub reused: Reused,
 }
 
 impl Usage {

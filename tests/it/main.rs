@@ -22,6 +22,7 @@ mod openapi;
 mod packaging;
 mod parity;
 mod precision;
+mod reuse;
 mod serve;
 mod support;
 mod text;

@@ -9,6 +9,7 @@ use coconut::engine::config::KvBudget;
 use coconut::engine::request::EventKind;
 use coconut::engine::request::Report;
 use coconut::engine::request::Request;
+use coconut::engine::request::Reused;
 use coconut::engine::request::Sampling;
 use coconut::latent::generate::generate;
 use coconut::latent::program::Program;
@@ -90,9 +91,10 @@ pub(crate) struct Collected {
     pub(crate) thoughts: Vec<Vec<f32>>,
     pub(crate) first_logits: Vec<f32>,
     pub(crate) ids: Vec<u32>,
+    pub(crate) reused: Reused,
 }
 
-fn start(fixture: Fixture, config: EngineConfig) -> Engine {
+pub(crate) fn start(fixture: Fixture, config: EngineConfig) -> Engine {
     Engine::start(fixture.host_model, config, Arc::new(Metrics::new())).unwrap()
 }
 
@@ -121,7 +123,8 @@ pub(crate) fn collect(mut ticket: Ticket) -> Collected {
                 EventKind::Token(token) => collected.ids.push(token.id),
                 EventKind::Finished(_) => return collected,
                 EventKind::Failed(failure) => panic!("{failure}"),
-                EventKind::Admitted | EventKind::Prefilled => {}
+                EventKind::Admitted(reused) => collected.reused = reused,
+                EventKind::Prefilled => {}
             }
         }
         panic!("the engine went away");

@@ -123,7 +123,7 @@ fn nothing_names_the_machine_it_was_written_on() {
 #[test]
 fn the_map_of_the_code_is_true() {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    assert!(map.lines().count() <= 200, "ARCHITECTURE.md: at most 200 lines");
+    assert!(map.lines().count() <= 240, "ARCHITECTURE.md: at most 240 lines");
     let quoted = map.split('`').skip(1).step_by(2);
     for path in quoted.filter(|quoted| quoted.starts_with("src/") || quoted.starts_with("docker/"))
     {

@@ -111,6 +111,11 @@ pub(in crate::http) struct UsageBody {
     completion_tokens: usize,
     /// The sum.
     total_tokens: usize,
+    /// Positions of prompt and thoughts, of these, that were read from memory because an earlier question began like
+    /// this one.
+    cached_positions: usize,
+    /// Thoughts, of these, that an earlier question computed.
+    cached_thoughts: usize,
 }
 
 /// Where the time went, in milliseconds; the first four add up to the last.
@@ -205,6 +210,8 @@ impl From<Usage> for UsageBody {
             latent_steps: usage.latent_steps,
             completion_tokens: usage.completion_tokens,
             total_tokens: usage.total_tokens(),
+            cached_positions: usage.reused.positions,
+            cached_thoughts: usage.reused.thoughts,
         }
     }
 }

@@ -1,0 +1,114 @@
+//! What requests have in common, page by page: a tree of pages, keyed by everything that was fed up to their end. Keys and
+//! values are functions of the weights and of what was fed, and one process has one model, so equal keys mean equal
+//! pages. Knows what was fed and numbers of pages; not who holds a page, and no tensor.
+
+use crate::latent::program::Program;
+use crate::model::attention::paged::PAGE_POSITIONS;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What was fed at a position, as far as it can be the same in two requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Fed {
+    Id(u32),
+    /// A continuous thought. Which one follows from the ids before: they are the prompt, and thoughts follow each other.
+    Thought,
+}
+
+/// What was fed at the positions of one page.
+pub(crate) type Content = [Fed; PAGE_POSITIONS];
+
+/// A page with all that comes before it; numbers are never given twice, so one cannot come to mean another page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Node(u64);
+
+impl Node {
+    /// Before the first page.
+    pub(crate) const ROOT: Self = Self(0);
+}
+
+/// What of a request other requests may have, too.
+#[derive(Debug, Default)]
+pub(crate) struct Shareable {
+    /// The whole pages of prompt and thoughts.
+    pub(crate) contents: Vec<Content>,
+    /// How many of these the request can do without computing.
+    pub(crate) skippable: usize,
+}
+
+impl Shareable {
+    /// Of a request whose first `known` thoughts are known.
+    pub(crate) fn of(program: &Program, known: usize) -> Self {
+        let ids = program.prompt.iter().map(|&id| Fed::Id(id));
+        let fed: Vec<Fed> = ids.chain((0..program.latent_steps).map(|_| Fed::Thought)).collect();
+        let contents = fed.as_chunks().0.to_vec();
+        // Thoughts that are not known have to be computed, for they are reported; and the last position before what is
+        // computed next always is, for its hidden state.
+        let forced = if known == program.latent_steps { program.forced.len() } else { 0 };
+        let before = program.prompt.len() + known;
+        let skippable = before.min((before + forced).saturating_sub(1)) / PAGE_POSITIONS;
+        Self { contents, skippable }
+    }
+}
+
+/// The pages that can be reused.
+#[derive(Debug, Default)]
+pub(crate) struct PageTree {
+    nodes: HashMap<Arc<Key>, (Node, u32)>,
+    keys: HashMap<u32, Arc<Key>>,
+    last: u64,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key {
+    parent: Node,
+    content: Content,
+}
+
+impl PageTree {
+    /// The longest run of pages with these contents, from the first position on.
+    pub(crate) fn find(&self, contents: &[Content]) -> Vec<(Node, u32)> {
+        let mut parent = Node::ROOT;
+        let mut found = Vec::new();
+        for &content in contents {
+            let Some(&(node, page)) = self.nodes.get(&Key { parent, content }) else { break };
+            found.push((node, page));
+            parent = node;
+        }
+        found
+    }
+
+    /// The page with this content behind `parent`: the one that is there, or else `page`.
+    pub(crate) fn find_or_insert(
+        &mut self,
+        parent: Node,
+        content: Content,
+        page: u32,
+    ) -> (Node, u32) {
+        let key = Arc::new(Key { parent, content });
+        if let Some(&found) = self.nodes.get(&key) {
+            return found;
+        }
+        self.last += 1;
+        let inserted = (Node(self.last), page);
+        self.nodes.insert(Arc::clone(&key), inserted);
+        self.keys.insert(page, key);
+        inserted
+    }
+
+    pub(crate) fn contains(&self, page: u32) -> bool {
+        self.keys.contains_key(&page)
+    }
+
+    /// Forgets all pages. What sequences add behind forgotten ones is never found.
+    pub(crate) fn clear(&mut self) {
+        self.nodes.clear();
+        self.keys.clear();
+    }
+
+    pub(crate) fn remove(&mut self, page: u32) {
+        if let Some(key) = self.keys.remove(&page) {
+            self.nodes.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What is computed once for many requests: answers with reuse are those without, and a client is told of it.
+
+use crate::parity::Collected;
+use crate::parity::FIXTURES;
+use crate::parity::collect;
+use crate::parity::request;
+use crate::parity::start;
+use crate::support::Fixture;
+use crate::support::distance;
+use crate::wire::Wire;
+use coconut::engine::Engine;
+use coconut::engine::Ticket;
+use coconut::engine::config::EngineConfig;
+use coconut::engine::config::KvBudget;
+use coconut::engine::config::PrefixCache;
+use coconut::engine::request::Reused;
+use coconut::latent::program::Program;
+use futures::future::join_all;
+use serde_json::Value;
+use serde_json::json;
+
+const QUESTION: &str =
+    "Every lempus is a yerpus. Every yerpus is a hilpus. Bob is a lempus. Is Bob a hilpus?";
+
+/// Rows are computed in other company with reuse than without, and a sum may then be rounded differently.
+const TOLERANCE: f32 = 1e-5;
+
+/// All questions of a fixture with fewer, as many and more thoughts, and prompts that begin like others.
+fn programs(fixture: &Fixture) -> Vec<Program> {
+    let mut programs = Vec::new();
+    for case in &fixture.expected.cases {
+        let program = fixture.program(case);
+        for latent_steps in [case.n_latent, 0, 2, case.n_latent + 2] {
+            programs.push(Program { latent_steps, ..program.clone() });
+        }
+        let mut prompt = program.prompt.clone();
+        prompt.truncate(prompt.len() - 3);
+        programs.push(Program { prompt, ..program });
+    }
+    programs
+}
+
+fn assert_same(reused: &Collected, computed: &Collected, what: &str) {
+    let assert_close = |a: &[f32], b: &[f32], part: &str| {
+        let size = b.iter().fold(1.0f32, |size, x| size.max(x.abs()));
+        let distance = distance(a, b) / size;
+        assert!(distance <= TOLERANCE, "{part} of {what}: off by {distance}");
+    };
+    assert_eq!(reused.thoughts.len(), computed.thoughts.len(), "{what}");
+    for (step, (a, b)) in reused.thoughts.iter().zip(&computed.thoughts).enumerate() {
+        assert_close(a, b, &format!("thought {}", step + 1));
+    }
+    assert_close(&reused.first_logits, &computed.first_logits, "first logits");
+    assert_eq!(reused.ids, computed.ids, "{what}");
+}
+
+fn all_at_once<'a>(engine: &Engine, programs: impl Iterator<Item = &'a Program>) -> Vec<Collected> {
+    let tickets: Vec<Ticket> =
+        programs.map(|program| engine.submit(request(program.clone())).unwrap()).collect();
+    tickets.into_iter().map(collect).collect()
+}
+
+#[test]
+fn answers_with_reuse_are_those_without() {
+    for name in FIXTURES {
+        let programs = programs(&Fixture::load(name));
+        let off = EngineConfig { prefix_cache: PrefixCache::Off, ..EngineConfig::default() };
+        let engine = start(Fixture::load(name), off);
+        let one_by_one = |engine: &Engine| -> Vec<Collected> {
+            programs.iter().flat_map(|one| all_at_once(engine, [one].into_iter())).collect()
+        };
+        let computed = one_by_one(&engine);
+        assert!(computed.iter().all(|answer| answer.reused == Reused::default()));
+        // With room for everything, and with so little that pages are given up all the time.
+        for positions in [8192, 160] {
+            let kv = KvBudget::Positions(positions);
+            let engine = start(Fixture::load(name), EngineConfig { kv, ..EngineConfig::default() });
+            let mut backwards = all_at_once(&engine, programs.iter().rev());
+            backwards.reverse();
+            let waves = [backwards, all_at_once(&engine, programs.iter()), one_by_one(&engine)];
+            for (wave, answers) in waves.iter().enumerate() {
+                for ((program, answer), computed) in programs.iter().zip(answers).zip(&computed) {
+                    let (ids, n) = (program.prompt.len(), program.latent_steps);
+                    let what = format!("{name}: {ids} ids, {n} thoughts, wave {wave}");
+                    assert_same(answer, computed, &what);
+                    if wave > 0 && positions == 8192 {
+                        assert_eq!(answer.reused.thoughts, n, "{what}");
+                        assert!(answer.reused.positions >= (ids - 1) / 16 * 16, "{what}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn ask(wire: &Wire, latent_steps: usize) -> Value {
+    let question = json!({
+        "question": QUESTION,
+        "latent_steps": latent_steps,
+        "max_tokens": 4,
+        "include": ["thoughts", "thought_vectors"],
+    });
+    wire.ask(question).await.json()
+}
+
+fn cached(answer: &Value) -> (u64, u64) {
+    let count = |name: &str| answer["usage"][name].as_u64().unwrap();
+    (count("cached_positions"), count("cached_thoughts"))
+}
+
+#[tokio::test]
+async fn a_question_asked_again_is_told_what_was_not_computed() {
+    let (wire, _) = Wire::answering(EngineConfig::default());
+    let first = ask(&wire, 6).await;
+    assert_eq!(cached(&first), (0, 0));
+    let whole_pages = first["usage"]["prompt_tokens"].as_u64().unwrap() / 16 * 16;
+    assert!(whole_pages > 0, "{first}");
+
+    let fewer = ask(&wire, 4).await;
+    let thoughts = |answer: &Value| answer["thoughts"].as_array().unwrap().clone();
+    assert_eq!(thoughts(&fewer), thoughts(&first)[..4]);
+    assert!(cached(&fewer).0 >= whole_pages && cached(&fewer).1 == 4, "{fewer}");
+    for again in join_all((0..20).map(|_| ask(&wire, 6))).await {
+        assert!(cached(&again).0 >= whole_pages && cached(&again).1 == 6, "{again}");
+        for field in ["thoughts", "text", "answer"] {
+            assert_eq!(again[field], first[field], "{again}");
+        }
+    }
+    let metrics = &wire.metrics;
+    // The last thought is fed, too: that is where the end marker follows.
+    assert_eq!(metrics.latent_steps_total.get(), 6);
+    assert_eq!(metrics.thought_cache_queries_total.get(), 6 + 4 + 20 * 6);
+    assert_eq!(metrics.thought_cache_hits_total.get(), 4 + 20 * 6);
+    let (asked, hits) =
+        (metrics.prefix_cache_queries_total.get(), metrics.prefix_cache_hits_total.get());
+    assert!(21 * whole_pages <= hits && hits < asked, "{hits} of {asked}");
+    assert_eq!(metrics.kv_positions_reserved.get(), 0);
+    assert!(metrics.kv_positions_cached.get() as u64 >= whole_pages);
+}
+
+#[tokio::test]
+async fn with_the_cache_off_everything_is_computed() {
+    let config = EngineConfig { prefix_cache: PrefixCache::Off, ..EngineConfig::default() };
+    let (wire, _) = Wire::answering(config);
+    for _ in 0..2 {
+        assert_eq!(cached(&ask(&wire, 6).await), (0, 0));
+    }
+    assert_eq!(wire.metrics.latent_steps_total.get(), 12);
+    assert_eq!(wire.metrics.kv_positions_cached.get(), 0);
+}
