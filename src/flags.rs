@@ -83,8 +83,8 @@ pub(crate) struct EngineArgs {
     /// The same as a number of positions (prompt, thoughts and answer of all running requests).
     #[arg(long, env = "COCONUT_KV_POSITIONS", value_name = "N")]
     kv_positions: Option<NonZeroUsize>,
-    /// Compute prompts and thoughts once for all requests that have them in common. Answers stay the same, but clients
-    /// can tell from times and counts whether somebody asked the same before.
+    /// Compute prompts and thoughts once for all requests that have them in common. Answers stay the same but for
+    /// rounding; clients can tell from times and counts whether somebody asked the same before.
     #[arg(long, env = "COCONUT_PREFIX_CACHE", value_name = "on|off", default_value = "on", value_parser = prefix_cache(), hide_possible_values = true)]
     prefix_cache: PrefixCache,
     #[command(flatten)]

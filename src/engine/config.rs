@@ -19,8 +19,8 @@ pub struct EngineConfig {
     pub prefix_cache: PrefixCache,
 }
 
-/// Whether prompts and thoughts are computed once for all requests that have them in common, running or ended. It does
-/// not change answers, but a client can tell from times and counts whether somebody asked the same before.
+/// Whether prompts and thoughts are computed once for all requests that have them in common, running or ended. It
+/// changes answers by no more than rounding; a client can tell from times and counts whether somebody asked the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PrefixCache {
     /// They are kept in KV memory as long as no admission needs the room.

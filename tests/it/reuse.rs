@@ -22,15 +22,20 @@ use serde_json::json;
 const QUESTION: &str =
     "Every lempus is a yerpus. Every yerpus is a hilpus. Bob is a lempus. Is Bob a hilpus?";
 
-/// Rows are computed in other company with reuse than without, and a sum may then be rounded differently.
+/// Of the largest number of a vector, for the first thought. Rows are computed in other company with reuse than without, and
+/// a sum may then be rounded differently.
 const TOLERANCE: f32 = 1e-5;
+
+/// How much a thought makes of a difference in the one before, with the fixtures' random weights: measured without reuse,
+/// between questions in a batch and one by one, it is two to three.
+const GROWTH: f32 = 2.5;
 
 /// All questions of a fixture with fewer, as many and more thoughts, and prompts that begin like others.
 fn programs(fixture: &Fixture) -> Vec<Program> {
     let mut programs = Vec::new();
     for case in &fixture.expected.cases {
         let program = fixture.program(case);
-        for latent_steps in [case.n_latent, 0, 2, case.n_latent + 2] {
+        for latent_steps in [case.n_latent, 0, 2, case.n_latent + 1] {
             programs.push(Program { latent_steps, ..program.clone() });
         }
         let mut prompt = program.prompt.clone();
@@ -40,18 +45,18 @@ fn programs(fixture: &Fixture) -> Vec<Program> {
     programs
 }
 
-fn assert_same(reused: &Collected, computed: &Collected, what: &str) {
-    let assert_close = |a: &[f32], b: &[f32], part: &str| {
-        let size = b.iter().fold(1.0f32, |size, x| size.max(x.abs()));
-        let distance = distance(a, b) / size;
-        assert!(distance <= TOLERANCE, "{part} of {what}: off by {distance}");
+fn assert_same(ours: &Collected, computed: &Collected, what: &str) {
+    let assert_close = |a: &[f32], b: &[f32], thoughts_before: usize| {
+        let off = distance(a, b) / b.iter().fold(1.0f32, |size, x| size.max(x.abs()));
+        let allowed = TOLERANCE * GROWTH.powi(thoughts_before as i32);
+        assert!(off <= allowed, "{what}, after {thoughts_before} thoughts: off by {off}");
     };
-    assert_eq!(reused.thoughts.len(), computed.thoughts.len(), "{what}");
-    for (step, (a, b)) in reused.thoughts.iter().zip(&computed.thoughts).enumerate() {
-        assert_close(a, b, &format!("thought {}", step + 1));
+    assert_eq!(ours.ids, computed.ids, "{what}");
+    assert_eq!(ours.thoughts.len(), computed.thoughts.len(), "{what}");
+    for (before, (a, b)) in ours.thoughts.iter().zip(&computed.thoughts).enumerate() {
+        assert_close(a, b, before);
     }
-    assert_close(&reused.first_logits, &computed.first_logits, "first logits");
-    assert_eq!(reused.ids, computed.ids, "{what}");
+    assert_close(&ours.first_logits, &computed.first_logits, ours.thoughts.len());
 }
 
 fn all_at_once<'a>(engine: &Engine, programs: impl Iterator<Item = &'a Program>) -> Vec<Collected> {
@@ -70,7 +75,10 @@ fn answers_with_reuse_are_those_without() {
             programs.iter().flat_map(|one| all_at_once(engine, [one].into_iter())).collect()
         };
         let computed = one_by_one(&engine);
-        assert!(computed.iter().all(|answer| answer.reused == Reused::default()));
+        for (answer, computed) in all_at_once(&engine, programs.iter()).iter().zip(&computed) {
+            assert_eq!((answer.reused, computed.reused), Default::default());
+            assert_same(answer, computed, "a batch without reuse");
+        }
         // With room for everything, and with so little that pages are given up all the time.
         for positions in [8192, 160] {
             let kv = KvBudget::Positions(positions);
@@ -84,8 +92,9 @@ fn answers_with_reuse_are_those_without() {
                     let what = format!("{name}: {ids} ids, {n} thoughts, wave {wave}");
                     assert_same(answer, computed, &what);
                     if wave > 0 && positions == 8192 {
-                        assert_eq!(answer.reused.thoughts, n, "{what}");
-                        assert!(answer.reused.positions >= (ids - 1) / 16 * 16, "{what}");
+                        let Reused { positions, thoughts } = answer.reused;
+                        assert_eq!(thoughts, n, "{what}");
+                        assert!(positions >= (ids - 1) / 16 * 16, "{what}: {positions}");
                     }
                 }
             }
