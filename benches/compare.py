@@ -150,7 +150,7 @@ def measure(baseline, model, name, dtype, folder):
     runs, reports = {mode: ([], [], 0.0) for mode in modes}, {count: [] for count in clients}
     # Rounds ask the same questions again, and each time the work is to be done, as the baseline does it.
     os.environ["COCONUT_PREFIX_CACHE"] = "off"
-    with common.Server(model, *(["--dtype", dtype] if told else [])) as server:
+    with common.Server(model, "--prefix-cache", "off", *(["--dtype", dtype] if told else [])) as server:
         for _ in range(knob("ROUNDS", 2)):
             for mode in modes:
                 few = questions[: knob("PUBLISHED_COUNT", 4)] if mode == "published" else questions

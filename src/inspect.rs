@@ -5,8 +5,9 @@ use crate::latent::recipe::Recipe;
 use crate::model::load::layout::Dropped;
 use std::fmt;
 
-/// Numbers in memory are f32.
-const BYTES_PER_NUMBER: usize = 4;
+/// What `--dtype` and `--kv-dtype` offer, with the bytes a number takes. int8 has a scale a channel beside, which is little.
+const WEIGHT_TYPES: [(&str, usize); 3] = [("f32", 4), ("bf16", 2), ("int8", 1)];
+const KV_TYPES: [(&str, usize); 2] = [("f32", 4), ("bf16", 2)];
 /// How many names of dropped tensors are shown.
 const SHOWN_NAMES: usize = 3;
 
@@ -15,16 +16,6 @@ const SHOWN_NAMES: usize = 3;
 pub struct Inspection<'a>(pub &'a Checkpoint);
 
 impl Inspection<'_> {
-    /// Bytes that the weights take when served.
-    pub fn weight_bytes(&self) -> usize {
-        self.0.found.config.parameter_count() * BYTES_PER_NUMBER
-    }
-
-    /// Bytes of KV memory that one position takes.
-    pub fn position_bytes(&self) -> usize {
-        self.0.found.config.kv_floats_per_position() * BYTES_PER_NUMBER
-    }
-
     fn tokens(&self, ids: &[u32]) -> String {
         let shown = ids.iter().map(|&id| format!("{id} {:?}", self.0.tokenizer.token_text(id)));
         match ids.is_empty() {
@@ -72,13 +63,15 @@ impl fmt::Display for Inspection<'_> {
             let percent = f64::from(accuracy.basis_points) / 100.0;
             writeln!(f, "expected      {percent} % on {} ({})", accuracy.data, accuracy.source)?;
         }
-        let (weights, position) = (mebibytes(self.weight_bytes()), self.position_bytes());
-        let longest = mebibytes(position.saturating_mul(config.max_positions));
-        writeln!(f, "memory        {weights:.1} MiB for weights in f32")?;
-        write!(
-            f,
-            "              {position} bytes of KV a position, {longest:.1} MiB for the longest sequence"
-        )
+        let (parameters, floats) = (config.parameter_count(), config.kv_floats_per_position());
+        let weights = WEIGHT_TYPES
+            .map(|(name, bytes)| format!("{:.1} MiB in {name}", mebibytes(parameters * bytes)));
+        writeln!(f, "memory        weights: about {}", weights.join(", "))?;
+        let kv = KV_TYPES.map(|(name, bytes)| {
+            let longest = (floats * bytes).saturating_mul(config.max_positions);
+            format!("{:.1} MiB in {name}", mebibytes(longest))
+        });
+        write!(f, "              keys and values of the longest sequence: {}", kv.join(", "))
     }
 }
 
