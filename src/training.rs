@@ -5,7 +5,9 @@ use crate::train::settings::Settings;
 use anyhow::Context as _;
 use clap::Args;
 use std::num::NonZeroUsize;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// Flags of `coconut train`.
 #[derive(Debug, Args)]
@@ -19,23 +21,38 @@ pub struct TrainArgs {
     /// Go on from the latest saved state in the folder, if there is one.
     #[arg(long)]
     resume: bool,
-    /// Threads that compute. [default: one for each core]
+    /// Threads that compute; no more than the run's `shards` have work. [default: one for each core]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// candle's own threads.
+    #[arg(long, env = "RAYON_NUM_THREADS", hide = true)]
+    candle_threads: Option<usize>,
 }
 
 impl TrainArgs {
     /// Trains.
     pub fn run(self) -> anyhow::Result<()> {
-        if let Some(threads) = self.threads {
-            rayon::ThreadPoolBuilder::new()
-                .num_threads(threads.get())
-                .build_global()
-                .context("cannot start threads")?;
+        if self.candle_threads != Some(1) {
+            return again_with_one_candle_thread();
         }
+        let threads = self.threads.map_or_else(std::thread::available_parallelism, Ok);
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.context("cannot count the cores; use --threads")?.get())
+            .build_global()
+            .context("cannot start threads")?;
         let settings = Settings::read(&self.config)?;
         let name = self.config.file_stem().unwrap_or_default();
         let out = self.out.unwrap_or_else(|| PathBuf::from("runs").join(name));
         run::train(&settings, &out, self.resume).context("cannot train")
     }
+}
+
+/// Becomes the same command with candle on one thread. A batch is cut into parts, one for each thread; candle would use
+/// threads within each of its small operations beside, which takes three times as long, and it is told how many by the
+/// environment alone.
+fn again_with_one_candle_thread() -> anyhow::Result<()> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let mut command = Command::new(program);
+    command.args(std::env::args_os().skip(1)).env("RAYON_NUM_THREADS", "1");
+    Err(command.exec()).context("cannot start the run")
 }

@@ -52,6 +52,34 @@ impl Batch {
         self.sequences.len() / self.prefixes.len().max(1)
     }
 
+    /// Sum of the weights of all targets.
+    pub fn weight(&self) -> f32 {
+        let targets = self.sequences.iter().flat_map(|sequence| &sequence.targets);
+        targets.map(|(_, target)| target.weight).sum()
+    }
+
+    /// The batch cut into at most `count` parts of about equal size, none of them without targets.
+    pub fn shards(self, count: usize) -> Vec<Self> {
+        let fan = self.fan();
+        let units =
+            if self.prefixes.is_empty() { self.sequences.len() } else { self.prefixes.len() };
+        let size = units.div_ceil(count.max(1)).max(1);
+        let parts: Vec<Self> = match self.prefixes.is_empty() {
+            true => self.sequences.chunks(size).map(|part| Self::of(part.to_vec())).collect(),
+            false => {
+                let sequences = self.sequences.chunks(size * fan.max(1));
+                let parts = self.prefixes.chunks(size).zip(sequences);
+                parts
+                    .map(|(prefixes, sequences)| Self {
+                        prefixes: prefixes.to_vec(),
+                        sequences: sequences.to_vec(),
+                    })
+                    .collect()
+            }
+        };
+        parts.into_iter().filter(|part| part.weight() > 0.0).collect()
+    }
+
     /// The prefixes as sequences of one pass.
     pub fn prefix_layout(&self) -> Layout {
         let longest = self.prefixes.iter().map(Vec::len).max().unwrap_or(0);
@@ -166,6 +194,29 @@ mod tests {
         // The second sequence's first answer token is predicted at its only thought, the third one's without any.
         assert_eq!(layout.passes[1].targets.len(), 1);
         assert_eq!(layout.passes[0].targets.len(), 1);
+    }
+
+    #[test]
+    fn shards_hold_everything_once() {
+        let sequences: Vec<Sequence> = (0..6).map(|id| sequence(&[id], 1, &[7])).collect();
+        let prefixes = vec![vec![1], vec![2], vec![3]];
+        for batch in [
+            Batch::of(sequences.clone()),
+            Batch { prefixes: prefixes.clone(), sequences: sequences.clone() },
+        ] {
+            for count in 1..8 {
+                let shards = batch.clone().shards(count);
+                assert!(shards.len() <= count);
+                assert!(shards.iter().all(|shard| shard.prefixes.is_empty() || shard.fan() == 2));
+                let joined: Vec<_> =
+                    shards.iter().flat_map(|shard| shard.sequences.clone()).collect();
+                assert_eq!(format!("{joined:?}"), format!("{sequences:?}"));
+                let weight: f32 = shards.iter().map(Batch::weight).sum();
+                assert_eq!(weight, batch.weight());
+            }
+        }
+        let silent = Batch::of(vec![sequence(&[1], 1, &[]), sequence(&[1], 1, &[2])]);
+        assert_eq!(silent.shards(2).len(), 1, "a part without targets teaches nothing");
     }
 
     #[test]

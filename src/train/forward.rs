@@ -53,8 +53,15 @@ pub fn run(model: &Model, batch: &Batch) -> Result<Outcome> {
 /// # Errors
 /// Those of [`run`].
 pub fn loss(model: &Model, batch: &Batch) -> Result<Tensor> {
-    let Outcome { hidden, mut targets } = run(model, batch)?;
-    let total: f32 = targets.iter().map(|target| target.weight).sum();
+    loss_of_part(model, batch, batch.weight())
+}
+
+/// What a part of a batch adds to the batch's loss, where all targets of the batch weigh `total`.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn loss_of_part(model: &Model, part: &Batch, total: f32) -> Result<Tensor> {
+    let Outcome { hidden, mut targets } = run(model, part)?;
     for target in &mut targets {
         target.weight /= total;
     }

@@ -5,6 +5,7 @@ use crate::data;
 use crate::data::Example;
 use crate::model::Model;
 use crate::text::Tokenizer;
+use crate::train::batch::Batch;
 use crate::train::checkpoint;
 use crate::train::curve;
 use crate::train::error::Error;
@@ -27,6 +28,7 @@ use crate::train::task::Context;
 use crate::train::task::Task;
 use crate::train::variables::Variable;
 use candle_core::backprop::GradStore;
+use rayon::prelude::*;
 use sha2::Digest as _;
 use sha2::Sha256;
 use std::path::Path;
@@ -210,13 +212,14 @@ impl<'a> Run<'a> {
         let variables = &self.start.variables;
         let batches = task.batches(self.position.step)?;
         let (mut sum, mut loss) = (Gradients::new(), 0.0);
-        for batch in &batches {
-            let value = forward::loss(&self.start.model, batch)?;
-            loss += value.to_scalar::<f32>()?;
-            add(&mut sum, &value.backward()?, variables.iter(), 1.0 / batches.len() as f32)?;
+        let share = 1.0 / batches.len() as f32;
+        for batch in batches {
             window.sequences += batch.sequences.len();
+            for (value, gradients) in shards(&self.start.model, batch, self.settings.shards)? {
+                loss += share * value;
+                add(&mut sum, &gradients, variables.iter(), share)?;
+            }
         }
-        let loss = loss / batches.len() as f32;
         if !loss.is_finite() {
             return Err(Error::Diverged { step: self.position.total_step, loss });
         }
@@ -304,7 +307,17 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Adds a batch's gradients, each times `scale`.
+/// The losses and gradients of a batch's parts, in order, computed side by side.
+fn shards(model: &Model, batch: Batch, count: usize) -> Result<Vec<(f32, GradStore)>> {
+    let total = batch.weight();
+    let part = |part: &Batch| {
+        let loss = forward::loss_of_part(model, part, total)?;
+        Ok((loss.to_scalar()?, loss.backward()?))
+    };
+    batch.shards(count).par_iter().map(part).collect()
+}
+
+/// Adds a part's gradients, each times `scale`.
 fn add<'a>(
     sum: &mut Gradients,
     gradients: &GradStore,

@@ -42,6 +42,10 @@ pub struct Settings {
     /// Steps between saved states.
     #[serde(default = "two_hundred")]
     pub save_every: usize,
+    /// Parts of a batch that are computed side by side, each on one thread. Every bit of the result depends on this
+    /// number, and not on how many threads a machine has.
+    #[serde(default = "one")]
+    pub shards: usize,
     /// Steps between lines of the log.
     #[serde(default = "ten")]
     pub log_every: usize,
