@@ -88,6 +88,10 @@ impl<R: Run> Worker<R> {
         let aborting = self.shared.is_aborting();
         let gone =
             self.scheduler.take_if(|live| aborting || live.is_abandoned() || live.deadline <= now);
+        if !gone.is_empty() {
+            // Before anybody hears of an end, the gauges know it.
+            self.record_load();
+        }
         for live in gone {
             let end = match (live.is_abandoned(), live.is_satisfied(), live.deadline <= now) {
                 (true, true, _) => End::Finished(Finish::Stop),
@@ -204,10 +208,11 @@ impl<R: Run> Worker<R> {
         while let Ok((request, live)) = self.submissions.try_recv() {
             self.scheduler.enqueue(request.program, live);
         }
-        for live in self.scheduler.take_if(|_| true) {
+        let gone = self.scheduler.take_if(|_| true);
+        self.record_load();
+        for live in gone {
             self.end(live, End::Failed(Failure::Engine), now);
         }
-        self.record_load();
     }
 
     fn record_load(&self) {
