@@ -33,7 +33,7 @@ COPY models/ /models/
 # Models named by their id on the hub are downloaded here. Its owner passes to a new volume that is mounted over it.
 RUN install --directory --owner=65532 --group=65532 /cache
 ENV COCONUT_LISTEN=0.0.0.0:8080 \
-    COCONUT_MODEL=/models/default \
+    COCONUT_MODEL=/models/prosqa \
     COCONUT_LOG_FORMAT=json \
     HF_HOME=/cache
 # A number, so that Kubernetes can see that it is not root. Nothing is written but /cache, and that only where the model

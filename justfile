@@ -12,7 +12,7 @@ check:
 fmt:
     cargo fmt
 
-# serve a checkpoint on http://127.0.0.1:8080: just serve models/default
+# serve a checkpoint on http://127.0.0.1:8080: just serve models/prosqa
 serve model *flags:
     cargo run --release -- serve --model {{model}} {{flags}}
 
@@ -40,7 +40,7 @@ curves:
 soak:
     bash benches/soak.sh
 
-# ten times more clients than the queue holds, hang-ups, slow readers, SIGTERM: just overload models/default
+# ten times more clients than the queue holds, hang-ups, slow readers, SIGTERM: just overload models/prosqa
 overload model *flags:
     python3 benches/overload.py --model {{model}} {{flags}}
 
@@ -56,6 +56,6 @@ image:
 up:
     docker compose --file docker/compose.yaml up --build
 
-# check Dockerfile, compose, Prometheus, alerts and dashboard with what is installed: just check-docker --model models/default
+# check Dockerfile, compose, Prometheus, alerts and dashboard with what is installed: just check-docker --model models/prosqa
 check-docker *flags:
     bash docker/check.sh {{flags}}
