@@ -55,7 +55,7 @@ fn unfinished(path: &Path) -> PathBuf {
 }
 
 impl Writer {
-    /// Begins a file; `-` is standard output.
+    /// Begins a file, in folders that are made where they lack; `-` is standard output.
     ///
     /// # Errors
     /// If it cannot be created.
@@ -67,12 +67,16 @@ impl Writer {
             _ if path.exists() && !path.is_file() => Place::Special(path),
             _ => Place::File { unfinished: unfinished(&path), path },
         };
-        let out: Box<dyn Write> = match &place {
-            Place::Standard => Box::new(io::stdout()),
-            Place::Special(path) | Place::File { unfinished: path, .. } => {
-                Box::new(File::create(path).map_err(|reason| place.error(reason))?)
+        let out: io::Result<Box<dyn Write>> = match &place {
+            Place::Standard => Ok(Box::new(io::stdout())),
+            Place::Special(path) => File::create(path).map(|file| Box::new(file) as _),
+            Place::File { unfinished, .. } => {
+                let folder = unfinished.parent().unwrap_or(Path::new(""));
+                let file = std::fs::create_dir_all(folder).and_then(|()| File::create(unfinished));
+                file.map(|file| Box::new(file) as _)
             }
         };
+        let out = out.map_err(|reason| place.error(reason))?;
         Ok(Self { out: BufWriter::new(out), form, place, written: 0 })
     }
 

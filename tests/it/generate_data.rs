@@ -47,7 +47,8 @@ fn prosqa_is_written_as_published_and_read_again() {
 
     let (output, _) = run(&[&["generate-data"], &words[..], &["--out", "-"]].concat());
     assert_eq!(output.stdout, std::fs::read(&list).unwrap(), "a seed gives the same bytes again");
-    let (_other, other, _) = generate(&["prosqa", "--count", "20", "--seed", "6"], "other.json");
+    let (_other, other, _) =
+        generate(&["prosqa", "--count", "20", "--seed", "6"], "in/folders/other.json");
     assert_ne!(coconut::data::read(&other).unwrap(), examples);
 }
 
@@ -135,6 +136,7 @@ fn impossible_graphs_are_refused_before_a_file_is_touched() {
         assert!(refused(&words).contains(said), "{flags:?}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    std::fs::write(out, "a file, no folder").unwrap();
     let text = refused(&["prosqa", "--count", "1", "--out", &format!("{out}/none/out.json")]);
     assert!(text.contains("none/out.json"), "{text}");
 }
