@@ -6,8 +6,8 @@ use crate::latent::checkpoint::CheckpointError;
 use crate::latent::checkpoint::Location;
 use crate::latent::recipe::MANIFEST;
 use crate::latent::recipe::Recipe;
-use crate::model::config::Architecture;
 use crate::model::load::save::SavedType;
+use crate::model::load::save::declare;
 use serde_json::Value;
 use serde_json::json;
 use sha2::Digest;
@@ -114,16 +114,7 @@ fn write(
 fn config(checkpoint: &Checkpoint, dtype: SavedType) -> Value {
     let (found, recipe) = (&checkpoint.found, &checkpoint.recipe);
     let mut config = found.config_json.clone();
-    let class = match found.config.architecture {
-        Architecture::Gpt2 => "GPT2LMHeadModel",
-        Architecture::Llama => "LlamaForCausalLM",
-        Architecture::Qwen2 => "Qwen2ForCausalLM",
-        Architecture::Qwen3 => "Qwen3ForCausalLM",
-    };
-    config["architectures"] = json!([class]);
-    // transformers 5 renamed the field, and still reads the old name where the new one is absent.
-    let field = if config.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
-    config[field] = json!(dtype.torch_name());
+    declare(&mut config, found.config.architecture, dtype);
     config["eos_token_id"] = match recipe.eos[..] {
         [one] => json!(one),
         _ => json!(recipe.eos),

@@ -40,6 +40,16 @@ impl Architecture {
             Self::Qwen3 => "qwen3",
         }
     }
+
+    /// The class that Hugging Face transformers loads it with.
+    pub fn transformers_class(self) -> &'static str {
+        match self {
+            Self::Gpt2 => "GPT2LMHeadModel",
+            Self::Llama => "LlamaForCausalLM",
+            Self::Qwen2 => "Qwen2ForCausalLM",
+            Self::Qwen3 => "Qwen3ForCausalLM",
+        }
+    }
 }
 
 /// A decoder-only transformer, sizes and all.

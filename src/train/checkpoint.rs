@@ -3,7 +3,8 @@
 
 use crate::latent::recipe::MANIFEST;
 use crate::latent::recipe::Recipe;
-use crate::model::config::Architecture;
+use crate::model::load::save::SavedType;
+use crate::model::load::save::declare;
 use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::start::Start;
@@ -42,15 +43,7 @@ pub fn write(folder: &Path, start: &Start, recipe: &Recipe) -> Result<()> {
 
 fn config(start: &Start) -> Value {
     let mut config = start.config_json.clone();
-    let class = match start.model.config().architecture {
-        Architecture::Gpt2 => "GPT2LMHeadModel",
-        Architecture::Llama => "LlamaForCausalLM",
-        Architecture::Qwen2 => "Qwen2ForCausalLM",
-        Architecture::Qwen3 => "Qwen3ForCausalLM",
-    };
-    config["architectures"] = json!([class]);
-    let field = if config.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
-    config[field] = json!("float32");
+    declare(&mut config, start.model.config().architecture, SavedType::F32);
     // A tied head is not in the file, whatever the default of the architecture is.
     config["tie_word_embeddings"] = json!(start.model.config().tied);
     config

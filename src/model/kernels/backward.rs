@@ -7,6 +7,7 @@ use crate::model::kernels::math::activate;
 use crate::model::kernels::math::derivative;
 use crate::model::kernels::math::exp;
 use crate::model::kernels::math::fma;
+use crate::model::kernels::math::total;
 use crate::model::ops::Activation;
 use std::ops::Range;
 
@@ -177,14 +178,7 @@ fn sum(x: &[f32], term: impl Fn(usize, f32) -> f32) -> f32 {
     for (lane, &x) in rest.iter().enumerate() {
         lanes[lane] += term(whole.len() * LANES + lane, x);
     }
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            lanes[lane] += lanes[lane + half];
-        }
-        half /= 2;
-    }
-    lanes[0]
+    total(lanes)
 }
 
 #[cfg(test)]

@@ -9,6 +9,19 @@ pub(super) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
+/// The sum of all lanes, in halves; their number is a power of two.
+#[inline(always)]
+pub(super) fn total<const LANES: usize>(mut lanes: [f32; LANES]) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
 /// e^x, relative error below 2e-7; saturates outside [-87.3, 88]. Cephes' `expf`: x = n ln 2 + r, a polynomial in r,
 /// and n added to the exponent.
 #[inline(always)]

@@ -4,6 +4,7 @@
 use crate::model::kernels::isa::Isa;
 use crate::model::kernels::isa::compiled_per_isa;
 use crate::model::kernels::math::fma;
+use crate::model::kernels::math::total;
 use crate::model::kernels::team::Team;
 
 /// Lanes of partial sums: enough registers to hide the latency of an addition.
@@ -130,14 +131,7 @@ pub(super) fn sum(x: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     for (lane, &x) in lanes.iter_mut().zip(rest) {
         *lane += term(x);
     }
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            lanes[lane] += lanes[lane + half];
-        }
-        half /= 2;
-    }
-    lanes[0]
+    total(lanes)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! time. Knows no recipe.
 
 use crate::model::Model;
+use crate::model::config::Architecture;
 use crate::model::error::Error;
 use crate::model::error::Result;
 use crate::model::load::Found;
@@ -15,6 +16,8 @@ use half::bf16;
 use half::f16;
 use safetensors::Dtype;
 use safetensors::tensor::View;
+use serde_json::Value;
+use serde_json::json;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -71,6 +74,14 @@ impl SavedType {
             }
         })
     }
+}
+
+/// Says in a config.json what transformers loads the weights with, and the type they are written in.
+pub fn declare(config: &mut Value, architecture: Architecture, dtype: SavedType) {
+    config["architectures"] = json!([architecture.transformers_class()]);
+    // transformers 5 renamed the field, and still reads the old name where the new one is absent.
+    let field = if config.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
+    config[field] = json!(dtype.torch_name());
 }
 
 impl Found {
