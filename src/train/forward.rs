@@ -9,6 +9,7 @@ use crate::model::ops::Kernels;
 use crate::train::batch::Batch;
 use crate::train::batch::Layout;
 use crate::train::batch::Pass;
+use crate::train::breakdown::Breakdown;
 use crate::train::sequence::Input;
 use candle_core::Result;
 use candle_core::Tensor;
@@ -20,6 +21,8 @@ pub struct Outcome {
     pub hidden: Tensor,
     /// What was expected, (N,).
     pub targets: Vec<Target>,
+    /// The pass of each, (N,): the number of thoughts up to there.
+    pub passes: Vec<usize>,
 }
 
 /// Runs a batch and gathers the hidden states that have targets.
@@ -33,7 +36,7 @@ pub fn run(model: &Model, batch: &Batch) -> Result<Outcome> {
         false => Forward::after(model, batch, &layout)?,
     };
     let fork_after_first = batch.prefixes.is_empty() && layout.passes.len() > 1;
-    let (mut hidden, mut targets) = (Vec::new(), Vec::new());
+    let (mut hidden, mut targets, mut passes) = (Vec::new(), Vec::new(), Vec::new());
     for (index, pass) in layout.passes.iter().enumerate() {
         if index == 1 && fork_after_first {
             forward = forward.fork(1, vec![0; layout.padding.len()])?;
@@ -43,9 +46,10 @@ pub fn run(model: &Model, batch: &Batch) -> Result<Outcome> {
             let rows: Vec<u32> = pass.targets.iter().map(|(row, _)| *row).collect();
             hidden.push(out.index_select(&Tensor::new(rows, model.device())?, 0)?);
             targets.extend(pass.targets.iter().map(|(_, target)| target.clone()));
+            passes.resize(targets.len(), index);
         }
     }
-    Ok(Outcome { hidden: Tensor::cat(&hidden, 0)?, targets })
+    Ok(Outcome { hidden: Tensor::cat(&hidden, 0)?, targets, passes })
 }
 
 /// The loss of a batch: the mean over its targets, by their weights.
@@ -53,19 +57,21 @@ pub fn run(model: &Model, batch: &Batch) -> Result<Outcome> {
 /// # Errors
 /// Those of [`run`].
 pub fn loss(model: &Model, batch: &Batch) -> Result<Tensor> {
-    loss_of_part(model, batch, batch.weight())
+    Ok(loss_of_part(model, batch, batch.weight())?.0)
 }
 
-/// What a part of a batch adds to the batch's loss, where all targets of the batch weigh `total`.
+/// What a part of a batch adds to the batch's loss, where all targets of the batch weigh `total`, and what it is made of.
 ///
 /// # Errors
 /// Those of [`run`].
-pub fn loss_of_part(model: &Model, part: &Batch, total: f32) -> Result<Tensor> {
-    let Outcome { hidden, mut targets } = run(model, part)?;
-    for target in &mut targets {
-        target.weight /= total;
+pub fn loss_of_part(model: &Model, part: &Batch, total: f32) -> Result<(Tensor, Breakdown)> {
+    let Outcome { hidden, targets, passes } = run(model, part)?;
+    let rows = cross_entropy(&model.logits(&hidden)?, targets.clone())?;
+    let mut breakdown = Breakdown::default();
+    for ((target, thoughts), weighted) in targets.iter().zip(passes).zip(rows.to_vec1()?) {
+        breakdown.count(target, thoughts, weighted);
     }
-    cross_entropy(&model.logits(&hidden)?, targets)
+    Ok(((rows.sum_all()? / f64::from(total))?, breakdown))
 }
 
 /// Passes over one batch.

@@ -28,6 +28,12 @@ pub enum Event {
         stage: usize,
         /// Mean loss since the last line.
         loss: f64,
+        /// Mean over the answers' tokens, without weights.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token_loss: Option<f64>,
+        /// Mean divergence of what is said after 0, 1, ... thoughts, where a phase expects sets of nodes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        thought_losses: Vec<f64>,
         /// Mean norm of the gradients, before clipping.
         gradient_norm: f64,
         /// Learning rate.

@@ -2,6 +2,7 @@
 //! same architecture files as serving. Knows no HTTP and no engine.
 
 pub mod batch;
+pub mod breakdown;
 pub mod checkpoint;
 pub mod curve;
 pub mod error;

@@ -76,9 +76,13 @@ impl Progress {
 
 fn describe(event: &Event) -> String {
     match event {
-        Event::Train { phase, stage, loss, examples_per_second, .. } => {
+        Event::Train { phase, stage, loss, thought_losses, examples_per_second, .. } => {
+            let thoughts: String =
+                thought_losses.iter().map(|loss| format!(" {loss:.2}")).collect();
+            let made_of =
+                if thoughts.is_empty() { thoughts } else { format!(" (thoughts{thoughts})") };
             format!(
-                "{phase} · stage {stage} · loss {loss:.4} · {examples_per_second:.1} examples/s"
+                "{phase} · stage {stage} · loss {loss:.4}{made_of} · {examples_per_second:.1} examples/s"
             )
         }
         Event::Validate { phase, stage, latent_steps, right, questions, .. } => {

@@ -6,6 +6,7 @@ use crate::data::Example;
 use crate::model::Model;
 use crate::text::Tokenizer;
 use crate::train::batch::Batch;
+use crate::train::breakdown::Breakdown;
 use crate::train::checkpoint;
 use crate::train::curve;
 use crate::train::error::Error;
@@ -16,7 +17,6 @@ use crate::train::journal::Event;
 use crate::train::journal::Journal;
 use crate::train::optimizer::Gradients;
 use crate::train::optimizer::Memory;
-use crate::train::optimizer::OptimizerConfig;
 use crate::train::optimizer::update;
 use crate::train::progress::Progress;
 use crate::train::settings::Phase;
@@ -123,10 +123,11 @@ struct Run<'a> {
 }
 
 /// Sums since the last line of the log.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Window {
     updates: usize,
     loss: f64,
+    breakdown: Breakdown,
     norm: f64,
     sequences: usize,
     time: Duration,
@@ -175,13 +176,12 @@ impl<'a> Run<'a> {
 
     fn phase(&mut self, index: usize, task: &Task<'_>) -> Result<()> {
         let phase = &self.settings.phases[index];
-        let optimizer = phase.optimizer.as_ref().unwrap_or(&self.settings.optimizer);
         let mut window = Window::default();
         while self.position.step < task.steps() {
             if task.resets_optimizer(self.position.step) {
                 self.memory = None;
             }
-            self.step(phase, task, optimizer, &mut window)?;
+            self.step(phase, task, &mut window)?;
             let done = self.position.step == task.steps();
             if self.position.total_step.is_multiple_of(self.settings.log_every) || done {
                 self.log(phase, task, &mut window)?;
@@ -201,13 +201,7 @@ impl<'a> Run<'a> {
     }
 
     /// One update.
-    fn step(
-        &mut self,
-        phase: &Phase,
-        task: &Task<'_>,
-        optimizer: &OptimizerConfig,
-        window: &mut Window,
-    ) -> Result<()> {
+    fn step(&mut self, phase: &Phase, task: &Task<'_>, window: &mut Window) -> Result<()> {
         let began = Instant::now();
         let variables = &self.start.variables;
         let batches = task.batches(self.position.step)?;
@@ -215,16 +209,17 @@ impl<'a> Run<'a> {
         let share = 1.0 / batches.len() as f32;
         for batch in batches {
             window.sequences += batch.sequences.len();
-            for (value, gradients) in shards(&self.start.model, batch, self.settings.shards)? {
-                loss += share * value;
-                add(&mut sum, &gradients, variables.iter(), share)?;
+            for part in shards(&self.start.model, batch, self.settings.shards)? {
+                loss += share * part.loss;
+                window.breakdown.add(&part.breakdown);
+                add(&mut sum, &part.gradients, variables.iter(), share)?;
             }
         }
         if !loss.is_finite() {
             return Err(Error::Diverged { step: self.position.total_step, loss });
         }
-        let schedule = phase.schedule.unwrap_or(self.settings.schedule);
-        let lr = optimizer.lr * schedule.factor(self.position.step, task.steps());
+        let lr = self.lr(phase, self.position.step, task.steps());
+        let optimizer = &self.settings.optimizer;
         let memory = self.memory.get_or_insert_with(|| Memory::new(optimizer, variables));
         window.norm += update(optimizer, memory, variables, sum, lr)?;
         window.loss += f64::from(loss);
@@ -236,18 +231,24 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn log(&mut self, phase: &Phase, task: &Task<'_>, window: &mut Window) -> Result<()> {
-        let Window { updates, loss, norm, sequences, time } = std::mem::take(window);
-        let optimizer = phase.optimizer.as_ref().unwrap_or(&self.settings.optimizer);
+    /// The learning rate of a phase's step.
+    fn lr(&self, phase: &Phase, step: usize, steps: usize) -> f64 {
         let schedule = phase.schedule.unwrap_or(self.settings.schedule);
+        phase.lr.unwrap_or(self.settings.optimizer.lr) * schedule.factor(step, steps)
+    }
+
+    fn log(&mut self, phase: &Phase, task: &Task<'_>, window: &mut Window) -> Result<()> {
+        let Window { updates, loss, breakdown, norm, sequences, time } = std::mem::take(window);
         let step = self.position.step - 1;
         let event = Event::Train {
             step: self.position.total_step,
             phase: phase.name.clone(),
             stage: task.stage(step),
             loss: loss / updates.max(1) as f64,
+            token_loss: breakdown.tokens(),
+            thought_losses: breakdown.thoughts(),
             gradient_norm: norm / updates.max(1) as f64,
-            lr: optimizer.lr * schedule.factor(step, task.steps()),
+            lr: self.lr(phase, step, task.steps()),
             examples_per_second: sequences as f64 / time.as_secs_f64().max(1e-9),
             seconds: self.seconds(),
         };
@@ -307,14 +308,21 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The losses and gradients of a batch's parts, in order, computed side by side.
-fn shards(model: &Model, batch: Batch, count: usize) -> Result<Vec<(f32, GradStore)>> {
+/// A part of a batch, computed.
+struct Part {
+    loss: f32,
+    breakdown: Breakdown,
+    gradients: GradStore,
+}
+
+/// A batch's parts, in order, computed side by side.
+fn shards(model: &Model, batch: Batch, count: usize) -> Result<Vec<Part>> {
     let total = batch.weight();
-    let part = |part: &Batch| {
-        let loss = forward::loss_of_part(model, part, total)?;
-        Ok((loss.to_scalar()?, loss.backward()?))
+    let compute = |part: &Batch| {
+        let (loss, breakdown) = forward::loss_of_part(model, part, total)?;
+        Ok(Part { loss: loss.to_scalar()?, breakdown, gradients: loss.backward()? })
     };
-    batch.shards(count).par_iter().map(part).collect()
+    batch.shards(count).par_iter().map(compute).collect()
 }
 
 /// Adds a part's gradients, each times `scale`.

@@ -46,6 +46,12 @@ impl Sequence {
         self.targets.push((self.inputs.len() - 1, Target { distribution, weight }));
     }
 
+    /// The sets of nodes that are expected, hop by hop.
+    pub fn searched(&mut self) -> impl Iterator<Item = &mut Target> {
+        let targets = self.targets.iter_mut().map(|(_, target)| target);
+        targets.filter(|target| matches!(target.distribution, Distribution::Uniform(_)))
+    }
+
     /// The position of the first thought, and how many there are.
     pub fn thoughts(&self) -> Option<(usize, usize)> {
         let is_thought = |input: &&Input| **input == Input::Thought;

@@ -31,7 +31,7 @@ pub struct Settings {
     /// The text of the end-of-sequence token.
     #[serde(default = "eos")]
     pub eos: String,
-    /// Where a phase has none of its own.
+    /// The same in all phases, but for the learning rate.
     pub optimizer: OptimizerConfig,
     /// Where a phase has none of its own.
     #[serde(default)]
@@ -67,9 +67,9 @@ pub struct Phase {
     /// Most updates.
     #[serde(default)]
     pub max_steps: Option<usize>,
-    /// Instead of the run's.
+    /// The largest learning rate, instead of the optimiser's.
     #[serde(default)]
-    pub optimizer: Option<OptimizerConfig>,
+    pub lr: Option<f64>,
     /// Instead of the run's.
     #[serde(default)]
     pub schedule: Option<Schedule>,
@@ -198,8 +198,8 @@ impl Settings {
 
 impl Phase {
     fn check(&self) -> Result<(), (&'static str, String)> {
-        if let Some(optimizer) = &self.optimizer {
-            optimizer.check()?;
+        if self.lr.is_some_and(|lr| !(lr > 0.0 && lr.is_finite())) {
+            return Err(("lr", "is not above 0".to_owned()));
         }
         if self.accumulate == 0 {
             return Err(("accumulate", "is 0".to_owned()));

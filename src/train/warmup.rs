@@ -45,9 +45,9 @@ pub struct GraphWork {
 pub enum Learn {
     /// Every node placed after the graph says its children: each with the same probability.
     Children,
-    /// Hidden states of every node are fed back, and the k-th says the nodes k hops away.
+    /// Every node is thought about on its own: the k-th thought says the nodes that k hops lead to.
     Chains {
-        /// The largest k.
+        /// Thoughts of each.
         hops: usize,
     },
     /// Questions with thoughts, and their answers.
@@ -62,7 +62,7 @@ pub struct GraphQuestions {
     pub per_graph: usize,
     /// Thoughts of each.
     pub latent_steps: usize,
-    /// Weight of what thoughts should say: the k-th, the nodes k hops away. 0 is the paper's objective.
+    /// Weight of what thoughts should say: the k-th, the nodes that k hops lead to. 0 is the paper's objective.
     pub thought_weight: f32,
     /// Weight of the one token of the answer that cannot be known without the graph; the others have 1.
     pub answer_weight: f32,
@@ -135,16 +135,34 @@ impl GraphWork {
         let asked: Vec<Vec<Sequence>> = told
             .iter()
             .map(|told| match &self.learn {
-                Learn::Children => Ok(told.chains(1)),
-                Learn::Chains { hops } => Ok(told.chains(*hops)),
+                Learn::Children => Ok(told.children()),
+                Learn::Chains { hops } => Ok(told.chains(*hops, words)),
                 Learn::Questions(questions) => told.questions(questions, words, random),
             })
             .collect::<Result<_>>()?;
         // As many for each graph: smaller ones are asked the same again.
         let fan = asked.iter().map(Vec::len).max().unwrap_or(0);
         let sequences = asked.iter().flat_map(|asked| asked.iter().cycle().take(fan).cloned());
-        let sequences = sequences.collect();
+        let mut sequences: Vec<Sequence> = sequences.collect();
+        balance(&mut sequences);
         Ok(Batch { prefixes: told.into_iter().map(|told| told.prefix).collect(), sequences })
+    }
+}
+
+/// Gives the hops weights that lie halfway between every target alike and every hop alike: most nodes are a hop or two
+/// from a leaf, and later hops would hardly count.
+fn balance(sequences: &mut [Sequence]) {
+    let mut counts: Vec<usize> = Vec::new();
+    for sequence in sequences.iter_mut() {
+        let hops = sequence.searched().count();
+        counts.resize(counts.len().max(hops), 0);
+        counts.iter_mut().take(hops).for_each(|count| *count += 1);
+    }
+    let most = counts.iter().copied().max().unwrap_or(0) as f32;
+    for sequence in sequences {
+        for (target, &count) in sequence.searched().zip(&counts) {
+            target.weight *= (most / count as f32).sqrt();
+        }
     }
 }
 
@@ -198,24 +216,43 @@ impl Told {
         Distribution::Uniform(nodes.iter().map(|&node| self.ids[node]).collect())
     }
 
-    /// Every node that has children, followed by `hops - 1` thoughts.
-    fn chains(&self, hops: usize) -> Vec<Sequence> {
-        let inner = self.graph.nodes().filter(|&node| !self.graph.is_leaf(node));
-        let chain = |node| {
-            let layers = self.graph.layers(node);
+    /// Every node that has children, each to say them.
+    fn children(&self) -> Vec<Sequence> {
+        let says = |node: usize| {
             let mut sequence = Sequence::default();
             sequence.feed(&[self.ids[node]]);
-            for hop in 1..=hops {
-                if hop > 1 {
-                    sequence.think(1);
-                }
-                if let Some(layer) = layers.get(hop) {
-                    sequence.expect(self.uniform(layer), 1.0);
-                }
-            }
+            sequence.expect(self.uniform(self.graph.children(node)), 1.0);
             sequence
         };
-        inner.map(chain).collect()
+        self.inner().map(says).collect()
+    }
+
+    /// Every node that has children, the start marker, and `hops` thoughts.
+    fn chains(&self, hops: usize, words: &Words<'_>) -> Vec<Sequence> {
+        let chain = |node: usize| {
+            let mut sequence = Sequence::default();
+            sequence.feed(&[self.ids[node], words.special.start]);
+            self.search(&mut sequence, node, hops, 1.0);
+            sequence
+        };
+        self.inner().map(chain).collect()
+    }
+
+    fn inner(&self) -> impl Iterator<Item = usize> {
+        self.graph.nodes().filter(|&node| !self.graph.is_leaf(node))
+    }
+
+    /// Thoughts after the start marker: the marker says `from`, the k-th thought the nodes that k hops lead to.
+    fn search(&self, sequence: &mut Sequence, from: usize, thoughts: usize, weight: f32) {
+        let frontiers = self.graph.frontiers(from);
+        for hop in 0..=thoughts {
+            if hop > 0 {
+                sequence.think(1);
+            }
+            if let Some(frontier) = frontiers.get(hop).filter(|_| weight > 0.0) {
+                sequence.expect(self.uniform(frontier), weight);
+            }
+        }
     }
 
     fn questions(
@@ -242,18 +279,10 @@ impl Told {
         choices.shuffle(random);
         let [one, other] = choices;
         let root = self.symbols[query.root];
-        let layers = self.graph.layers(query.root);
         let mut sequence = Sequence::default();
         sequence.feed(&words.encode(&format!(" Is {root} a {one} or {other}?\n"))?);
         sequence.feed(&[words.special.start]);
-        for hop in 0..=work.latent_steps {
-            if hop > 0 {
-                sequence.think(1);
-            }
-            if let Some(layer) = layers.get(hop).filter(|_| work.thought_weight > 0.0) {
-                sequence.expect(self.uniform(layer), work.thought_weight);
-            }
-        }
+        self.search(&mut sequence, query.root, work.latent_steps, work.thought_weight);
         sequence.feed(&[words.special.end]);
         let answer = words.encode(&format!("### {root} is a {}.", self.symbols[query.target]))?;
         sequence.learn(&[&answer[..], &[words.special.eos]].concat());

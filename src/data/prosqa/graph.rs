@@ -83,6 +83,19 @@ impl Graph {
         layers
     }
 
+    /// The nodes that exactly 0, 1, 2... hops lead to by any way, each once: the children of one frontier are the next.
+    /// A node that ways of different lengths lead to is in several.
+    pub fn frontiers(&self, from: usize) -> Vec<Vec<usize>> {
+        let next = |frontier: &Vec<usize>| {
+            let mut next: Vec<usize> =
+                frontier.iter().flat_map(|&node| &self.children[node]).copied().collect();
+            next.sort_unstable();
+            next.dedup();
+            Some(next).filter(|next| !next.is_empty())
+        };
+        std::iter::successors(Some(vec![from]), next).collect()
+    }
+
     /// Hops from a node to every node by the shortest way; `None` where no way leads.
     pub fn hops(&self, from: usize) -> Vec<Option<usize>> {
         let mut hops = vec![None; self.children.len()];
@@ -137,6 +150,12 @@ mod tests {
         assert_eq!(graph().layers(0), [vec![0], vec![2, 3], vec![4, 5]]);
         assert_eq!(graph().layers(6), [vec![6]]);
         assert_eq!(graph().hops(1), [None, Some(0), None, None, None, None, Some(1)]);
+    }
+
+    #[test]
+    fn frontiers_are_reached_by_any_way() {
+        assert_eq!(graph().frontiers(0), [vec![0], vec![2, 3], vec![4, 5], vec![5]]);
+        assert_eq!(graph().frontiers(6), [vec![6]]);
     }
 
     #[test]

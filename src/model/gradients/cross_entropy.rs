@@ -39,7 +39,7 @@ impl Target {
     }
 }
 
-/// Logits (N, V) -> sum over rows of weight * KL(target, softmax(logits)). For one token that is -log p(token).
+/// Logits (N, V) -> weight * KL(target, softmax(logits)) of each row, (N,). For one token KL is -log p(token).
 ///
 /// # Errors
 /// If there are not N targets, a target names no id of the vocabulary, or the logits are not f32 on the CPU.
@@ -64,23 +64,23 @@ impl CustomOp1 for CrossEntropy {
     }
 
     fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (_, vocabulary) = layout.shape().dims2()?;
+        let (count, vocabulary) = layout.shape().dims2()?;
         let logits = slice(logits, layout)?;
-        let rows: Vec<f64> = logits
+        let rows: Vec<f32> = logits
             .par_chunks(vocabulary)
             .zip(&self.targets)
-            .map(|(row, target)| f64::from(target.weight) * loss(row, target.ids()))
+            .map(|(row, target)| (f64::from(target.weight) * loss(row, target.ids())) as f32)
             .collect();
-        Ok((CpuStorage::F32(vec![rows.iter().sum::<f64>() as f32]), Shape::from(())))
+        Ok((CpuStorage::F32(rows), Shape::from(count)))
     }
 
     /// softmax(logits) - target, times the weight.
     fn bwd(&self, logits: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let (_, vocabulary) = logits.dims2()?;
-        let dy: f32 = dy.to_scalar()?;
-        let gradient = with_slices([logits], |[logits]| {
+        let gradient = with_slices([logits, dy], |[logits, dy]| {
             let mut out = logits.to_vec();
-            out.par_chunks_mut(vocabulary).zip(&self.targets).for_each(|(row, target)| {
+            let rows = out.par_chunks_mut(vocabulary).zip(&self.targets).zip(dy);
+            rows.for_each(|((row, target), dy)| {
                 let scale = dy * target.weight;
                 let log_total = log_total(row);
                 for x in row.iter_mut() {

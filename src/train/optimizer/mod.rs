@@ -11,6 +11,7 @@ use crate::train::variables::Variable;
 use crate::train::variables::Variables;
 use candle_core::Result;
 use candle_core::Tensor;
+use rayon::prelude::*;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -156,24 +157,37 @@ pub fn update(
     let norm = clip(&mut gradients, config.clip);
     memory.updates += 1;
     let averages = memory.averages.iter_mut();
-    for ((variable, gradient), averages) in variables.iter().zip(&gradients).zip(averages) {
-        let shape = variable.var.dims().to_vec();
-        let mut weights = variable.var.flatten_all()?.to_vec1::<f32>()?;
-        let decay = config.decay_of(variable.role());
-        match &mut averages[..] {
-            [average] => {
-                let step = muon::direction(average, gradient, &shape, config.momentum)?;
-                muon::apply(&mut weights, &step, lr, decay);
-            }
-            [first, second] => {
-                let rule = AdamW { lr, decay, betas: config.betas, eps: config.eps };
-                rule.apply(&mut weights, gradient, (first, second), memory.updates);
-            }
-            _ => candle_core::bail!("an optimiser keeps one or two averages"),
-        }
-        variable.var.set(&Tensor::from_vec(weights, shape, variable.var.device())?)?;
-    }
+    let work: Vec<_> = variables.iter().zip(&gradients).zip(averages).collect();
+    let apply = |((variable, gradient), averages): ((&Variable, &Vec<f32>), &mut Vec<Vec<f32>>)| {
+        update_one(config, (variable, gradient), averages, memory.updates, lr)
+    };
+    work.into_par_iter().try_for_each(apply)?;
     Ok(norm)
+}
+
+/// Updates one variable by its gradient.
+fn update_one(
+    config: &OptimizerConfig,
+    (variable, gradient): (&Variable, &[f32]),
+    averages: &mut [Vec<f32>],
+    updates: usize,
+    lr: f64,
+) -> Result<()> {
+    let shape = variable.var.dims().to_vec();
+    let mut weights = variable.var.flatten_all()?.to_vec1::<f32>()?;
+    let decay = config.decay_of(variable.role());
+    match averages {
+        [average] => {
+            let step = muon::direction(average, gradient, &shape, config.momentum)?;
+            muon::apply(&mut weights, &step, lr, decay);
+        }
+        [first, second] => {
+            let rule = AdamW { lr, decay, betas: config.betas, eps: config.eps };
+            rule.apply(&mut weights, gradient, (first, second), updates);
+        }
+        _ => candle_core::bail!("an optimiser keeps one or two averages"),
+    }
+    variable.var.set(&Tensor::from_vec(weights, shape, variable.var.device())?)
 }
 
 /// Scales gradients down to a norm of at most `limit`; their norm before.
