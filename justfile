@@ -32,6 +32,14 @@ micro *flags:
 compare:
     bash benches/compare.sh
 
+# training steps beside PyTorch's
+training:
+    bash benches/training.sh
+
+# every method of the paper's table, trained and asked: an hour on two cores
+table:
+    bash benches/table.sh
+
 # throughput and latency against clients, prompt length and latent steps, as pictures in benches/curves/
 curves:
     bash benches/curves.sh

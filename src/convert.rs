@@ -54,7 +54,7 @@ pub enum ConvertError {
     #[error("{path}: is there already and not empty", path = .0.display())]
     Exists(PathBuf),
     /// A file cannot be written.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("cannot write {path}", path = path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,

@@ -68,3 +68,28 @@ impl Breakdown {
         self.tokens.value()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(distribution: Distribution, weight: f32) -> Target {
+        Target { distribution, weight }
+    }
+
+    #[test]
+    fn means_are_without_weights_and_by_thought() {
+        let set = || Distribution::Uniform([1, 2].into());
+        let mut breakdown = Breakdown::default();
+        breakdown.count(&target(Distribution::Token(3), 4.0), 6, 2.0);
+        breakdown.count(&target(set(), 0.5), 2, 0.5);
+        breakdown.count(&target(Distribution::Token(3), 0.0), 6, 0.0);
+        let mut other = Breakdown::default();
+        other.count(&target(set(), 1.0), 2, 3.0);
+        other.count(&target(set(), 1.0), 0, 0.25);
+        breakdown.add(&other);
+        assert_eq!(breakdown.tokens(), Some(0.5));
+        assert_eq!(breakdown.thoughts(), [0.25, 0.0, 2.0]);
+        assert_eq!(Breakdown::default().tokens(), None);
+    }
+}

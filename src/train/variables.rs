@@ -6,6 +6,7 @@ use crate::model::Model;
 use crate::model::config::Config;
 use crate::model::error::Error;
 use crate::model::error::Result;
+use crate::model::load::save;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
 use candle_core::DType;
@@ -14,7 +15,6 @@ use candle_core::Tensor;
 use candle_core::Var;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use std::collections::HashMap;
 use std::path::Path;
 
 /// One parameter.
@@ -138,11 +138,9 @@ impl Variables {
             .collect::<Result<Vec<_>>>()?;
         let views = tensors.iter().map(|(name, shape, bytes)| {
             let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-            (name, view.expect("a tensor has as many bytes as its shape says"))
+            (name.clone(), view.expect("a tensor has as many bytes as its shape says"))
         });
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        safetensors::serialize_to_file(views, Some(metadata), path)
-            .map_err(|error| Error::Write { path: path.to_owned(), reason: error.to_string() })
+        save::write(views, path)
     }
 }
 

@@ -295,3 +295,28 @@ impl Told {
         Ok(sequence)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn search(hops: usize) -> Sequence {
+        let mut sequence = Sequence::default();
+        for hop in 0..hops {
+            sequence.think(1);
+            sequence.expect(Distribution::Uniform([hop as u32].into()), 2.0);
+        }
+        sequence.learn(&[7]);
+        sequence
+    }
+
+    #[test]
+    fn rare_hops_weigh_more() {
+        let mut sequences: Vec<Sequence> = [1, 1, 1, 2].map(search).into();
+        balance(&mut sequences);
+        let weights: Vec<f32> =
+            sequences[3].targets.iter().map(|(_, target)| target.weight).collect();
+        assert_eq!(weights, [2.0, 4.0, 1.0], "one sequence of four has a second hop");
+        assert_eq!(sequences[0].targets[0].1.weight, 2.0);
+    }
+}

@@ -101,6 +101,27 @@ fn what_cannot_be_asked_is_said() {
     }
 }
 
+/// Right answers of the default checkpoint without thoughts and with six.
+fn default_checkpoint(questions: &Path) -> [u64; 2] {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/prosqa");
+    let (_, report) = eval(&model, questions, &["--latent-steps", "0,6"]);
+    [0, 1].map(|run| report["runs"][run]["correct"].as_u64().unwrap())
+}
+
+#[test]
+fn the_default_checkpoint_answers_by_its_thoughts() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("questions.json");
+    let words = ["generate-data", "prosqa", "--count", "200", "--seed", "77", "--out"];
+    let (output, text) = run(&[&words[..], &[file.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{text}");
+    let [without, with] = default_checkpoint(&file);
+    assert!(without <= 130 && with >= 188, "{without} and {with} of 200");
+    let Some(file) = shared("data/prosqa_valid.json") else { return };
+    let [without, with] = default_checkpoint(&file);
+    assert!(without <= 195 && with >= 291, "{without} and {with} of 300");
+}
+
 // ===== with ../shared beside the checkout =====
 
 /// A file beside the checkout; `None`, with a word about it, where it is not.

@@ -21,6 +21,7 @@ use serde_json::json;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::Path;
 
 /// The type that weights are written in.
@@ -113,13 +114,27 @@ impl Found {
             };
             (name, view)
         });
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let written = safetensors::serialize_to_file(views, Some(metadata), path);
+        let written = write(views, path);
         if let Some(error) = failure.take() {
             return Err(error);
         }
-        written.map_err(|error| Error::Write { path: path.to_owned(), reason: error.to_string() })
+        written
     }
+}
+
+/// Writes a safetensors file as transformers would. The crate's own writer makes it readable for nobody else; here it is
+/// as readable as any file that the process makes.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write<V: View>(views: impl IntoIterator<Item = (String, V)>, path: &Path) -> Result<()> {
+    let failed = |reason: String| Error::Write { path: path.to_owned(), reason };
+    let usual = File::create(path).and_then(|file| Ok(file.metadata()?.permissions()));
+    let usual = usual.map_err(|error| failed(error.to_string()))?;
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize_to_file(views, Some(metadata), path)
+        .map_err(|error| failed(error.to_string()))?;
+    std::fs::set_permissions(path, usual).map_err(|error| failed(error.to_string()))
 }
 
 /// Notes what an architecture takes, without reading it.
