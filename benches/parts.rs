@@ -22,6 +22,7 @@ use coconut::model::attention::paged::PagedRows;
 use coconut::model::attention::paged::Place;
 use coconut::model::attention::paged::pages_for;
 use coconut::model::config::Config;
+use coconut::model::device::Processor;
 use coconut::model::kernels::norm::Norm;
 use coconut::reason::reasoner::Precision;
 use coconut::reason::reasoner::Reasoner;
@@ -63,8 +64,7 @@ fn attention(criterion: &mut Criterion) {
     .expect("a GPT-2");
     for (sequences, before, rows) in [(1, 128, 1), (16, 128, 1), (16, 512, 1), (1, 0, 256)] {
         let pages = pages_for(before + rows);
-        let mut memory = KvMemory::new(&config, sequences * pages, KvType::F32, &Device::Cpu)
-            .expect("memory for all rows");
+        let mut memory = KvMemory::host(&config, sequences * pages, KvType::F32);
         let first_page = |sequence: usize| (sequence * pages) as u32;
         let tables = (0..sequences)
             .map(|sequence| (first_page(sequence)..first_page(sequence + 1)).collect())
@@ -80,7 +80,7 @@ fn attention(criterion: &mut Criterion) {
             &format!("attention/{sequences}x{rows} rows after {before}"),
             |b| {
                 b.iter(|| {
-                    let mut paged = Paged { memory: &mut memory, rows: &rows_of };
+                    let mut paged = Paged::new(&mut memory, &rows_of).expect("rows that fit");
                     paged.attend(0, &x, &x, &x).expect("rows that fit")
                 });
             },
@@ -137,6 +137,7 @@ fn router() -> Router {
     let config = ReasonerConfig {
         model: Location::folder(fixture()),
         name: None,
+        processor: Processor::Cpu,
         precision: Precision::default(),
         engine: EngineConfig::default(),
     };

@@ -179,7 +179,7 @@ impl ServeArgs {
         let config = self.serve_config()?;
         self.engine.compute.start_threads();
         let (name, engine) = (self.model_name, self.engine.config());
-        let precision = self.engine.compute.precision();
+        let (processor, precision) = (self.engine.compute.device, self.engine.compute.precision());
         let sought = self.model.sought(&self.hub)?;
         block_on(async {
             let listener = TcpListener::bind(listen)
@@ -188,8 +188,8 @@ impl ServeArgs {
             until_second_signal(|shutdown| {
                 let load = move |metrics| {
                     let model = sought.locate().context("cannot find the model")?;
-                    Reasoner::load(&ReasonerConfig { model, name, precision, engine }, metrics)
-                        .context("cannot load the model")
+                    let config = ReasonerConfig { model, name, processor, precision, engine };
+                    Reasoner::load(&config, metrics).context("cannot load the model")
                 };
                 serve::run(listener, config, load, shutdown)
             })

@@ -144,11 +144,11 @@ impl EvalArgs {
         examples.truncate(asked.limit.map_or(usize::MAX, NonZeroUsize::get));
         let model = located(model, &hub)?;
         engine.compute.start_threads();
-        let precision = engine.compute.precision();
+        let (processor, precision) = (engine.compute.device, engine.compute.precision());
         let mut engine = engine.config();
         let concurrency = asked.concurrency.map_or(engine.max_running, NonZeroUsize::get);
         engine.max_queued = engine.max_queued.max(concurrency);
-        let config = ReasonerConfig { model, name: None, precision, engine };
+        let config = ReasonerConfig { model, name: None, processor, precision, engine };
         let reasoner = Reasoner::load(&config, Arc::new(Metrics::new()));
         let reasoner = reasoner.context("cannot load the model")?;
         let card = reasoner.card();

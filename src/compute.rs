@@ -1,6 +1,7 @@
-//! Flags of how a model is computed: types and threads.
+//! Flags of how a model is computed: where, types and threads.
 
 use crate::model::attention::paged::KvType;
+use crate::model::device::Processor;
 use crate::model::kernels::packed::Format;
 use crate::model::kernels::team::Team;
 use crate::reason::reasoner::Precision;
@@ -11,6 +12,9 @@ use std::num::NonZeroUsize;
 /// Flags of how a model is computed.
 #[derive(Debug, Args)]
 pub struct ComputeArgs {
+    /// What computes: cpu, or an NVIDIA GPU as cuda or cuda:N, where this binary was built for it.
+    #[arg(long, env = "COCONUT_DEVICE", value_name = "DEVICE", default_value = "cpu")]
+    pub device: Processor,
     /// Type of the weights, and so the precision of products; sums are f32. bf16 and int8 take half and a quarter of the
     /// memory, and of the time. [default: bf16 if the checkpoint is stored so, else f32]
     #[arg(long, env = "COCONUT_DTYPE", value_enum, value_name = "TYPE")]
@@ -18,7 +22,7 @@ pub struct ComputeArgs {
     /// Type of keys and values in memory. [default: f32 with weights in f32, else bf16]
     #[arg(long, env = "COCONUT_KV_DTYPE", value_enum, value_name = "TYPE")]
     kv_dtype: Option<KvDtype>,
-    /// Threads that compute. [default: one for each processor]
+    /// Threads that compute on the CPU. [default: one for each processor]
     #[arg(long, env = "COCONUT_THREADS", value_name = "N")]
     threads: Option<NonZeroUsize>,
 }
@@ -55,6 +59,31 @@ impl ComputeArgs {
     pub fn start_threads(&self) {
         if let Some(threads) = self.threads {
             Team::start(threads);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ComputeArgs;
+    use crate::model::device::Processor;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Flags {
+        #[command(flatten)]
+        compute: ComputeArgs,
+    }
+
+    #[test]
+    fn a_device_that_cannot_be_used_is_refused_by_name() {
+        let flags = |words: &[&str]| Flags::try_parse_from(["x"].iter().chain(words));
+        assert_eq!(flags(&[]).unwrap().compute.device, Processor::Cpu);
+        let refused = |name: &str| flags(&["--device", name]).unwrap_err().to_string();
+        assert!(refused("tpu").contains("--device") && refused("tpu").contains("cuda:N"));
+        if !cfg!(feature = "cuda") {
+            let said = refused("cuda");
+            assert!(said.contains("--device") && said.contains("built without CUDA"), "{said}");
         }
     }
 }

@@ -8,13 +8,16 @@ use crate::latent::recipe::MANIFEST;
 use crate::latent::recipe::Recipe;
 use crate::latent::recipe::RecipeError;
 use crate::model::Model;
+use crate::model::device::Processor;
 use crate::model::error::Error as ModelError;
 use crate::model::host::HostModel;
 use crate::model::kernels::packed::Format as Weights;
 use crate::model::load::Found;
 use crate::model::load::tensors::Format;
+use crate::model::serving::Served;
 use crate::text::TextError;
 use crate::text::Tokenizer;
+use candle_core::DType;
 use candle_core::Device;
 use std::path::Path;
 use std::path::PathBuf;
@@ -105,9 +108,25 @@ impl Checkpoint {
         Ok(Self { found, tokenizer, recipe, recognised, published })
     }
 
-    /// Reads the weights.
+    /// Reads the weights, in f32: for the oracle.
     pub fn model(&self, device: &Device) -> Result<Model, ModelError> {
-        self.found.model(self.recipe.lora_alpha, device)
+        self.tensors(device, DType::F32)
+    }
+
+    /// Reads the weights as they are served: packed on the CPU, as tensors elsewhere.
+    pub fn served(&self, processor: Processor, weights: Weights) -> Result<Served, ModelError> {
+        let dtype = match (processor, weights) {
+            (Processor::Cpu, _) => return Ok(self.host_model(weights)?.into()),
+            (Processor::Cuda(_), Weights::F32) => DType::F32,
+            (Processor::Cuda(_), Weights::Bf16) => DType::BF16,
+            (Processor::Cuda(_), Weights::Int8) => return Err(ModelError::Int8 { processor }),
+        };
+        Ok(self.tensors(&processor.open()?, dtype)?.into())
+    }
+
+    /// Reads the weights onto a device, in f32 or bf16.
+    pub fn tensors(&self, device: &Device, dtype: DType) -> Result<Model, ModelError> {
+        self.found.model(self.recipe.lora_alpha, device, dtype)
     }
 
     /// Packs the weights for the CPU.

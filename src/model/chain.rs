@@ -93,9 +93,9 @@ impl Chain {
                 q = ops::rope(&q, cos, sin, kernels)?;
                 k = ops::rope(&k, cos, sin, kernels)?;
             }
-            let mixed = attention.attend(layer, &q, &k, &v)?;
+            let mixed = attention.attend(layer, &q, &k, &v)?.to_dtype(x.dtype())?;
             x = (x + block.attention_out.forward(&mixed)?)?;
-            x = (&x + block.feed_forward(&block.norm_2.forward(&x, kernels)?)?)?;
+            x = (&x + block.feed_forward(&block.norm_2.forward(&x, kernels)?, kernels)?)?;
         }
         self.norm.forward(&x, kernels)
     }
@@ -149,10 +149,12 @@ impl Block {
     }
 
     /// (R, D) -> (R, D)
-    fn feed_forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    fn feed_forward(&self, x: &Tensor, kernels: Kernels) -> candle_core::Result<Tensor> {
         let inner = match &self.gate {
-            Some(gate) => (self.activation.forward(&gate.forward(x)?)? * self.up.forward(x)?)?,
-            None => self.activation.forward(&self.up.forward(x)?)?,
+            Some(gate) => {
+                (self.activation.forward(&gate.forward(x)?, kernels)? * self.up.forward(x)?)?
+            }
+            None => self.activation.forward(&self.up.forward(x)?, kernels)?,
         };
         self.down.forward(&inner)
     }

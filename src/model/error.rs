@@ -1,5 +1,6 @@
 //! What can go wrong between a folder of weights and hidden states. Knows no request and no status code.
 
+use crate::model::device::Processor;
 use std::path::PathBuf;
 
 /// An error of the model layer; each variant is something the caller can act on.
@@ -99,6 +100,20 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// A processor cannot be used.
+    #[error("--device {processor}: {source}")]
+    Processor {
+        /// Which.
+        processor: Processor,
+        /// Why.
+        source: candle_core::Error,
+    },
+    /// A processor does not compute with weights of this type.
+    #[error("--dtype int8 is for the CPU; with --device {processor} take f32 or bf16")]
+    Int8 {
+        /// Which.
+        processor: Processor,
     },
     /// The tensor library refused an operation.
     #[error(transparent)]

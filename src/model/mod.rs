@@ -7,6 +7,7 @@ pub mod attention;
 mod chain;
 pub mod config;
 mod config_json;
+pub mod device;
 pub mod error;
 mod gpt2;
 pub mod gradients;
@@ -33,6 +34,7 @@ use crate::model::ops::Projector;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
 use crate::model::plan::Plan;
+use candle_core::DType;
 use candle_core::Device;
 use candle_core::Tensor;
 
@@ -74,6 +76,11 @@ impl Model {
         &self.device
     }
 
+    /// What weights and hidden states are kept in.
+    pub fn dtype(&self) -> DType {
+        self.embedding.dtype()
+    }
+
     /// Token ids (R,) -> embeddings (R, D), without positions. A thought goes in as such a row.
     pub fn embed(&self, ids: &[u32]) -> candle_core::Result<Tensor> {
         self.embedding.index_select(&Tensor::new(ids, &self.device)?, 0)
@@ -103,7 +110,7 @@ impl Model {
     pub fn logits(&self, hidden: &Tensor) -> candle_core::Result<Tensor> {
         match &self.head {
             Some(head) => head.forward(hidden),
-            None => hidden.matmul(&self.embedding.t()?),
+            None => ops::product(hidden, &self.embedding.t()?),
         }
     }
 

@@ -9,6 +9,8 @@ use crate::model::plan::LinearPlan;
 use crate::model::plan::NormPlan;
 use crate::model::plan::ProjectorPlan;
 use candle_core::D;
+use candle_core::DType;
+use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
 
@@ -41,11 +43,22 @@ impl Linear {
 
     /// (R, in) -> (R, out)
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = x.matmul(&self.weight)?;
+        let y = product(x, &self.weight)?;
         match &self.bias {
             Some(bias) => y.broadcast_add(bias),
             None => Ok(y),
         }
+    }
+}
+
+/// x (R, in) times weight (in, out) -> (R, out), sums in f32.
+pub(crate) fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    match (x.dtype(), x.device()) {
+        // candle has no such product there. Nothing is served so; tests compute as a GPU would.
+        (DType::BF16, Device::Cpu) => {
+            x.to_dtype(DType::F32)?.matmul(&weight.to_dtype(DType::F32)?)?.to_dtype(DType::BF16)
+        }
+        _ => x.matmul(weight),
     }
 }
 
@@ -117,7 +130,7 @@ impl Projector {
 
     /// Hidden states (R, D) -> thoughts (R, D)
     pub(crate) fn forward(&self, hidden: &Tensor, kernels: Kernels) -> Result<Tensor> {
-        let inner = self.activation.forward(&self.up.forward(hidden)?)?;
+        let inner = self.activation.forward(&self.up.forward(hidden)?, kernels)?;
         self.norm.forward(&self.down.forward(&inner)?, kernels)
     }
 }
@@ -131,14 +144,16 @@ pub fn softmax(x: &Tensor, kernels: Kernels) -> Result<Tensor> {
     }
 }
 
-/// Rotary position embedding, each row at its own angle: x (R, H, E), cos and sin (R, E/2) -> (R, H, E).
+/// Rotary position embedding, each row at its own angle: x (R, H, E), cos and sin (R, E/2) -> (R, H, E), in the type of
+/// the angles.
 ///
 /// Halves are rotated against each other (element i with i + E/2), as Hugging Face stores Llama weights.
 #[expect(clippy::disallowed_methods, reason = "the fused kernel, for serving only")]
 pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, kernels: Kernels) -> Result<Tensor> {
     let (rows, heads, size) = x.dims3()?;
+    let x = x.to_dtype(cos.dtype())?;
     match kernels {
-        Kernels::Differentiable => gradients::rope::rope(x, cos, sin),
+        Kernels::Differentiable => gradients::rope::rope(&x, cos, sin),
         Kernels::Fused => {
             let x = x.contiguous()?.reshape((rows, heads, 1, size))?;
             let turned = candle_nn::rotary_emb::rope(&x, &cos.unsqueeze(1)?, &sin.unsqueeze(1)?)?;
@@ -170,12 +185,14 @@ impl Activation {
     }
 
     /// Any shape -> same shape.
-    pub fn forward(self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            _ if gradients::here(x) => gradients::activation::activation(x, self),
-            Self::GeluTanh => x.gelu(),
-            Self::GeluErf => x.gelu_erf(),
-            Self::Silu => x.silu(),
+    pub fn forward(self, x: &Tensor, kernels: Kernels) -> Result<Tensor> {
+        match (self, kernels) {
+            (_, Kernels::Differentiable) if gradients::here(x) => {
+                gradients::activation::activation(x, self)
+            }
+            (Self::GeluTanh, _) => x.gelu(),
+            (Self::GeluErf, _) => x.gelu_erf(),
+            (Self::Silu, _) => x.silu(),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::model::attention::paged::PagedRows;
 use crate::model::config::Config;
 use crate::model::host::HostModel;
 use crate::model::ops::Kernels;
+use candle_core::DType;
 use candle_core::Result;
 use candle_core::Tensor;
 
@@ -84,11 +85,10 @@ impl Served {
 
     /// KV memory of `pages` pages, where this model can use it.
     pub fn kv_memory(&self, pages: usize, kind: KvType) -> Result<KvMemory> {
-        let device = match self {
-            Self::Host(_) => &candle_core::Device::Cpu,
-            Self::Chain(model) => model.device(),
-        };
-        KvMemory::new(self.config(), pages, kind, device)
+        match self {
+            Self::Host(model) => Ok(KvMemory::host(model.config(), pages, kind)),
+            Self::Chain(model) => KvMemory::device(model.config(), pages, kind, model.device()),
+        }
     }
 
     /// One forward pass.
@@ -119,11 +119,11 @@ fn chain(model: &Model, pass: &Pass<'_>, memory: &mut KvMemory) -> Result<Output
     }
     if !pass.thoughts.is_empty() {
         let shape = (pass.thoughts.len() / width, width);
-        inputs.push(Tensor::from_slice(pass.thoughts, shape, device)?);
+        inputs.push(Tensor::from_slice(pass.thoughts, shape, device)?.to_dtype(model.dtype())?);
     }
     let x = Tensor::cat(&inputs, 0)?;
     let positions: Vec<u32> = pass.rows.places.iter().map(|place| place.position as u32).collect();
-    let mut attention = Paged { memory, rows: pass.rows };
+    let mut attention = Paged::new(memory, pass.rows)?;
     let hidden = model.forward(&x, &positions, &mut attention, Kernels::Fused)?;
     let select = |x: &Tensor, rows: &[u32]| x.index_select(&Tensor::new(rows, device)?, 0);
     let mut out = Output::default();
@@ -134,13 +134,17 @@ fn chain(model: &Model, pass: &Pass<'_>, memory: &mut KvMemory) -> Result<Output
     if !pass.wanted.thoughts.is_empty() {
         let thoughts = select(&hidden, pass.wanted.thoughts)?;
         let thoughts = model.thought(&thoughts, Kernels::Fused)?;
-        out.thoughts = thoughts.flatten_all()?.to_vec1()?;
+        out.thoughts = numbers(&thoughts)?;
         if !pass.wanted.shown.is_empty() {
             heads.push(select(&thoughts, pass.wanted.shown)?);
         }
     }
     if !heads.is_empty() {
-        out.logits = model.logits(&Tensor::cat(&heads, 0)?)?.flatten_all()?.to_vec1()?;
+        out.logits = numbers(&model.logits(&Tensor::cat(&heads, 0)?)?)?;
     }
     Ok(out)
+}
+
+fn numbers(x: &Tensor) -> Result<Vec<f32>> {
+    x.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
 }

@@ -16,6 +16,7 @@ use crate::latent::program::StopRule;
 use crate::latent::recipe::Recipe;
 use crate::metrics::Metrics;
 use crate::model::attention::paged::KvType;
+use crate::model::device::Processor;
 use crate::model::kernels::packed::Format;
 use crate::model::load::save::SavedType;
 use crate::reason::transcript::Goes;
@@ -37,6 +38,8 @@ pub struct ReasonerConfig {
     pub model: Location,
     /// The name that clients use; the published id or the folder's name where `None`.
     pub name: Option<String>,
+    /// What it is computed on.
+    pub processor: Processor,
     /// The types that are computed in.
     pub precision: Precision,
     /// The engine's settings; its `kv_type` is replaced by that of `precision`.
@@ -124,7 +127,7 @@ impl Reasoner {
     pub fn load(config: &ReasonerConfig, metrics: Arc<Metrics>) -> Result<Self, LoadError> {
         let checkpoint = Checkpoint::open(&config.model)?;
         let (weights, kv_type) = config.precision.of(&checkpoint);
-        let model = checkpoint.host_model(weights).map_err(CheckpointError::Model)?;
+        let model = checkpoint.served(config.processor, weights).map_err(CheckpointError::Model)?;
         let name = config.name.clone();
         let name = name.unwrap_or_else(|| default_name(&config.model, &checkpoint));
         let mut card = card(name, &checkpoint);

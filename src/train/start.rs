@@ -16,7 +16,6 @@ use crate::train::init::RandomWeights;
 use crate::train::method::Special;
 use crate::train::variables::Role;
 use crate::train::variables::Variables;
-use candle_core::Device;
 use candle_core::Tensor;
 use serde_json::Value;
 use serde_json::json;
@@ -89,7 +88,7 @@ impl Start {
         config_json["vocab_size"] = json!(rows);
         let mut config = Config::from_json(&config_json)?;
         config.projector = found.config.projector;
-        let mut weights = Weights::new(found.tensors(), &found.layout, None, &Device::Cpu);
+        let mut weights = Weights::new(found.tensors(), &found.layout, None);
         let like = tokenizer.id(LIKE).map(|id| id as usize);
         let mut grown = Grown { weights: &mut weights, old_rows, rows, like };
         let (variables, model) = Variables::new(config, &mut grown)?;

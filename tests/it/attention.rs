@@ -41,8 +41,8 @@ proptest! {
     ) {
         let (heads, size) = (kv_heads * group, 2 * half_size);
         let config = config(heads, kv_heads, size);
-        let mut host = KvMemory::new(&config, PAGES, KvType::F32, &Device::Cpu).unwrap();
-        let mut plain = KvMemory::plain(&config, PAGES, &Device::Cpu).unwrap();
+        let mut host = KvMemory::host(&config, PAGES, KvType::F32);
+        let mut plain = KvMemory::device(&config, PAGES, KvType::F32, &Device::Cpu).unwrap();
         let mut pages = page_order.into_iter();
         let tables: Vec<Arc<[u32]>> = lengths
             .iter()
@@ -65,8 +65,8 @@ proptest! {
             let rows = PagedRows { tables: tables.clone(), places };
             for layer in 0..2 {
                 let (q, k, v) = (random((count, heads, size)), random((count, kv_heads, size)), random((count, kv_heads, size)));
-                let ours = Paged { memory: &mut host, rows: &rows }.attend(layer, &q, &k, &v).unwrap();
-                let truth = Paged { memory: &mut plain, rows: &rows }.attend(layer, &q, &k, &v).unwrap();
+                let ours = Paged::new(&mut host, &rows).unwrap().attend(layer, &q, &k, &v).unwrap();
+                let truth = Paged::new(&mut plain, &rows).unwrap().attend(layer, &q, &k, &v).unwrap();
                 let difference = (ours - truth).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
                 prop_assert!(difference < 1e-5, "off by {difference}");
             }

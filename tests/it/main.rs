@@ -9,6 +9,7 @@ mod attention;
 mod bench;
 mod cli;
 mod convert;
+mod device;
 mod eval;
 mod fake_hub;
 mod generate_data;

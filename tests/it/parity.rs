@@ -50,13 +50,7 @@ fn the_oracle_gives_the_golden_numbers() {
 fn the_engine_gives_the_golden_numbers_one_request_at_a_time() {
     for name in FIXTURES {
         let fixture = Fixture::load(name);
-        let requests: Vec<Program> =
-            fixture.expected.cases.iter().map(|case| fixture.program(case)).collect();
-        let engine = start(Fixture::load(name), EngineConfig::default());
-        for (case, program) in fixture.expected.cases.iter().zip(requests) {
-            let collected = collect(engine.submit(request(program)).unwrap());
-            assert_golden(case, &collected.thoughts, &collected.first_logits, &collected.ids);
-        }
+        one_at_a_time(&fixture, &start(Fixture::load(name), EngineConfig::default()));
     }
 }
 
@@ -64,26 +58,35 @@ fn the_engine_gives_the_golden_numbers_one_request_at_a_time() {
 #[test]
 fn the_engine_gives_the_golden_numbers_with_everything_in_one_batch() {
     for name in FIXTURES {
+        let fixture = Fixture::load(name);
         for rows_per_step in [1, 7, 64, 1024] {
-            let fixture = Fixture::load(name);
-            let config = EngineConfig {
-                rows_per_step,
-                kv: KvBudget::Positions(2048),
-                ..EngineConfig::default()
-            };
-            let cases: Vec<_> = fixture.expected.cases.iter().cycle().take(13).collect();
-            let programs: Vec<Program> = cases.iter().map(|case| fixture.program(case)).collect();
-            let engine = start(Fixture::load(name), config);
-            let tickets: Vec<Ticket> = programs
-                .into_iter()
-                .map(|program| engine.submit(request(program)).unwrap())
-                .collect();
-            for (case, ticket) in cases.into_iter().zip(tickets) {
-                let collected = collect(ticket);
-                assert_golden(case, &collected.thoughts, &collected.first_logits, &collected.ids);
-            }
+            all_at_once(&fixture, &start(Fixture::load(name), crowded(rows_per_step)));
         }
     }
+}
+
+/// Asks for the cases of a fixture one after the other.
+pub(crate) fn one_at_a_time(fixture: &Fixture, engine: &Engine) {
+    for case in &fixture.expected.cases {
+        let collected = collect(engine.submit(request(fixture.program(case))).unwrap());
+        assert_golden(case, &collected.thoughts, &collected.first_logits, &collected.ids);
+    }
+}
+
+/// Asks for 13 cases of a fixture at once.
+pub(crate) fn all_at_once(fixture: &Fixture, engine: &Engine) {
+    let cases: Vec<_> = fixture.expected.cases.iter().cycle().take(13).collect();
+    let tickets: Vec<Ticket> =
+        cases.iter().map(|case| engine.submit(request(fixture.program(case))).unwrap()).collect();
+    for (case, ticket) in cases.into_iter().zip(tickets) {
+        let collected = collect(ticket);
+        assert_golden(case, &collected.thoughts, &collected.first_logits, &collected.ids);
+    }
+}
+
+/// An engine for [`all_at_once`].
+pub(crate) fn crowded(rows_per_step: usize) -> EngineConfig {
+    EngineConfig { rows_per_step, kv: KvBudget::Positions(2048), ..EngineConfig::default() }
 }
 
 #[derive(Default)]

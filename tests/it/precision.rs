@@ -14,7 +14,9 @@ use coconut::latent::checkpoint::Checkpoint;
 use coconut::latent::checkpoint::Location;
 use coconut::metrics::Metrics;
 use coconut::model::attention::paged::KvType;
+use coconut::model::device::Processor;
 use coconut::model::kernels::packed::Format;
+use coconut::model::serving::Served;
 use coconut::reason::reasoner::Precision;
 use coconut::reason::reasoner::Reasoner;
 use coconut::reason::reasoner::ReasonerConfig;
@@ -61,10 +63,14 @@ fn max<'a>(a: (f64, &'a str), b: (f64, &'a str)) -> (f64, &'a str) {
 
 /// The largest relative error of a first thought over all cases of a fixture.
 fn fixture_error(name: &str, format: Format, kv_type: KvType) -> f64 {
-    let fixture = Fixture::load(name);
     let checkpoint = Checkpoint::open(&Location::folder(data(name))).unwrap();
+    first_thought_error(name, checkpoint.host_model(format).unwrap(), kv_type)
+}
+
+/// The same for a model that was made from it.
+pub(crate) fn first_thought_error(name: &str, model: impl Into<Served>, kv_type: KvType) -> f64 {
+    let fixture = Fixture::load(name);
     let config = EngineConfig { kv_type, ..EngineConfig::default() };
-    let model = checkpoint.host_model(format).unwrap();
     let engine = Engine::start(model, config, Arc::new(Metrics::new())).unwrap();
     let mut worst = 0.0f64;
     for case in &fixture.expected.cases {
@@ -101,6 +107,7 @@ fn a_trained_checkpoint_keeps_its_answers() {
         let config = ReasonerConfig {
             model: Location::folder(&model),
             name: None,
+            processor: Processor::Cpu,
             precision: Precision { weights: Some(weights), kv: Some(kv) },
             engine: EngineConfig { max_queued: asked.len(), ..EngineConfig::default() },
         };
@@ -143,6 +150,6 @@ fn question(asked: &Asked) -> Question {
 }
 
 #[expect(clippy::print_stderr, reason = "what was measured, or why nothing was")]
-fn tell(what: &str) {
+pub(crate) fn tell(what: &str) {
     eprintln!("{what}");
 }

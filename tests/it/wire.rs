@@ -15,6 +15,7 @@ use coconut::http::AppState;
 use coconut::http::Config;
 use coconut::latent::checkpoint::Location;
 use coconut::metrics::Metrics;
+use coconut::model::device::Processor;
 use coconut::reason::reasoner::Reasoner;
 use coconut::reason::reasoner::ReasonerConfig;
 use serde_json::Value;
@@ -66,7 +67,8 @@ impl Wire {
         let model =
             Location { recipe: Some(file.path().to_owned()), ..Location::folder(data(MODEL)) };
         let engine = EngineConfig::default();
-        let config = ReasonerConfig { model, name: None, precision: F32, engine };
+        let config =
+            ReasonerConfig { model, name: None, processor: Processor::Cpu, precision: F32, engine };
         let metrics = Arc::new(Metrics::new());
         let reasoner = Reasoner::load(&config, Arc::clone(&metrics)).unwrap();
         Self::with(Arc::new(reasoner), metrics)
@@ -99,8 +101,13 @@ impl Wire {
 }
 
 pub fn reasoner(engine: EngineConfig, metrics: Arc<Metrics>) -> Reasoner {
-    let config =
-        ReasonerConfig { model: Location::folder(data(MODEL)), name: None, precision: F32, engine };
+    let config = ReasonerConfig {
+        model: Location::folder(data(MODEL)),
+        name: None,
+        processor: Processor::Cpu,
+        precision: F32,
+        engine,
+    };
     Reasoner::load(&config, metrics).unwrap()
 }
 

@@ -24,6 +24,7 @@ use coconut::http::Config;
 use coconut::http::router;
 use coconut::latent::checkpoint::Location;
 use coconut::metrics::Metrics;
+use coconut::model::device::Processor;
 use coconut::reason::reasoner::Reasoner;
 use coconut::reason::reasoner::ReasonerConfig;
 use futures::future::join_all;
@@ -39,7 +40,8 @@ fn served(folder: &Path) -> Router {
     let metrics = Arc::new(Metrics::new());
     let engine = EngineConfig { kv: KvBudget::Positions(4096), ..EngineConfig::default() };
     let model = Location::folder(folder);
-    let config = ReasonerConfig { model, name: None, precision: F32, engine };
+    let config =
+        ReasonerConfig { model, name: None, processor: Processor::Cpu, precision: F32, engine };
     let reasoner = Reasoner::load(&config, Arc::clone(&metrics)).unwrap();
     let state = AppState::new(Config::default(), metrics);
     state.serve(Arc::new(reasoner));

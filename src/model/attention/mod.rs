@@ -6,6 +6,7 @@ pub mod batched;
 pub mod causal;
 pub mod paged;
 pub(crate) mod paged_cpu;
+pub(crate) mod paged_device;
 
 use candle_core::Result;
 use candle_core::Tensor;

@@ -20,6 +20,7 @@ use crate::model::load::layout::EMBEDDINGS;
 use crate::model::load::layout::Layout;
 use crate::model::load::tensors::Tensors;
 use crate::model::load::weights::Weights;
+use candle_core::DType;
 use candle_core::Device;
 use serde_json::Value;
 use std::path::Path;
@@ -77,9 +78,10 @@ impl Found {
         Ok(Self { files, layout, config, config_json, base_vocabulary, base, tensors })
     }
 
-    /// Reads the weights. `lora_alpha` overrides that of the published checkpoints.
-    pub fn model(&self, lora_alpha: Option<f64>, device: &Device) -> Result<Model> {
-        let mut weights = Weights::new(&self.tensors, &self.layout, lora_alpha, device);
+    /// Reads the weights onto a device, in f32 or bf16. `lora_alpha` overrides that of the published checkpoints.
+    pub fn model(&self, lora_alpha: Option<f64>, device: &Device, dtype: DType) -> Result<Model> {
+        let weights = Weights::new(&self.tensors, &self.layout, lora_alpha);
+        let mut weights = weights.onto(device, dtype);
         let model = Model::new(self.config.clone(), &mut weights, device)?;
         weights.check()?;
         Ok(model)
@@ -87,7 +89,7 @@ impl Found {
 
     /// Packs the weights for the CPU, straight from the files: no second copy of them is held meanwhile.
     pub fn host_model(&self, lora_alpha: Option<f64>, format: Format) -> Result<HostModel> {
-        let mut weights = Weights::new(&self.tensors, &self.layout, lora_alpha, &Device::Cpu);
+        let mut weights = Weights::new(&self.tensors, &self.layout, lora_alpha);
         let model = HostModel::new(self.config.clone(), &mut weights, format)?;
         weights.check()?;
         Ok(model)
@@ -106,9 +108,9 @@ impl Found {
     }
 }
 
-/// Reads config and weights of a checkpoint folder that is complete in itself.
+/// Reads config and weights, in f32, of a checkpoint folder that is complete in itself.
 pub fn load_model(folder: &Path, device: &Device) -> Result<Model> {
-    Found::open(folder, None)?.model(None, device)
+    Found::open(folder, None)?.model(None, device, DType::F32)
 }
 
 enum Own {

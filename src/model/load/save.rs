@@ -97,7 +97,7 @@ impl Found {
 
     /// Writes the weights to `path`. A checkpoint that could not be loaded is refused before anything is written.
     pub fn save(&self, path: &Path, dtype: SavedType, lora_alpha: Option<f64>) -> Result<()> {
-        let mut weights = Weights::new(self.tensors(), &self.layout, lora_alpha, &Device::Cpu);
+        let mut weights = Weights::new(self.tensors(), &self.layout, lora_alpha);
         let mut listing = Listing { weights: &mut weights, wanted: Vec::new() };
         Model::new(self.config.clone(), &mut listing, &Device::Cpu)?;
         let wanted = listing.wanted;

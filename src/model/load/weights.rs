@@ -1,5 +1,5 @@
 //! Tensors of a checkpoint, handed to an architecture by name and merged with their LoRA pairs, with a list of what was
-//! missing and what was left over. Weights are computed in f32 whatever they are stored in.
+//! missing and what was left over. They are merged in f32 whatever they are stored in.
 
 use crate::model::error::Error;
 use crate::model::error::Result;
@@ -27,6 +27,7 @@ pub struct Weights<'a> {
     tensors: &'a Tensors,
     layout: &'a Layout,
     device: Device,
+    dtype: DType,
     /// Alpha of all LoRA pairs; `None` for the rank times [`DEFAULT_LORA_SCALE`].
     lora_alpha: Option<f64>,
     taken: BTreeSet<String>,
@@ -34,15 +35,16 @@ pub struct Weights<'a> {
 }
 
 impl<'a> Weights<'a> {
-    /// None taken yet.
-    pub fn new(
-        tensors: &'a Tensors,
-        layout: &'a Layout,
-        lora_alpha: Option<f64>,
-        device: &Device,
-    ) -> Self {
-        let device = device.clone();
-        Self { tensors, layout, device, lora_alpha, taken: BTreeSet::new(), missing: Vec::new() }
+    /// None taken yet; they come to the CPU, in f32.
+    pub fn new(tensors: &'a Tensors, layout: &'a Layout, lora_alpha: Option<f64>) -> Self {
+        let (device, dtype) = (Device::Cpu, DType::F32);
+        let (taken, missing) = (BTreeSet::new(), Vec::new());
+        Self { tensors, layout, device, dtype, lora_alpha, taken, missing }
+    }
+
+    /// The same, to another device or in another type.
+    pub fn onto(self, device: &Device, dtype: DType) -> Self {
+        Self { device: device.clone(), dtype, ..self }
     }
 
     /// Refuses the checkpoint if a tensor was missing, or if one is left that nothing is known about.
@@ -112,7 +114,7 @@ impl<'a> Weights<'a> {
                 (tensor + (a.t()?.contiguous()?.matmul(&b.t()?.contiguous()?)? * scale)?)?
             }
         };
-        Ok(merged.to_device(&self.device)?)
+        Ok(merged.to_dtype(self.dtype)?.to_device(&self.device)?)
     }
 
     fn plain(&self, raw: &str) -> Result<Tensor> {
