@@ -40,6 +40,10 @@ training:
 table:
     bash benches/table.sh
 
+# on a machine with an NVIDIA GPU: golden numbers on it, then beside PyTorch on the same GPU
+gpu:
+    bash benches/gpu.sh
+
 # throughput and latency against clients, prompt length and latent steps, as pictures in benches/curves/
 curves:
     bash benches/curves.sh
@@ -64,6 +68,10 @@ image:
 up:
     docker compose --file docker/compose.yaml up --build
 
-# check Dockerfile, compose, Prometheus, alerts and dashboard with what is installed: just check-docker --model models/prosqa
+# build the feature `cuda` where neither a GPU nor CUDA is
+check-cuda:
+    bash docker/cuda-check.sh
+
+# check Dockerfiles, compose, Prometheus, alerts and dashboard with what is installed: just check-docker --model models/prosqa
 check-docker *flags:
     bash docker/check.sh {{flags}}

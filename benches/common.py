@@ -149,6 +149,11 @@ def bench(url, data, *flags):
         return json.load(open(out.name))
 
 
+def on(device):
+    """The flags for it; earlier servers know the CPU only."""
+    return [] if device == "cpu" else ["--device", device]
+
+
 def serves_dtypes():
     """Whether the server can be told the type of its weights."""
     said = subprocess.run([COCONUT, "serve", "--help"], capture_output=True, text=True, check=True)

@@ -5,7 +5,8 @@ Run it through compare.sh. Knobs, from the environment:
   PUBLISHED_COUNT=4   the same for the published loop, which is slow
   ROUNDS=2            how often baseline and server take turns; all rounds count together
   WORKLOADS=gsm8k,prosqa   DTYPES=f32,bf16 (and what serve --dtype knows)   MODES=published,cached,batched   CLIENTS=1,16
-  PEAK_GFLOPS=, MEMORY_GBS=   limits of the machine, where they are not those of the table below
+  DEVICE=cpu          what both compute on: cuda:0 for a GPU (gpu.sh sets it)
+  PEAK_GFLOPS=, MEMORY_GBS=   limits of the machine, where they are not those of the table below; a GPU's are measured
 Prints a table, writes JSON (argument, or CACHE/compare.json) and appends a section to benches/RESULTS.md.
 Exit code 1 if answers in f32 differ from the baseline's.
 """
@@ -29,11 +30,12 @@ import torch_coconut
 LATENT_STEPS = 6
 ANSWER_TOKENS = 12
 BATCH = 16
-KNOBS = ["COUNT", "PUBLISHED_COUNT", "ROUNDS", "WORKLOADS", "DTYPES", "MODES", "CLIENTS", "PEAK_GFLOPS", "MEMORY_GBS"]
+KNOBS = ["COUNT", "PUBLISHED_COUNT", "ROUNDS", "WORKLOADS", "DTYPES", "MODES", "CLIENTS", "DEVICE", "PEAK_GFLOPS", "MEMORY_GBS"]
 # What the machine of shared/design/performance.md can do at most: 10^9 operations a second, and bytes of a weight.
 PEAK_GFLOPS = {"f32": 486.0, "bf16": 900.0, "int8": 1944.0}
 BYTES = {"f32": 4, "bf16": 2, "int8": 1}
 MEMORY_GBS = 66.0
+DEVICE = knob("DEVICE", "cpu")
 # Targets against the published loop.
 PUBLISHED = {"gsm8k": 25, "prosqa": 60}
 
@@ -43,6 +45,8 @@ class Baseline:
 
     def __init__(self, model):
         torch.set_num_threads(os.cpu_count())
+        # The baseline names no device: what it makes lies where we say.
+        torch.set_default_device(DEVICE)
         self.model, self.runners = model, {}
 
     def runner(self, dtype):
@@ -50,6 +54,7 @@ class Baseline:
             self.runners.clear()  # One model in memory at a time.
             kind = torch.float32 if dtype == "f32" else torch.bfloat16
             self.runners[dtype] = torch_coconut.Runner(self.model, kind)
+            self.runners[dtype].model.to(DEVICE)
         return self.runners[dtype]
 
     def run(self, mode, dtype, questions):
@@ -90,9 +95,19 @@ class Limits:
 
     def milliseconds_alone(self, dtype):
         """Computing the prompt, then reading the weights once a step."""
-        memory = knob("MEMORY_GBS", MEMORY_GBS) * 1e9
-        read = LATENT_STEPS * self.blocks + ANSWER_TOKENS * (self.blocks + self.head)
-        return 1e3 * (2 * self.blocks * self.prompt / self.peak(dtype) + read * BYTES[dtype] / memory)
+        seconds = 2 * self.blocks * self.prompt / self.peak(dtype) + self.bytes_read(dtype) / self.memory()
+        return 1e3 * seconds
+
+    def share_of_memory(self, dtype, milliseconds):
+        """Of the memory's bandwidth, what one request alone takes to read the weights once a step."""
+        return self.bytes_read(dtype) / (milliseconds / 1e3) / self.memory()
+
+    def bytes_read(self, dtype):
+        return BYTES[dtype] * (LATENT_STEPS * self.blocks + ANSWER_TOKENS * (self.blocks + self.head))
+
+    @staticmethod
+    def memory():
+        return knob("MEMORY_GBS", MEMORY_GBS) * 1e9
 
 
 def percentile(values, share):
@@ -150,7 +165,8 @@ def measure(baseline, model, name, dtype, folder):
     runs, reports = {mode: ([], [], 0.0) for mode in modes}, {count: [] for count in clients}
     # Rounds ask the same questions again, and each time the work is to be done, as the baseline does it.
     os.environ["COCONUT_PREFIX_CACHE"] = "off"
-    with common.Server(model, "--prefix-cache", "off", *(["--dtype", dtype] if told else [])) as server:
+    flags = ["--prefix-cache", "off", *(["--dtype", dtype] if told else []), *common.on(DEVICE)]
+    with common.Server(model, *flags) as server:
         for _ in range(knob("ROUNDS", 2)):
             for mode in modes:
                 few = questions[: knob("PUBLISHED_COUNT", 4)] if mode == "published" else questions
@@ -185,6 +201,8 @@ def judge(rows, model):
             limits.milliseconds_alone(row["dtype"]) / row["p50"] if row["clients"] == 1
             else row["requests_per_second"] / limits.requests_per_second(row["dtype"])
         )
+        if row["clients"] == 1:
+            row["share_of_memory"] = limits.share_of_memory(row["dtype"], row["p50"])
     return rows
 
 
@@ -228,6 +246,8 @@ def targets(rows):
             if row:
                 verdict = "met" if row["share_of_limit"] >= target else "missed"
                 yield f"- {name}, {what}: {row['share_of_limit']:.0%} of the {row['dtype']} limit, target {target:.0%}: {verdict}"
+        if alone := ours[1]:
+            yield f"- {name}, alone: {alone['share_of_memory']:.0%} of the memory's bandwidth with {alone['dtype']}"
 
 
 def rate_ratio(mine, theirs):
@@ -238,10 +258,22 @@ def latency_ratio(mine, theirs):
     return theirs["p50"] / mine["p50"]
 
 
-def section(rows, agreements):
+def on_this_machine():
+    """One line; of a GPU the limits are measured first, and take the place of those of the table."""
+    if DEVICE == "cpu":
+        return common.machine()
+    import gpu
+
+    PEAK_GFLOPS.update({"f32": gpu.peak_gflops(DEVICE, torch.float32), "bf16": gpu.peak_gflops(DEVICE, torch.bfloat16)})
+    os.environ.setdefault("MEMORY_GBS", f"{gpu.memory_gbs(DEVICE):.0f}")
+    limits = ", ".join(f"{dtype} {PEAK_GFLOPS[dtype] / 1e3:.0f} TFLOP/s" for dtype in ("f32", "bf16"))
+    return f"{gpu.name(DEVICE)} ({limits}, {os.environ['MEMORY_GBS']} GB/s, measured); {common.machine()}"
+
+
+def section(rows, agreements, machine):
     said = [f"{name} {dtype}: {same} of {count}" for (name, dtype), (same, count) in agreements.items()]
     return (
-        f"\n## {time.strftime('%Y-%m-%d')}, {common.commit()}\n\n{common.machine()}; PyTorch {torch.__version__}\n\n"
+        f"\n## {time.strftime('%Y-%m-%d')}, {common.commit()}\n\n{machine}; PyTorch {torch.__version__}\n\n"
         f"    {common.command_line('benches/compare.sh', KNOBS)}\n\n{table(rows)}\n\n"
         + "".join(f"{line}\n" for line in targets(rows)) + "\n"
         + f"Answers that are the baseline's: {'; '.join(said)}.\n"
@@ -250,6 +282,7 @@ def section(rows, agreements):
 
 def main():
     model = os.environ["MODEL"]
+    machine = on_this_machine()
     baseline, rows, agreements = Baseline(model), [], {}
     with tempfile.TemporaryDirectory() as folder:
         for dtype in knob("DTYPES", ["f32", "bf16"]):
@@ -257,10 +290,10 @@ def main():
                 some, agreements[name, dtype] = measure(baseline, model, name, dtype, pathlib.Path(folder))
                 rows += judge(some, model)
                 print(table(some) + "\n", flush=True)
-    text = section(rows, agreements)
+    text = section(rows, agreements, machine)
     print(text)
     out = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else f"{os.environ.get('CACHE', '.')}/compare.json")
-    out.write_text(json.dumps({"commit": common.commit(), "machine": common.machine(), "rows": rows}, indent=1) + "\n")
+    out.write_text(json.dumps({"commit": common.commit(), "machine": machine, "rows": rows}, indent=1) + "\n")
     with open(common.ROOT / "benches/RESULTS.md", "a") as results:
         results.write(text)
     wrong = [place for place, (same, count) in agreements.items() if place[1] == "f32" and same < count]

@@ -2,7 +2,7 @@
 #
 #   SHARED=FOLDER   baselines and questions          [../shared]
 #   CACHE=FOLDER    model and virtual environment    [target/benches]
-#   COCONUT=FILE    the server                       [built with cargo build --release]
+#   COCONUT=FILE    the server                       [built with cargo build --release --features "$FEATURES"]
 #   PYTHON=FILE     a Python that has torch, transformers, tokenizers and safetensors  [a virtual environment in CACHE]
 #   MODEL=FOLDER    the checkpoint                   [GPT-2 small with seeded random weights, made in CACHE]
 
@@ -15,7 +15,7 @@ mkdir -p "$CACHE"
 
 need_coconut() {
     if [ -z "${COCONUT:-}" ]; then
-        cargo build --release
+        cargo build --release --features "${FEATURES:-}"
         COCONUT="${CARGO_TARGET_DIR:-target}/release/coconut"
     fi
     export COCONUT

