@@ -5,6 +5,7 @@ use crate::model::kernels::lines::floats;
 use crate::model::kernels::lines::floats_mut;
 use crate::model::kernels::lines::words;
 use crate::model::kernels::lines::words_mut;
+use crate::model::kernels::memory::Lines;
 use crate::model::kernels::team::Team;
 use half::bf16;
 use std::ops::Range;
@@ -81,13 +82,13 @@ impl Columns {
 }
 
 /// A weight matrix (in, out) in panels of 32 columns; see the module's picture.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PackedMatrix {
     inputs: usize,
     outputs: usize,
     format: Format,
     columns: Columns,
-    lines: Vec<Line>,
+    lines: Lines,
 }
 
 impl PackedMatrix {
@@ -102,7 +103,7 @@ impl PackedMatrix {
     ) -> Self {
         let chunks = inputs.div_ceil(format.inputs_per_chunk());
         let (panel_lines, width) = (format.lines(chunks), columns.outputs_per_panel());
-        let mut lines = vec![Line::ZERO; outputs.div_ceil(width) * panel_lines];
+        let mut lines = Lines::zeroed(outputs.div_ceil(width) * panel_lines);
         if inputs > 0 {
             let panels = lines.chunks_exact_mut(panel_lines).enumerate();
             Team::shared().share(
@@ -201,7 +202,7 @@ impl PackedMatrix {
 
     /// Memory of the packed weights, in bytes.
     pub fn bytes(&self) -> usize {
-        std::mem::size_of_val(self.lines.as_slice())
+        std::mem::size_of_val(&*self.lines)
     }
 
     /// Chunks of one row of inputs, the last one padded.
