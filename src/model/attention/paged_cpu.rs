@@ -14,6 +14,7 @@ use crate::model::kernels::attend::Pages;
 use crate::model::kernels::attend::PagesMut;
 use crate::model::kernels::attend::View;
 use crate::model::kernels::kv_write;
+use crate::model::kernels::memory::Zeroed;
 use candle_core::CpuStorage;
 use candle_core::Layout;
 use candle_core::Result;
@@ -40,16 +41,16 @@ enum Layers {
 #[derive(Debug)]
 struct Layer<T> {
     /// (pages, G, E, 16)
-    keys: Vec<T>,
+    keys: Zeroed<T>,
     /// (pages, G, 16, E)
-    values: Vec<T>,
+    values: Zeroed<T>,
 }
 
 impl HostKv {
     pub(crate) fn new(geometry: Geometry, kind: KvType) -> Self {
         let layers = match kind {
-            KvType::F32 => Layers::F32(zeros(&geometry, 0.0)),
-            KvType::Bf16 => Layers::Bf16(zeros(&geometry, 0)),
+            KvType::F32 => Layers::F32(zeros(&geometry)),
+            KvType::Bf16 => Layers::Bf16(zeros(&geometry)),
         };
         Self { geometry, layers }
     }
@@ -113,9 +114,9 @@ impl<T: Element> Layer<T> {
 }
 
 /// Zeros come from the system page by page, when first touched.
-fn zeros<T: Element>(geometry: &Geometry, zero: T) -> Vec<Layer<T>> {
+fn zeros<T: Element>(geometry: &Geometry) -> Vec<Layer<T>> {
     let size = geometry.pages * PAGE_POSITIONS * geometry.kv_heads * geometry.head_size;
-    let layer = |_| Layer { keys: vec![zero; size], values: vec![zero; size] };
+    let layer = |_| Layer { keys: Zeroed::new(size), values: Zeroed::new(size) };
     (0..geometry.layers).map(layer).collect()
 }
 

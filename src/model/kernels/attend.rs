@@ -14,6 +14,7 @@ use crate::model::kernels::attend_portable;
 use crate::model::kernels::convert::bf16_bits;
 use crate::model::kernels::isa::Isa;
 use crate::model::kernels::math::exp;
+use crate::model::kernels::memory::Plain;
 use crate::model::kernels::output::Output;
 use crate::model::kernels::team::Team;
 use std::cell::RefCell;
@@ -29,9 +30,13 @@ impl<T> Vectors for T {}
 pub const PAGE: usize = 16;
 /// Multiply-adds below which the work stays on one thread.
 const MIN_SHARED_WORK: usize = 1 << 18;
+/// Runs for each thread from which on no run needs to be split by heads.
+const MIN_RUNS_PER_THREAD: usize = 4;
+/// Rows of a run that is read rather than computed: a thought or a token.
+const SHORT_RUN: usize = 4;
 
 /// A number as pages keep it; computed with in f32.
-pub trait Element: Vectors + Copy + Default + Send + Sync + 'static {
+pub trait Element: Vectors + Plain + Default + Send + Sync + 'static {
     /// Rounded to nearest.
     fn from_f32(x: f32) -> Self;
     /// Exact.
@@ -50,7 +55,7 @@ impl Element for f32 {
     }
 }
 
-/// The bits of a bf16. A vector of zeros is not touched until it is used, which is not so of `half::bf16`.
+/// The bits of a bf16.
 impl Element for u16 {
     #[inline(always)]
     fn from_f32(x: f32) -> Self {
@@ -124,7 +129,7 @@ pub struct View<'a> {
 
 thread_local! {
     /// Kept from call to call, so that none allocates once it has seen the longest sequence.
-    static RUNS: RefCell<Vec<Range<usize>>> = RefCell::default();
+    static TASKS: RefCell<Vec<(Range<usize>, Range<usize>)>> = RefCell::default();
     static SCORES: RefCell<Vec<[f32; PAGE]>> = RefCell::default();
 }
 
@@ -159,26 +164,40 @@ pub fn attend_on<T: Element>(
     );
     let work: usize = views.iter().map(|view| (view.position + 1) * width * 2).sum();
     let out = Output::new(out, width);
-    RUNS.with_borrow_mut(|runs| {
-        runs.clear();
-        runs.extend(views.chunk_by(|a, b| std::ptr::eq(a.table, b.table)).scan(0, |start, run| {
-            let range = *start..*start + run.len();
-            *start = range.end;
-            Some(range)
-        }));
-        let runs = &*runs;
+    TASKS.with_borrow_mut(|tasks| {
+        plan(views, kv_heads, tasks);
+        let tasks = &*tasks;
         let task = |task: usize| {
-            let (run, kv_head) = (runs[task / kv_heads].clone(), task % kv_heads);
-            let task = Task { pages, q, views, kv_head, run, out };
-            SCORES.with_borrow_mut(|scores| run_task(isa, &task, scores));
+            let (run, heads) = &tasks[task];
+            for kv_head in heads.clone() {
+                let task = Task { pages, q, views, kv_head, run: run.clone(), out };
+                SCORES.with_borrow_mut(|scores| run_task(isa, &task, scores));
+            }
         };
-        let tasks = runs.len() * kv_heads;
         if work < MIN_SHARED_WORK {
-            (0..tasks).for_each(task);
+            (0..tasks.len()).for_each(task);
         } else {
-            Team::shared().run(tasks, task);
+            Team::shared().run(tasks.len(), task);
         }
     });
+}
+
+/// Runs of rows that see one table, each with the heads of keys that one thread takes at a time: all of them in order, as
+/// they lie in memory, if there are many short runs; else one.
+fn plan(views: &[View<'_>], kv_heads: usize, tasks: &mut Vec<(Range<usize>, Range<usize>)>) {
+    let same_table = |a: &View<'_>, b: &View<'_>| std::ptr::eq(a.table, b.table);
+    let many = views.chunk_by(same_table).count() >= MIN_RUNS_PER_THREAD * Team::shared().threads();
+    tasks.clear();
+    let mut start = 0;
+    for run in views.chunk_by(same_table) {
+        let rows = start..start + run.len();
+        start = rows.end;
+        if many && run.len() <= SHORT_RUN {
+            tasks.push((rows, 0..kv_heads));
+        } else {
+            tasks.extend((0..kv_heads).map(|head| (rows.clone(), head..head + 1)));
+        }
+    }
 }
 
 /// One run of rows and one head of keys.

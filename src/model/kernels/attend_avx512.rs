@@ -1,6 +1,6 @@
-//! Attention of up to four queries together in AVX-512. Knows nothing beyond one task.
+//! Attention of up to six queries together in AVX-512. Knows nothing beyond one task.
 //!
-//! Scores: for four pages, each element of the queries scales one register of keys a page, 16 sums at a time. Mix: 64
+//! Scores: for four pages, each element of the queries scales one register of keys a page, 24 sums at a time. Mix: 64
 //! elements of the outputs are four registers a query, which stay while all positions are walked.
 #![expect(
     unsafe_code,
@@ -14,7 +14,7 @@ use crate::model::kernels::attend::softmax;
 use std::arch::x86_64::*;
 
 /// Queries that go through the pages together.
-const QUERIES: usize = 4;
+const QUERIES: usize = 6;
 
 /// Sums that are added to in turn, so that none waits for its last addition: two a cycle, each four cycles long.
 const CHAINS: usize = 8;
@@ -75,6 +75,8 @@ pub(super) fn run<T: Element>(task: &Task<'_, T>, scores: &mut Vec<[f32; PAGE]>)
                 1 => together::<T, 1>(task, first, scores),
                 2 => together::<T, 2>(task, first, scores),
                 3 => together::<T, 3>(task, first, scores),
+                4 => together::<T, 4>(task, first, scores),
+                5 => together::<T, 5>(task, first, scores),
                 _ => together::<T, QUERIES>(task, first, scores),
             }
         }
@@ -149,9 +151,17 @@ fn score_in_sets<T: Element, const Q: usize, const P: usize, const S: usize>(
 ) -> usize {
     let size = task.pages.head_size;
     let keys: [&[T]; P] = std::array::from_fn(|p| task.keys(table[page + p]));
+    let ahead = ahead::<T, P>(task, page, table);
     let mut sums = [[[_mm512_setzero_ps(); P]; Q]; S];
     let whole = size / S * S;
     for first in (0..whole).step_by(S) {
+        for from in ahead.as_flattened() {
+            for line in (0..S * PAGE * size_of::<T>()).step_by(64) {
+                _mm_prefetch::<_MM_HINT_T0>(
+                    from.wrapping_add(first * PAGE).wrapping_byte_add(line).cast(),
+                );
+            }
+        }
         for (set, sums) in sums.iter_mut().enumerate() {
             add_scores(keys, q, first + set, sums);
         }
@@ -170,6 +180,26 @@ fn score_in_sets<T: Element, const Q: usize, const P: usize, const S: usize>(
         }
     }
     P
+}
+
+/// What is fetched while the scores of `P` pages from `page` on are computed, as nothing else would in time: the values
+/// of these pages, and the keys of the next pages, or of the next head. Wrong addresses cost time only.
+#[inline(always)]
+fn ahead<T: Element, const P: usize>(
+    task: &Task<'_, T>,
+    page: usize,
+    table: &[u32],
+) -> [[*const T; 2]; P] {
+    std::array::from_fn(|p| {
+        let keys = match table.get(page + P + p) {
+            Some(&next) => task.keys(next).as_ptr(),
+            None => {
+                let first = task.keys(table[p.min(table.len() - 1)]);
+                first.as_ptr().wrapping_add(first.len())
+            }
+        };
+        [task.values(table[page + p]).as_ptr(), keys]
+    })
 }
 
 /// sums (Q, P, 16) += q times keys, of one element

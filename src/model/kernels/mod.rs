@@ -41,7 +41,7 @@ pub mod kv_write;
 mod lines;
 mod math;
 pub mod matmul;
-mod memory;
+pub mod memory;
 pub mod norm;
 mod output;
 pub mod packed;

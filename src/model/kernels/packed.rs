@@ -5,7 +5,7 @@ use crate::model::kernels::lines::floats;
 use crate::model::kernels::lines::floats_mut;
 use crate::model::kernels::lines::words;
 use crate::model::kernels::lines::words_mut;
-use crate::model::kernels::memory::Lines;
+use crate::model::kernels::memory::Zeroed;
 use crate::model::kernels::team::Team;
 use half::bf16;
 use std::ops::Range;
@@ -88,7 +88,7 @@ pub struct PackedMatrix {
     outputs: usize,
     format: Format,
     columns: Columns,
-    lines: Lines,
+    lines: Zeroed<Line>,
 }
 
 impl PackedMatrix {
@@ -103,7 +103,7 @@ impl PackedMatrix {
     ) -> Self {
         let chunks = inputs.div_ceil(format.inputs_per_chunk());
         let (panel_lines, width) = (format.lines(chunks), columns.outputs_per_panel());
-        let mut lines = Lines::zeroed(outputs.div_ceil(width) * panel_lines);
+        let mut lines = Zeroed::new(outputs.div_ceil(width) * panel_lines);
         if inputs > 0 {
             let panels = lines.chunks_exact_mut(panel_lines).enumerate();
             Team::shared().share(
