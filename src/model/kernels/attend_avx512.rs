@@ -1,6 +1,6 @@
-//! Attention of up to six queries together in AVX-512. Knows nothing beyond one task.
+//! Attention of up to four queries together in AVX-512. Knows nothing beyond one task.
 //!
-//! Scores: for four pages, each element of the queries scales one register of keys a page, 24 sums at a time. Mix: 64
+//! Scores: for four pages, each element of the queries scales one register of keys a page, 16 sums at a time. Mix: 64
 //! elements of the outputs are four registers a query, which stay while all positions are walked.
 #![expect(
     unsafe_code,
@@ -14,7 +14,7 @@ use crate::model::kernels::attend::softmax;
 use std::arch::x86_64::*;
 
 /// Queries that go through the pages together.
-const QUERIES: usize = 6;
+const QUERIES: usize = 4;
 
 /// Sums that are added to in turn, so that none waits for its last addition: two a cycle, each four cycles long.
 const CHAINS: usize = 8;
@@ -75,8 +75,6 @@ pub(super) fn run<T: Element>(task: &Task<'_, T>, scores: &mut Vec<[f32; PAGE]>)
                 1 => together::<T, 1>(task, first, scores),
                 2 => together::<T, 2>(task, first, scores),
                 3 => together::<T, 3>(task, first, scores),
-                4 => together::<T, 4>(task, first, scores),
-                5 => together::<T, 5>(task, first, scores),
                 _ => together::<T, QUERIES>(task, first, scores),
             }
         }
