@@ -120,6 +120,18 @@ fn nothing_names_the_machine_it_was_written_on() {
     }
 }
 
+/// Packages and results that a tool left in the checkout are committed easily, and hard to take back.
+#[test]
+fn only_weights_are_large() {
+    for path in committed_files() {
+        let large = fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 400 << 10);
+        let expected = path.starts_with(root().join("tests/data"))
+            || path.ends_with("models/prosqa/model.safetensors");
+        assert!(expected || !large, "{}: is more than 400 KiB", path.display());
+        assert!(path.extension().is_none_or(|extension| extension != "whl"), "{}", path.display());
+    }
+}
+
 #[test]
 fn the_map_of_the_code_is_true() {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();

@@ -4,45 +4,16 @@
     reason = "compiled for several sets of instructions, and one conversion that has its own"
 )]
 
-use crate::model::kernels::isa::Isa;
 use crate::model::kernels::isa::compiled_per_isa;
 use crate::model::kernels::packed::BLOCK_CHUNKS;
 use crate::model::kernels::packed::CHUNK;
 use crate::model::kernels::packed::Format;
 use crate::model::kernels::packed::OFFSET;
 use crate::model::kernels::rows::RowShape;
-#[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::*;
-
-/// x (r, in) -> words (chunks, r, 16) and, in the 8-bit format, scales (blocks, 2, r).
-pub(super) fn convert(isa: Isa, shape: RowShape, x: &[f32], words: &mut [u32], scales: &mut [u32]) {
-    #[cfg(target_arch = "x86_64")]
-    if (isa.min(Isa::best()), shape.format) == (Isa::Avx512, Format::Bf16) {
-        // SAFETY: this processor was found to have the instructions.
-        return unsafe { bf16_rows(shape, x, words) };
-    }
-    convert_plain(isa, shape, x, words, scales);
-}
 
 compiled_per_isa! {
-    fn convert_plain(shape: RowShape, x: &[f32], words: &mut [u32], scales: &mut [u32]) => convert_any
-}
-
-/// `convert` to bf16 by the instruction for it, which takes numbers below 2^-126 for zero.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bf16")]
-fn bf16_rows(shape: RowShape, x: &[f32], words: &mut [u32]) {
-    let rows = x.len() / shape.inputs;
-    let (words, _) = words.as_chunks_mut::<CHUNK>();
-    for (row, x) in x.chunks_exact(shape.inputs).enumerate() {
-        each_chunk::<32>(x, words, (row, rows), |x| {
-            // SAFETY: `x` is 32 floats; the result is 64 bytes in which every bit pattern is valid.
-            unsafe {
-                let [low, high] = [x.as_ptr(), x.as_ptr().add(16)].map(|x| _mm512_loadu_ps(x));
-                std::mem::transmute::<__m512bh, [u32; CHUNK]>(_mm512_cvtne2ps_pbh(high, low))
-            }
-        });
-    }
+    /// x (r, in) -> words (chunks, r, 16) and, in the 8-bit format, scales (blocks, 2, r).
+    pub(super) fn convert(shape: RowShape, x: &[f32], words: &mut [u32], scales: &mut [u32]) => convert_any
 }
 
 #[inline(always)]
