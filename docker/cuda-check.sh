@@ -3,7 +3,7 @@
 # one version, and stand in for the driver's library is an empty one whose every function says "no device". Then the binary
 # must run, and say so. Needs cargo, gcc, g++ and python3 with venv; 3 GB of disk, and some 20 minutes of two cores.
 #
-# Seen to work: the toolkit, and candle's PTX kernels with full optimisation. Still to be seen: all that follows them.
+# Seen to work to its end, on a machine without a GPU. What runs on a GPU is benches/gpu.sh's to show.
 #
 #   FOLDER=...            where the toolkit is put    [target/cuda]
 #   CUDA_COMPUTE_CAP=80   the oldest GPU it is for: kernels are compiled as PTX, which newer GPUs take too
