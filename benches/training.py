@@ -7,6 +7,7 @@ mean: PyTorch's first step of each round is left out, and so is coconut's."""
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import time
@@ -40,13 +41,9 @@ def coconut(*arguments):
     subprocess.run([COCONUT, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def toml(value):
-    return "true" if value is True else json.dumps(value)
-
-
 def recipe(folder, start, steps):
     """Settings of a run whose every step is the whole file."""
-    model = "\n".join(f"{field} = {toml(value)}" for field, value in SHAPE.items())
+    model = "\n".join(f"{field} = {json.dumps(value)}" for field, value in SHAPE.items())
     start = f'init = "{start}"' if start else f'tokenizer = "{folder}/tokenizer.json"\n[model]\n{model}'
     return f"""shards = {os.cpu_count()}
 log_every = 1
@@ -70,7 +67,7 @@ def train(folder, name, start, steps):
     config = folder / f"{name}.toml"
     config.write_text(recipe(folder, start, steps))
     out = folder / name
-    subprocess.run(["rm", "-rf", out], check=True)
+    shutil.rmtree(out, ignore_errors=True)
     coconut("train", "--config", config, "--out", out)
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 

@@ -60,24 +60,17 @@ impl Batch {
 
     /// The batch cut into at most `count` parts of about equal size, none of them without targets.
     pub fn shards(self, count: usize) -> Vec<Self> {
-        let fan = self.fan();
-        let units =
-            if self.prefixes.is_empty() { self.sequences.len() } else { self.prefixes.len() };
-        let size = units.div_ceil(count.max(1)).max(1);
-        let parts: Vec<Self> = match self.prefixes.is_empty() {
-            true => self.sequences.chunks(size).map(|part| Self::of(part.to_vec())).collect(),
-            false => {
-                let sequences = self.sequences.chunks(size * fan.max(1));
-                let parts = self.prefixes.chunks(size).zip(sequences);
-                parts
-                    .map(|(prefixes, sequences)| Self {
-                        prefixes: prefixes.to_vec(),
-                        sequences: sequences.to_vec(),
-                    })
-                    .collect()
-            }
+        let (units, fan) = match self.prefixes.is_empty() {
+            true => (self.sequences.len(), 1),
+            false => (self.prefixes.len(), self.fan().max(1)),
         };
-        parts.into_iter().filter(|part| part.weight() > 0.0).collect()
+        let size = units.div_ceil(count.max(1)).max(1);
+        let mut prefixes = self.prefixes.chunks(size);
+        let parts = self.sequences.chunks(size * fan).map(|sequences| Self {
+            prefixes: prefixes.next().unwrap_or_default().to_vec(),
+            sequences: sequences.to_vec(),
+        });
+        parts.filter(|part| part.weight() > 0.0).collect()
     }
 
     /// The prefixes as sequences of one pass.

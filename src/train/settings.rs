@@ -5,6 +5,7 @@ use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::method::Method;
 use crate::train::optimizer::OptimizerConfig;
+use crate::train::optimizer::check_lr;
 use crate::train::optimizer::schedule::Schedule;
 use crate::train::warmup::GraphWork;
 use serde::Deserialize;
@@ -198,8 +199,8 @@ impl Settings {
 
 impl Phase {
     fn check(&self) -> Result<(), (&'static str, String)> {
-        if self.lr.is_some_and(|lr| !(lr > 0.0 && lr.is_finite())) {
-            return Err(("lr", "is not above 0".to_owned()));
+        if let Some(lr) = self.lr {
+            check_lr(lr)?;
         }
         if self.accumulate == 0 {
             return Err(("accumulate", "is 0".to_owned()));

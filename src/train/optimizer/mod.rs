@@ -67,6 +67,14 @@ pub enum NoDecay {
     Embeddings,
 }
 
+/// Refuses a learning rate that cannot be used, an optimiser's or a phase's.
+pub(crate) fn check_lr(lr: f64) -> std::result::Result<(), (&'static str, String)> {
+    match lr > 0.0 && lr.is_finite() {
+        true => Ok(()),
+        false => Err(("lr", format!("is {lr}, not above 0"))),
+    }
+}
+
 fn betas() -> [f64; 2] {
     [0.9, 0.999]
 }
@@ -86,9 +94,7 @@ impl OptimizerConfig {
     /// The field, and what is wrong with it.
     pub fn check(&self) -> std::result::Result<(), (&'static str, String)> {
         let fraction = |x: f64| (0.0..1.0).contains(&x);
-        if !(self.lr > 0.0 && self.lr.is_finite()) {
-            return Err(("lr", format!("is {}, not above 0", self.lr)));
-        }
+        check_lr(self.lr)?;
         if self.weight_decay < 0.0 || self.weight_decay.is_nan() {
             return Err(("weight_decay", "is negative".to_owned()));
         }
