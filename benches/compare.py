@@ -5,8 +5,9 @@ Run it through compare.sh. Knobs, from the environment:
   PUBLISHED_COUNT=4   the same for the published loop, which is slow
   ROUNDS=2            how often baseline and server take turns; all rounds count together
   WORKLOADS=gsm8k,prosqa   DTYPES=f32,bf16 (and what serve --dtype knows)   MODES=published,cached,batched   CLIENTS=1,16
+  PEER=               weights of the baseline, whatever ours are; f32 is its fastest where no instruction multiplies bf16
   DEVICE=cpu          what both compute on: cuda:0 for a GPU (gpu.sh sets it)
-  PEAK_GFLOPS=, MEMORY_GBS=   limits of the machine, where they are not those of the table below; a GPU's are measured
+  PEAK_GFLOPS=, MEMORY_GBS=   limits of the machine, instead of what limits.rs (gpu.py of a GPU) measured before the run
 Prints a table, writes JSON (argument, or CACHE/compare.json) and appends a section to benches/RESULTS.md.
 Exit code 1 if answers in f32 differ from the baseline's.
 """
@@ -30,11 +31,12 @@ import torch_coconut
 LATENT_STEPS = 6
 ANSWER_TOKENS = 12
 BATCH = 16
-KNOBS = ["COUNT", "PUBLISHED_COUNT", "ROUNDS", "WORKLOADS", "DTYPES", "MODES", "CLIENTS", "DEVICE", "PEAK_GFLOPS", "MEMORY_GBS"]
-# What the machine of shared/design/performance.md can do at most: 10^9 operations a second, and bytes of a weight.
-PEAK_GFLOPS = {"f32": 486.0, "bf16": 900.0, "int8": 1944.0}
+KNOBS = [
+    "COUNT", "PUBLISHED_COUNT", "ROUNDS", "WORKLOADS", "DTYPES", "PEER", "MODES", "CLIENTS", "DEVICE", "PEAK_GFLOPS", "MEMORY_GBS",
+]
+# What the machine can do at most, as measured: 10^9 operations a second in each type of weights, 10^9 bytes a second.
+LIMITS = {}
 BYTES = {"f32": 4, "bf16": 2, "int8": 1}
-MEMORY_GBS = 66.0
 DEVICE = knob("DEVICE", "cpu")
 # Targets against the published loop.
 PUBLISHED = {"gsm8k": 25, "prosqa": 60}
@@ -87,7 +89,7 @@ class Limits:
         self.prompt = prompt_tokens
 
     def peak(self, dtype):
-        return float(os.environ.get("PEAK_GFLOPS") or PEAK_GFLOPS[dtype]) * 1e9
+        return knob("PEAK_GFLOPS", float(LIMITS[dtype])) * 1e9
 
     def requests_per_second(self, dtype):
         positions = self.prompt + LATENT_STEPS + 1 + ANSWER_TOKENS - 1
@@ -107,7 +109,7 @@ class Limits:
 
     @staticmethod
     def memory():
-        return knob("MEMORY_GBS", MEMORY_GBS) * 1e9
+        return knob("MEMORY_GBS", float(LIMITS["memory_gbs"])) * 1e9
 
 
 def percentile(values, share):
@@ -159,7 +161,7 @@ def measure(baseline, model, name, dtype, folder):
     write_questions(questions, data)
     told = common.serves_dtypes()
     # A server that cannot be told runs in f32, whatever it is compared with.
-    ours, theirs = dtype if told else "f32", "f32" if dtype == "f32" else "bf16"
+    ours, theirs = dtype if told else "f32", knob("PEER", "f32" if dtype == "f32" else "bf16")
     load = ["--latent-steps", LATENT_STEPS, "--max-tokens", ANSWER_TOKENS, "--ignore-eos"]
     modes, clients = knob("MODES", ["published", "cached", "batched"]), knob("CLIENTS", [1, BATCH])
     runs, reports = {mode: ([], [], 0.0) for mode in modes}, {count: [] for count in clients}
@@ -226,6 +228,7 @@ def table(rows):
 
 def targets(rows):
     """Lines that say how far the targets of shared/design/performance.md are met, across types of weights."""
+    best = knob("PEER", "bf16")
     find = lambda **wanted: next((row for row in rows if all(row[key] == value for key, value in wanted.items())), None)
     for name in dict.fromkeys(row["workload"] for row in rows):
         ours = {
@@ -234,8 +237,8 @@ def targets(rows):
         }
         peer = lambda mode, dtype: find(workload=name, system=f"PyTorch {mode}", dtype=dtype)
         for what, mine, theirs, of, target in [
-            ("throughput against batched bf16", ours[BATCH], peer("batched", "bf16"), rate_ratio, 4),
-            ("latency alone against cached bf16", ours[1], peer("cached", "bf16"), latency_ratio, 3),
+            (f"throughput against batched {best}", ours[BATCH], peer("batched", best), rate_ratio, 4),
+            (f"latency alone against cached {best}", ours[1], peer("cached", best), latency_ratio, 3),
             ("throughput against published f32", ours[BATCH], peer("published", "f32"), rate_ratio, PUBLISHED[name]),
         ]:
             if mine and theirs:
@@ -259,15 +262,19 @@ def latency_ratio(mine, theirs):
 
 
 def on_this_machine():
-    """One line; of a GPU the limits are measured first, and take the place of those of the table."""
+    """One line, with the limits, which are measured first."""
+    name = common.machine()
     if DEVICE == "cpu":
-        return common.machine()
-    import gpu
+        LIMITS.update(json.loads(pathlib.Path(os.environ["LIMITS"]).read_text()))
+    else:
+        import gpu
 
-    PEAK_GFLOPS.update({"f32": gpu.peak_gflops(DEVICE, torch.float32), "bf16": gpu.peak_gflops(DEVICE, torch.bfloat16)})
-    os.environ.setdefault("MEMORY_GBS", f"{gpu.memory_gbs(DEVICE):.0f}")
-    limits = ", ".join(f"{dtype} {PEAK_GFLOPS[dtype] / 1e3:.0f} TFLOP/s" for dtype in ("f32", "bf16"))
-    return f"{gpu.name(DEVICE)} ({limits}, {os.environ['MEMORY_GBS']} GB/s, measured); {common.machine()}"
+        name = f"{gpu.name(DEVICE)}; {name}"
+        kinds = {"f32": torch.float32, "bf16": torch.bfloat16}
+        LIMITS.update({dtype: gpu.peak_gflops(DEVICE, kind) for dtype, kind in kinds.items()})
+        LIMITS["memory_gbs"] = gpu.memory_gbs(DEVICE)
+    peaks = ", ".join(f"{dtype} {LIMITS[dtype]:.0f}" for dtype in BYTES if dtype in LIMITS)
+    return f"{name} (at most, measured: {peaks} GFLOP/s; {LIMITS['memory_gbs']:.1f} GB/s)"
 
 
 def section(rows, agreements, machine):

@@ -5,6 +5,7 @@
 #   COCONUT=FILE    the server                       [built with cargo build --release --features "$FEATURES"]
 #   PYTHON=FILE     a Python that has torch, transformers, tokenizers and safetensors  [a virtual environment in CACHE]
 #   MODEL=FOLDER    the checkpoint                   [GPT-2 small with seeded random weights, made in CACHE]
+#   LIMITS=FILE     what this machine can do at most, as JSON    [measured now by limits.rs]
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -29,6 +30,15 @@ need_torch() {
             "$PYTHON" -m pip install --quiet torch transformers tokenizers safetensors numpy
     fi
     export PYTHON
+}
+
+need_limits() {
+    if [ -z "${LIMITS:-}" ]; then
+        rustc -O --edition 2024 -o "$CACHE/limits" benches/limits.rs
+        "$CACHE/limits" >"$CACHE/limits.json"
+        LIMITS="$CACHE/limits.json"
+    fi
+    export LIMITS
 }
 
 need_model() {

@@ -7,6 +7,10 @@
 //! until their maximum is known.
 
 #[cfg(target_arch = "x86_64")]
+use crate::model::kernels::attend_avx2;
+#[cfg(target_arch = "x86_64")]
+use crate::model::kernels::attend_avx2::Eights;
+#[cfg(target_arch = "x86_64")]
 use crate::model::kernels::attend_avx512;
 #[cfg(target_arch = "x86_64")]
 use crate::model::kernels::attend_avx512::Vectors;
@@ -25,6 +29,8 @@ use std::ops::Range;
 pub trait Vectors {}
 #[cfg(not(target_arch = "x86_64"))]
 impl<T> Vectors for T {}
+#[cfg(not(target_arch = "x86_64"))]
+use Vectors as Eights;
 
 /// Positions of a page.
 pub const PAGE: usize = 16;
@@ -36,7 +42,7 @@ const MIN_RUNS_PER_THREAD: usize = 4;
 const SHORT_RUN: usize = 4;
 
 /// A number as pages keep it; computed with in f32.
-pub trait Element: Vectors + Plain + Default + Send + Sync + 'static {
+pub trait Element: Vectors + Eights + Plain + Default + Send + Sync + 'static {
     /// Rounded to nearest.
     fn from_f32(x: f32) -> Self;
     /// Exact.
@@ -243,7 +249,9 @@ fn run_task<T: Element>(isa: Isa, task: &Task<'_, T>, scores: &mut Vec<[f32; PAG
     match isa.min(Isa::best()) {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => attend_avx512::run(task, scores),
-        isa => attend_portable::run(isa, task, scores),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => attend_avx2::run(task, scores),
+        _ => attend_portable::run(task, scores),
     }
 }
 

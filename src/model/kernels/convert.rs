@@ -10,33 +10,36 @@ use crate::model::kernels::packed::CHUNK;
 use crate::model::kernels::packed::Format;
 use crate::model::kernels::packed::OFFSET;
 use crate::model::kernels::rows::RowShape;
+use crate::model::kernels::rows::words_per_step;
 
 compiled_per_isa! {
-    /// x (r, in) -> words (chunks, r, 16) and, in the 8-bit format, scales (blocks, 2, r).
+    /// x (r, in) -> words (chunks, r, words of a chunk) and, in the 8-bit format, scales (blocks, 2, r).
     pub(super) fn convert(shape: RowShape, x: &[f32], words: &mut [u32], scales: &mut [u32]) => convert_any
 }
 
 #[inline(always)]
 fn convert_any<const FMA: bool>(shape: RowShape, x: &[f32], words: &mut [u32], scales: &mut [u32]) {
     let rows = x.len() / shape.inputs;
-    let (words, _) = words.as_chunks_mut::<CHUNK>();
     for (row, x) in x.chunks_exact(shape.inputs).enumerate() {
-        match shape.format {
-            Format::F32 => each_chunk::<16>(x, words, (row, rows), |x| x.map(f32::to_bits)),
-            Format::Bf16 => each_chunk::<32>(x, words, (row, rows), bf16_words),
-            Format::Int8 => int8_row(x, words, scales, (row, rows)),
+        let place = (row, rows);
+        match (shape.format, words_per_step(shape.isa, shape.format)) {
+            (Format::F32, _) => each_chunk(x, words, place, |x: &[f32; CHUNK]| x.map(f32::to_bits)),
+            (Format::Bf16, 1) => each_chunk(x, words, place, bf16_words),
+            (Format::Bf16, _) => each_chunk(x, words, place, |x: &[f32; 32]| x.map(bf16_bits)),
+            (Format::Int8, _) => int8_row(x, words.as_chunks_mut().0, scales, place),
         }
     }
 }
 
 /// Calls `words_of` for every `N` inputs of a row, the last ones filled up with zeros.
 #[inline(always)]
-fn each_chunk<const N: usize>(
+fn each_chunk<const N: usize, const WORDS: usize>(
     x: &[f32],
-    words: &mut [[u32; CHUNK]],
+    words: &mut [u32],
     (row, rows): (usize, usize),
-    words_of: impl Fn(&[f32; N]) -> [u32; CHUNK],
+    words_of: impl Fn(&[f32; N]) -> [u32; WORDS],
 ) {
+    let (words, _) = words.as_chunks_mut::<WORDS>();
     let (whole, rest) = x.as_chunks::<N>();
     for (chunk, x) in whole.iter().enumerate() {
         words[chunk * rows + row] = words_of(x);

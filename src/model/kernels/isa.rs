@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 pub enum Isa {
     /// Plain loops: any processor, and Miri.
     Portable,
-    /// The same loops, compiled for AVX2 and FMA.
+    /// AVX2 with FMA, hand-written where it matters, and otherwise the same loops.
     Avx2,
     /// AVX-512 with BF16 and VNNI, hand-written where it matters.
     Avx512,

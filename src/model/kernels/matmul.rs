@@ -20,8 +20,8 @@ use crate::model::kernels::packed::PackedMatrix;
 use crate::model::kernels::rows::PackedRows;
 use crate::model::kernels::rows::ROW_BLOCK;
 use crate::model::kernels::rows::RowShape;
-use crate::model::kernels::rows::TILE;
 use crate::model::kernels::rows::cut;
+use crate::model::kernels::rows::tile_rows;
 use crate::model::kernels::team::Team;
 use crate::model::kernels::tile;
 use crate::model::kernels::tile::Prefetch;
@@ -85,24 +85,24 @@ pub fn matmul_on(
             || (epilogue.bias.is_none() && epilogue.combine == Combine::Store),
         "gated columns have neither bias nor anything to meet"
     );
-    let shape = RowShape { format: weights.format(), inputs, chunks: weights.chunks() };
+    let isa = isa.min(Isa::best());
+    let shape = RowShape { isa, format: weights.format(), inputs, chunks: weights.chunks() };
     ROWS.with_borrow_mut(|rows| {
-        convert_rows(isa, shape, x, rows);
+        convert_rows(shape, x, rows);
         let count = x.len() / inputs;
-        Product { isa, rows, shape, weights, epilogue }.run(count, Output::new(out, outputs));
+        Product { rows, shape, weights, epilogue }.run(count, Output::new(out, outputs));
     });
 }
 
 /// Brings x into tile order; the rows of a prefill on all threads.
-fn convert_rows(isa: Isa, shape: RowShape, x: &[f32], rows: &mut PackedRows) {
+fn convert_rows(shape: RowShape, x: &[f32], rows: &mut PackedRows) {
     let shared = x.len() >= MIN_SHARED_INPUTS;
     Team::shared().share(shared, rows.tiles(x, shape), |(x, words, scales)| {
-        convert(isa, shape, x, words, scales);
+        convert(shape.isa, shape, x, words, scales);
     });
 }
 
 struct Product<'a> {
-    isa: Isa,
     rows: &'a PackedRows,
     shape: RowShape,
     weights: &'a PackedMatrix,
@@ -153,14 +153,14 @@ impl Product<'_> {
             let kind = self.weights.columns();
             let done = Finish { epilogue: self.epilogue, rows: rows.clone(), columns, kind };
             // SAFETY: each part has its own rows and panels, and nobody else holds the output.
-            unsafe { finish(self.isa, &done, floats(sums), out) };
+            unsafe { finish(self.shape.isa, &done, floats(sums), out) };
         }
     }
 
     /// sums (rows, 32) += rows times one panel
     fn panel(&self, rows: &Range<usize>, weights: &[Line], sums: &mut [Line]) {
-        let RowShape { format, chunks, .. } = self.shape;
-        let tiles = cut(rows.clone(), TILE);
+        let RowShape { isa, format, chunks, .. } = self.shape;
+        let tiles = cut(rows.clone(), tile_rows(isa));
         let segment = if tiles.len() == 1 { chunks } else { SEGMENT_CHUNKS };
         for start in (0..chunks).step_by(segment) {
             let segment = start..chunks.min(start + segment);
@@ -174,11 +174,9 @@ impl Product<'_> {
                 let (x, scales) = self.rows.tile(self.shape, &tile, &segment);
                 let sums =
                     &mut sums[(tile.start - rows.start) * SUM_LINES..][..tile.len() * SUM_LINES];
-                tile::multiply(
-                    self.isa,
-                    format,
-                    &mut Tile { rows: tile.len(), x, scales, weights, prefetch, sums },
-                );
+                let (rows, chunks) = (tile.len(), segment.len());
+                let mut tile = Tile { rows, chunks, x, scales, weights, prefetch, sums };
+                tile::multiply(isa, format, &mut tile);
             }
         }
     }

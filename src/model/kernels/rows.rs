@@ -1,16 +1,16 @@
 //! Rows of activations, brought into the order and precision in which the kernels read them. Knows no weights.
 //!
 //! Rows are grouped into tiles, as many rows as a kernel keeps sums of. A tile of r rows is stored as
-//! (chunks, r, 16 words), so that a kernel walks straight through it. The 8-bit format adds, for each block of 128
-//! inputs and tile, r scales (f32) and r starting values (i32) that undo the offset of the weights.
+//! (chunks, r, words of a chunk), so that a kernel walks straight through it. A chunk has 16 words, or 32 where pairs of
+//! bf16 are kept as two f32 each. The 8-bit format adds, for each block of 128 inputs and tile, r scales (f32) and r
+//! starting values (i32) that undo the offset of the weights.
 
+use crate::model::kernels::isa::Isa;
 use crate::model::kernels::packed::BLOCK_CHUNKS;
 use crate::model::kernels::packed::CHUNK;
 use crate::model::kernels::packed::Format;
 use std::ops::Range;
 
-/// Rows that a kernel keeps sums of: 12 x 2 registers, which leaves eight of 32 for weights and inputs.
-pub(super) const TILE: usize = 12;
 /// Rows that go through all weights together: their words should stay in the second cache beside a panel.
 pub(super) const ROW_BLOCK: usize = 96;
 
@@ -32,17 +32,39 @@ pub(super) struct PackedRows {
     scales: Vec<u32>,
 }
 
-/// Where one tile's rows are.
+/// How rows are kept for weights of a format and the instructions that multiply them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowShape {
+    pub(super) isa: Isa,
     pub(super) format: Format,
     pub(super) inputs: usize,
     pub(super) chunks: usize,
 }
 
+/// Rows that a kernel keeps sums of, at most: 12 x 2 of 32 large registers, or 6 rows by half a panel in 6 x 2 of 16.
+pub(super) fn tile_rows(isa: Isa) -> usize {
+    match isa {
+        Isa::Avx512 => 12,
+        Isa::Avx2 | Isa::Portable => 6,
+    }
+}
+
+/// Words of one step of inputs: AVX2 has no product of pairs of bf16, and multiplies them as f32.
+pub(super) fn words_per_step(isa: Isa, format: Format) -> usize {
+    match (isa, format) {
+        (Isa::Avx2, Format::Bf16) => 2,
+        _ => 1,
+    }
+}
+
 impl RowShape {
+    /// Words of one chunk of one row.
+    fn chunk_words(self) -> usize {
+        CHUNK * words_per_step(self.isa, self.format)
+    }
+
     fn words(self) -> usize {
-        self.chunks * CHUNK
+        self.chunks * self.chunk_words()
     }
 
     fn scales(self) -> usize {
@@ -65,7 +87,9 @@ impl PackedRows {
         self.scales.resize((count * shape.scales()).max(self.scales.len()), 0);
         let (mut x, mut words, mut scales) =
             (x, self.words.as_mut_slice(), self.scales.as_mut_slice());
-        cut(0..count, ROW_BLOCK).flat_map(|block| cut(block, TILE)).map(move |tile| {
+        let tiles =
+            cut(0..count, ROW_BLOCK).flat_map(move |block| cut(block, tile_rows(shape.isa)));
+        tiles.map(move |tile| {
             let rows = tile.len();
             let tile_words =
                 words.split_off_mut(..rows * shape.words()).expect("made room for all rows");
@@ -93,6 +117,7 @@ impl PackedRows {
                 &scales[blocks.start * 2 * count..blocks.end * 2 * count]
             }
         };
-        (&words[chunks.start * count * CHUNK..chunks.end * count * CHUNK], scales)
+        let size = count * shape.chunk_words();
+        (&words[chunks.start * size..chunks.end * size], scales)
     }
 }

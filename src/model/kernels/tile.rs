@@ -6,7 +6,10 @@ use crate::model::kernels::lines::Line;
 use crate::model::kernels::packed::CHUNK;
 use crate::model::kernels::packed::Format;
 use crate::model::kernels::packed::PANEL;
-use crate::model::kernels::rows::TILE;
+use crate::model::kernels::rows::tile_rows;
+use crate::model::kernels::rows::words_per_step;
+#[cfg(target_arch = "x86_64")]
+use crate::model::kernels::tile_avx2;
 #[cfg(target_arch = "x86_64")]
 use crate::model::kernels::tile_avx512;
 use crate::model::kernels::tile_portable;
@@ -39,9 +42,11 @@ impl Prefetch {
 /// What one call multiplies: rows r, chunks c.
 #[derive(Debug)]
 pub(super) struct Tile<'a> {
-    /// r, at most `TILE`
+    /// r, at most `tile_rows`
     pub(super) rows: usize,
-    /// (c, r, 16 words)
+    /// c
+    pub(super) chunks: usize,
+    /// (c, r, 16 words), or 32 words where a step has two
     pub(super) x: &'a [u32],
     /// 8 bits only: for each block of two chunks r scales (f32) and r starting values (i32).
     pub(super) scales: &'a [u32],
@@ -52,22 +57,19 @@ pub(super) struct Tile<'a> {
     pub(super) sums: &'a mut [Line],
 }
 
-impl Tile<'_> {
-    pub(super) fn chunks(&self) -> usize {
-        self.x.len() / (self.rows * CHUNK)
-    }
-}
-
 /// sums += x * weights
 pub(super) fn multiply(isa: Isa, format: Format, tile: &mut Tile<'_>) {
-    assert!((1..=TILE).contains(&tile.rows), "rows that a kernel has registers for");
-    let chunks = tile.chunks();
-    assert_eq!(tile.x.len(), chunks * tile.rows * CHUNK, "whole chunks of rows");
-    assert_eq!(tile.weights.len(), format.lines(chunks), "weights of as many chunks");
+    assert!((1..=tile_rows(isa)).contains(&tile.rows), "rows that a kernel has registers for");
+    let words = tile.chunks * tile.rows * CHUNK * words_per_step(isa, format);
+    assert_eq!(tile.x.len(), words, "so many chunks of rows");
+    assert_eq!(tile.weights.len(), format.lines(tile.chunks), "weights of as many chunks");
     assert_eq!(tile.sums.len(), tile.rows * PANEL / 16, "one sum for each row and output");
-    match isa.min(Isa::best()) {
+    assert!(isa <= Isa::best(), "instructions that this processor has");
+    match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => tile_avx512::multiply(format, tile),
-        isa => tile_portable::multiply(isa, format, tile),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => tile_avx2::multiply(format, tile),
+        _ => tile_portable::multiply(format, tile),
     }
 }

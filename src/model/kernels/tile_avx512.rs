@@ -116,7 +116,7 @@ macro_rules! float_tile {
                 }
                 let w: *const u32 = tile.weights.as_ptr().cast();
                 let mut ahead = tile.prefetch.start(tile.weights);
-                walk!($dot, sums, tile.chunks(), w, tile.x.as_ptr(), (ahead, tile.prefetch.stride));
+                walk!($dot, sums, tile.chunks, w, tile.x.as_ptr(), (ahead, tile.prefetch.stride));
                 let [first, more @ ..] = &sums[..] else { return };
                 for (row, halves) in first.iter().enumerate() {
                     for (half, sum) in halves.iter().enumerate() {
@@ -139,7 +139,7 @@ float_tile!(bf16_tile, "avx512f,avx512bf16", dot_bf16);
 #[target_feature(enable = "avx512f,avx512vnni")]
 unsafe fn int8_tile<const ROWS: usize, const SETS: usize>(tile: &mut Tile<'_>) {
     let out: *mut f32 = tile.sums.as_mut_ptr().cast();
-    let chunks = tile.chunks();
+    let chunks = tile.chunks;
     let mut weights = tile.weights.as_ptr();
     let mut inputs = tile.x.as_ptr();
     let mut scales = tile.scales.as_ptr();

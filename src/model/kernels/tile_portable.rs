@@ -1,8 +1,6 @@
 //! The innermost product in plain loops, in the same order as the vector kernels: the fallback, and what they are
 //! tested against. Knows nothing beyond one tile and one panel.
-#![expect(unsafe_code, reason = "compiled for AVX2 too, and called where that was found")]
 
-use crate::model::kernels::isa::compiled_per_isa;
 use crate::model::kernels::lines::Line;
 use crate::model::kernels::lines::floats;
 use crate::model::kernels::lines::floats_mut;
@@ -15,27 +13,21 @@ use crate::model::kernels::packed::PANEL;
 use crate::model::kernels::packed::SCALE_LINES;
 use crate::model::kernels::tile::Tile;
 
-compiled_per_isa! {
-    /// sums += x * weights
-    pub(super) fn multiply(format: Format, tile: &mut Tile<'_>) => multiply_any
-}
-
-#[inline(always)]
-fn multiply_any<const FMA: bool>(format: Format, tile: &mut Tile<'_>) {
+/// sums += x * weights
+pub(super) fn multiply(format: Format, tile: &mut Tile<'_>) {
     match format {
         Format::F32 => {
-            float_tile(tile, |sum, w, x| fma::<FMA>(f32::from_bits(w), f32::from_bits(x), sum));
+            float_tile(tile, |sum, w, x| fma::<false>(f32::from_bits(w), f32::from_bits(x), sum));
         }
         Format::Bf16 => float_tile(tile, |sum, w, x| {
             let high =
-                fma::<FMA>(f32::from_bits(w & 0xffff_0000), f32::from_bits(x & 0xffff_0000), sum);
-            fma::<FMA>(f32::from_bits(w << 16), f32::from_bits(x << 16), high)
+                fma::<false>(f32::from_bits(w & 0xffff_0000), f32::from_bits(x & 0xffff_0000), sum);
+            fma::<false>(f32::from_bits(w << 16), f32::from_bits(x << 16), high)
         }),
         Format::Int8 => int8_tile(tile),
     }
 }
 
-#[inline(always)]
 fn float_tile(tile: &mut Tile<'_>, dot: impl Fn(f32, u32, u32) -> f32) {
     for (row, sums) in floats_mut(tile.sums).as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
         let mut total = *sums;
@@ -48,7 +40,6 @@ fn float_tile(tile: &mut Tile<'_>, dot: impl Fn(f32, u32, u32) -> f32) {
     }
 }
 
-#[inline(always)]
 fn int8_tile(tile: &mut Tile<'_>) {
     let rows = tile.rows;
     let block_lines = Format::Int8.lines(BLOCK_CHUNKS);
