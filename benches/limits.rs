@@ -21,6 +21,7 @@ const SUMS: usize = 12;
 /// A loop over registers; returns operations done.
 type Loop = fn(u64) -> u64;
 
+#[expect(clippy::print_stdout, reason = "the result")]
 fn main() {
     let loops = best_loops();
     let gops = |run: Loop| {
