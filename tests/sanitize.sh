@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The kernels' tests under AddressSanitizer, with the vector instructions that this machine has: a read or write beside a
-# slice fails here, and may pass unseen elsewhere. Some ten minutes, as all dependencies are compiled
-# for it once. The flag is unstable, and the variable lets the pinned toolchain take it.
+# slice fails here, and may pass unseen elsewhere. Some ten minutes, as all dependencies are compiled for it once. The flag
+# is unstable, and the variable lets the pinned toolchain take it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -10,7 +10,8 @@
 use crate::model::kernels::attend::Element;
 use crate::model::kernels::attend::PAGE;
 use crate::model::kernels::attend::Task;
-use crate::model::kernels::attend::softmax;
+use crate::model::kernels::attend_queries::Mix;
+use crate::model::kernels::attend_queries::Queries;
 use std::arch::x86_64::*;
 
 /// Floats of a register.
@@ -68,13 +69,9 @@ fn together<T: Element, const Q: usize, const P: usize, const V: usize>(
     first: usize,
     scores: &mut Vec<[f32; PAGE]>,
 ) -> usize {
-    let size = task.pages.head_size;
-    let places: [(usize, usize); Q] = std::array::from_fn(|i| task.query(first + i));
-    let q = places.map(|(row, head)| task.q.vector(row, head, size));
-    let last = places.map(|(row, _)| task.views[row].position);
-    let end = last.iter().fold(0, |end, &last| end.max(last + 1));
-    let table = &task.views[places[0].0].table[..end.div_ceil(PAGE)];
-    let count = table.len();
+    let queries = Queries::<Q>::of(task, first);
+    let Queries { q, table, .. } = queries;
+    let (size, count) = (task.pages.head_size, table.len());
     scores.resize(Q * count, [0.0; PAGE]);
     let whole = count / P * P;
     for page in (0..whole).step_by(P) {
@@ -83,15 +80,7 @@ fn together<T: Element, const Q: usize, const P: usize, const V: usize>(
     for page in whole..count {
         score::<T, Q, 1>(task, q, (page, table), scores);
     }
-    let scores = &mut scores[..Q * count];
-    let mut scale = [0.0; Q];
-    for ((scale, scores), last) in scale.iter_mut().zip(scores.chunks_exact_mut(count)).zip(last) {
-        *scale = 1.0 / softmax::<true>(scores, last, size);
-    }
-    // SAFETY: each query has its own row and head, and each task its own queries.
-    let outs =
-        places.map(|(row, head)| unsafe { task.out.row_part(row, head * size..(head + 1) * size) });
-    let mut mix = Mix { task, table, end, weights: scores, scale, outs };
+    let mut mix = queries.weigh(task, &mut scores[..Q * count]);
     let mut from = 0;
     while size - from >= V * LANES {
         mix.registers::<V>(from);
@@ -140,17 +129,6 @@ fn score<T: Element, const Q: usize, const P: usize>(
             }
         }
     }
-}
-
-/// outs (Q, E) = scale (Q,) * weights (Q, pages, 16) times values, of the first `end` positions. What lies beyond was
-/// never written, or by a sequence that is gone: it may be NaN.
-struct Mix<'a, T, const Q: usize> {
-    task: &'a Task<'a, T>,
-    table: &'a [u32],
-    end: usize,
-    weights: &'a [[f32; PAGE]],
-    scale: [f32; Q],
-    outs: [&'a mut [f32]; Q],
 }
 
 impl<'a, T: Element, const Q: usize> Mix<'a, T, Q> {

@@ -53,19 +53,19 @@ fn detect() -> Isa {
 ///
 /// The file that uses it expects `unsafe_code`: calling code compiled for instructions that may be missing is unsafe.
 macro_rules! compiled_per_isa {
-    ($(#[$doc:meta])* $visibility:vis fn $name:ident $(<$T:ident: $bound:ident>)? ($($argument:ident: $kind:ty),* $(,)?) => $body:ident) => {
+    ($(#[$doc:meta])* $visibility:vis fn $name:ident($($argument:ident: $kind:ty),* $(,)?) => $body:ident) => {
         $(#[$doc])*
-        $visibility fn $name $(<$T: $bound>)? (isa: $crate::model::kernels::isa::Isa, $($argument: $kind),*) {
+        $visibility fn $name(isa: $crate::model::kernels::isa::Isa, $($argument: $kind),*) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-            fn avx512 $(<$T: $bound>)? ($($argument: $kind),*) {
-                $body::<true $(, $T)?>($($argument),*);
+            fn avx512($($argument: $kind),*) {
+                $body::<true>($($argument),*);
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            fn avx2 $(<$T: $bound>)? ($($argument: $kind),*) {
-                $body::<true $(, $T)?>($($argument),*);
+            fn avx2($($argument: $kind),*) {
+                $body::<true>($($argument),*);
             }
 
             let isa = isa.min($crate::model::kernels::isa::Isa::best());
@@ -76,7 +76,7 @@ macro_rules! compiled_per_isa {
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::model::kernels::isa::Isa::Avx2 => unsafe { avx2($($argument),*) },
-                _ => $body::<false $(, $T)?>($($argument),*),
+                _ => $body::<false>($($argument),*),
             }
         }
     };

@@ -34,6 +34,8 @@ mod attend_avx2;
 #[cfg(target_arch = "x86_64")]
 mod attend_avx512;
 mod attend_portable;
+#[cfg(target_arch = "x86_64")]
+mod attend_queries;
 #[cfg(test)]
 mod attend_tests;
 pub mod backward;
