@@ -5,10 +5,10 @@
 
 use candle_core::Device;
 use candle_core::Tensor;
-use coconut::model::kernels::epilogue::Epilogue;
-use coconut::model::kernels::matmul::matmul;
-use coconut::model::kernels::packed::Format;
-use coconut::model::kernels::packed::PackedMatrix;
+use coconut_kernels::epilogue::Epilogue;
+use coconut_kernels::matmul::matmul;
+use coconut_kernels::packed::Format;
+use coconut_kernels::packed::PackedMatrix;
 use criterion::BenchmarkId;
 use criterion::Criterion;
 use criterion::Throughput;

@@ -11,7 +11,6 @@ use crate::model::Model;
 use crate::model::device::Processor;
 use crate::model::error::Error as ModelError;
 use crate::model::host::HostModel;
-use crate::model::kernels::packed::Format as Weights;
 use crate::model::load::Found;
 use crate::model::load::tensors::Format;
 use crate::model::serving::Served;
@@ -19,6 +18,7 @@ use crate::text::TextError;
 use crate::text::Tokenizer;
 use candle_core::DType;
 use candle_core::Device;
+use coconut_kernels::packed::Format as Weights;
 use std::path::Path;
 use std::path::PathBuf;
 

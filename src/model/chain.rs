@@ -5,10 +5,10 @@ use crate::model::attention::Attention;
 use crate::model::config::Config;
 use crate::model::error::Result;
 use crate::model::ops;
-use crate::model::ops::Activation;
 use crate::model::ops::Kernels;
 use crate::model::ops::Linear;
 use crate::model::ops::Norm;
+use crate::model::ops::activate;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
 use crate::model::plan::BlockPlan;
@@ -17,6 +17,7 @@ use crate::model::rope::Rotation;
 use candle_core::D;
 use candle_core::Device;
 use candle_core::Tensor;
+use coconut_kernels::activation::Activation;
 
 /// All blocks, without embedding and head.
 #[derive(Debug)]
@@ -152,9 +153,9 @@ impl Block {
     fn feed_forward(&self, x: &Tensor, kernels: Kernels) -> candle_core::Result<Tensor> {
         let inner = match &self.gate {
             Some(gate) => {
-                (self.activation.forward(&gate.forward(x)?, kernels)? * self.up.forward(x)?)?
+                (activate(self.activation, &gate.forward(x)?, kernels)? * self.up.forward(x)?)?
             }
-            None => self.activation.forward(&self.up.forward(x)?, kernels)?,
+            None => activate(self.activation, &self.up.forward(x)?, kernels)?,
         };
         self.down.forward(&inner)
     }

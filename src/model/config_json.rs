@@ -8,9 +8,9 @@ use crate::model::config::Rope;
 use crate::model::config::RopeScaling;
 use crate::model::error::Error;
 use crate::model::error::Result;
-use crate::model::ops::Activation;
 use crate::model::qwen2;
 use crate::model::qwen3;
+use coconut_kernels::activation::Activation;
 use serde::Deserialize;
 use serde_json::Value;
 

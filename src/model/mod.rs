@@ -12,7 +12,6 @@ pub mod error;
 mod gpt2;
 pub mod gradients;
 pub mod host;
-pub mod kernels;
 mod llama;
 pub mod load;
 pub mod ops;

@@ -13,6 +13,7 @@ use candle_core::DType;
 use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
+use coconut_kernels::activation::Activation;
 
 /// Which form of an operation runs. Serving takes `Fused`; training and the oracle take `Differentiable`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +131,7 @@ impl Projector {
 
     /// Hidden states (R, D) -> thoughts (R, D)
     pub(crate) fn forward(&self, hidden: &Tensor, kernels: Kernels) -> Result<Tensor> {
-        let inner = self.activation.forward(&self.up.forward(hidden)?, kernels)?;
+        let inner = activate(self.activation, &self.up.forward(hidden)?, kernels)?;
         self.norm.forward(&self.down.forward(&inner)?, kernels)
     }
 }
@@ -162,37 +163,14 @@ pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, kernels: Kernels) -> Result<
     }
 }
 
-/// The non-linearity of a feed-forward block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// GELU by the tanh approximation (`gelu_new` of GPT-2).
-    GeluTanh,
-    /// GELU by the error function.
-    GeluErf,
-    /// x * sigmoid(x)
-    Silu,
-}
-
-impl Activation {
-    /// By the names that config.json uses.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "gelu_new" | "gelu_pytorch_tanh" => Some(Self::GeluTanh),
-            "gelu" => Some(Self::GeluErf),
-            "silu" | "swish" => Some(Self::Silu),
-            _ => None,
+/// The non-linearity of a feed-forward block, any shape -> same shape.
+pub fn activate(activation: Activation, x: &Tensor, kernels: Kernels) -> Result<Tensor> {
+    match (activation, kernels) {
+        (_, Kernels::Differentiable) if gradients::here(x) => {
+            gradients::activation::activation(x, activation)
         }
-    }
-
-    /// Any shape -> same shape.
-    pub fn forward(self, x: &Tensor, kernels: Kernels) -> Result<Tensor> {
-        match (self, kernels) {
-            (_, Kernels::Differentiable) if gradients::here(x) => {
-                gradients::activation::activation(x, self)
-            }
-            (Self::GeluTanh, _) => x.gelu(),
-            (Self::GeluErf, _) => x.gelu_erf(),
-            (Self::Silu, _) => x.silu(),
-        }
+        (Activation::GeluTanh, _) => x.gelu(),
+        (Activation::GeluErf, _) => x.gelu_erf(),
+        (Activation::Silu, _) => x.silu(),
     }
 }

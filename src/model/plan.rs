@@ -6,9 +6,9 @@ use crate::model::config::Architecture;
 use crate::model::config::Config;
 use crate::model::gpt2;
 use crate::model::llama;
-use crate::model::ops::Activation;
 use crate::model::parameters::Stored;
 use crate::model::projector;
+use coconut_kernels::activation::Activation;
 
 /// A whole model.
 #[derive(Clone, Debug)]

@@ -1,12 +1,12 @@
 //! CODI's projector: what a hidden state goes through before it is fed back as a thought. A linear layer, GELU by the
 //! error function, a linear layer back, layer norm (`prj` in the CODI code). Knows what it is, not how it is computed.
 
-use crate::model::ops::Activation;
 use crate::model::parameters::Stored;
 use crate::model::plan::LinearPlan;
 use crate::model::plan::NormKind;
 use crate::model::plan::NormPlan;
 use crate::model::plan::ProjectorPlan;
+use coconut_kernels::activation::Activation;
 
 /// PyTorch's default, which the CODI code uses whatever the base model's norm has.
 const NORM_EPS: f64 = 1e-5;

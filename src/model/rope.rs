@@ -4,10 +4,10 @@ use crate::model::config::Config;
 use crate::model::config::Llama3Scaling;
 use crate::model::config::Rope;
 use crate::model::config::RopeScaling;
-use crate::model::kernels::rotate::Angles;
 use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
+use coconut_kernels::rotate::Angles;
 use std::f64::consts::TAU;
 
 /// Cosines and sines of every position.

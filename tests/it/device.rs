@@ -23,7 +23,7 @@ use coconut::metrics::Metrics;
 use coconut::model::Model;
 use coconut::model::attention::paged::KvType;
 use coconut::model::device::Processor;
-use coconut::model::kernels::packed::Format;
+use coconut_kernels::packed::Format;
 use std::sync::Arc;
 
 /// The largest relative error of a first thought with weights and hidden states in bf16.

@@ -9,10 +9,10 @@ use crate::model::attention::paged_cpu::HostKv;
 use crate::model::attention::paged_device::DeviceKv;
 use crate::model::attention::paged_device::DeviceRows;
 use crate::model::config::Config;
-use crate::model::kernels::attend::View;
 use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
+use coconut_kernels::attend::View;
 use std::sync::Arc;
 
 /// Positions per page.

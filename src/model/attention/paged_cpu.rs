@@ -1,5 +1,5 @@
 //! KV memory on the CPU: which slot each row writes and which pages it sees, in f32 or bf16. The loops are in
-//! `model::kernels`.
+//! `coconut_kernels`.
 //!
 //! A page keeps keys as (G, E, 16) and values as (G, 16, E).
 
@@ -7,19 +7,19 @@ use crate::model::attention::paged::Geometry;
 use crate::model::attention::paged::KvType;
 use crate::model::attention::paged::PAGE_POSITIONS;
 use crate::model::attention::paged::PagedRows;
-use crate::model::kernels::attend;
-use crate::model::kernels::attend::Element;
-use crate::model::kernels::attend::Heads;
-use crate::model::kernels::attend::Pages;
-use crate::model::kernels::attend::PagesMut;
-use crate::model::kernels::attend::View;
-use crate::model::kernels::kv_write;
-use crate::model::kernels::memory::Zeroed;
 use candle_core::CpuStorage;
 use candle_core::Layout;
 use candle_core::Result;
 use candle_core::Storage;
 use candle_core::Tensor;
+use coconut_kernels::attend;
+use coconut_kernels::attend::Element;
+use coconut_kernels::attend::Heads;
+use coconut_kernels::attend::Pages;
+use coconut_kernels::attend::PagesMut;
+use coconut_kernels::attend::View;
+use coconut_kernels::kv_write;
+use coconut_kernels::memory::Zeroed;
 use std::ops::Deref;
 
 const _: () = assert!(PAGE_POSITIONS == attend::PAGE, "the kernels are written for these pages");

@@ -2,15 +2,15 @@
 
 use crate::model::gradients::slice;
 use crate::model::gradients::with_slices;
-use crate::model::kernels::backward::activate_rows;
-use crate::model::kernels::backward::activation_gradient;
-use crate::model::ops::Activation;
 use candle_core::CpuStorage;
 use candle_core::CustomOp1;
 use candle_core::Layout;
 use candle_core::Result;
 use candle_core::Shape;
 use candle_core::Tensor;
+use coconut_kernels::activation::Activation;
+use coconut_kernels::backward::activate_rows;
+use coconut_kernels::backward::activation_gradient;
 use rayon::prelude::*;
 
 /// Elements computed at a time by one thread.

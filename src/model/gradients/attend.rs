@@ -7,16 +7,16 @@
 
 use crate::model::gradients::slice;
 use crate::model::gradients::with_slices;
-use crate::model::kernels::backward::softmax_gradient;
-use crate::model::kernels::backward::softmax_within;
-use crate::model::kernels::strided::Strided;
-use crate::model::kernels::strided::multiply;
 use candle_core::CpuStorage;
 use candle_core::CustomOp3;
 use candle_core::Layout;
 use candle_core::Result;
 use candle_core::Shape;
 use candle_core::Tensor;
+use coconut_kernels::backward::softmax_gradient;
+use coconut_kernels::backward::softmax_within;
+use coconut_kernels::strided::Strided;
+use coconut_kernels::strided::multiply;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;

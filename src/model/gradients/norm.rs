@@ -4,10 +4,6 @@ use crate::model::gradients::ROWS_PER_PART;
 use crate::model::gradients::here;
 use crate::model::gradients::slice;
 use crate::model::gradients::with_slices;
-use crate::model::kernels::backward::NormRow;
-use crate::model::kernels::backward::layer_gradient;
-use crate::model::kernels::backward::rms_gradient;
-use crate::model::kernels::norm::Norm;
 use candle_core::CpuStorage;
 use candle_core::CustomOp2;
 use candle_core::CustomOp3;
@@ -15,6 +11,10 @@ use candle_core::Layout;
 use candle_core::Result;
 use candle_core::Shape;
 use candle_core::Tensor;
+use coconut_kernels::backward::NormRow;
+use coconut_kernels::backward::layer_gradient;
+use coconut_kernels::backward::rms_gradient;
+use coconut_kernels::norm::Norm;
 use rayon::prelude::*;
 
 /// x (..., D), weight (D,) -> (..., D): x / sqrt(mean square + eps) * weight.

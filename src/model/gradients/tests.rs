@@ -9,12 +9,12 @@ use crate::model::gradients::cross_entropy::Target;
 use crate::model::gradients::cross_entropy::cross_entropy;
 use crate::model::gradients::norm;
 use crate::model::gradients::rope;
-use crate::model::ops::Activation;
 use candle_core::D;
 use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
 use candle_core::Var;
+use coconut_kernels::activation::Activation;
 
 const CPU: Device = Device::Cpu;
 

@@ -5,18 +5,18 @@ use crate::model::error::Result;
 use crate::model::host::layers::Linear;
 use crate::model::host::layers::Norm;
 use crate::model::host::layers::pack;
-use crate::model::kernels::attend::Heads;
-use crate::model::kernels::attend::View;
-use crate::model::kernels::packed::Columns;
-use crate::model::kernels::packed::Format;
-use crate::model::kernels::rotate::Angles;
-use crate::model::kernels::rotate::Turned;
-use crate::model::kernels::rotate::rotate;
-use crate::model::ops::Activation;
 use crate::model::parameters::Parameters;
 use crate::model::plan::BlockPlan;
 use crate::model::serving::Pass;
 use crate::model::serving::Wanted;
+use coconut_kernels::activation::Activation;
+use coconut_kernels::attend::Heads;
+use coconut_kernels::attend::View;
+use coconut_kernels::packed::Columns;
+use coconut_kernels::packed::Format;
+use coconut_kernels::rotate::Angles;
+use coconut_kernels::rotate::Turned;
+use coconut_kernels::rotate::rotate;
 
 /// The weights of a block.
 #[derive(Debug)]

@@ -1,15 +1,6 @@
 //! Layers with packed weights: products, norms, the projector. Knows no order of blocks.
 
 use crate::model::error::Result;
-use crate::model::kernels::epilogue::Combine;
-use crate::model::kernels::epilogue::Epilogue;
-use crate::model::kernels::matmul::matmul;
-use crate::model::kernels::norm;
-use crate::model::kernels::packed::Columns;
-use crate::model::kernels::packed::Format;
-use crate::model::kernels::packed::PANEL;
-use crate::model::kernels::packed::PackedMatrix;
-use crate::model::ops::Activation;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
 use crate::model::plan::LinearPlan;
@@ -17,6 +8,15 @@ use crate::model::plan::NormPlan;
 use crate::model::plan::ProjectorPlan;
 use candle_core::DType;
 use candle_core::Tensor;
+use coconut_kernels::activation::Activation;
+use coconut_kernels::epilogue::Combine;
+use coconut_kernels::epilogue::Epilogue;
+use coconut_kernels::matmul::matmul;
+use coconut_kernels::norm;
+use coconut_kernels::packed::Columns;
+use coconut_kernels::packed::Format;
+use coconut_kernels::packed::PANEL;
+use coconut_kernels::packed::PackedMatrix;
 
 /// A matrix product.
 #[derive(Debug)]

@@ -16,11 +16,6 @@ use crate::model::host::layers::Norm;
 use crate::model::host::layers::Projector;
 use crate::model::host::layers::pack;
 use crate::model::host::layers::read_vector;
-use crate::model::kernels::attend::View;
-use crate::model::kernels::norm::add;
-use crate::model::kernels::packed::Columns;
-use crate::model::kernels::packed::Format;
-use crate::model::kernels::rotate::Angles;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
 use crate::model::plan::LinearPlan;
@@ -28,6 +23,11 @@ use crate::model::plan::Plan;
 use crate::model::rope::angles;
 use crate::model::serving::Output;
 use crate::model::serving::Pass;
+use coconut_kernels::attend::View;
+use coconut_kernels::norm::add;
+use coconut_kernels::packed::Columns;
+use coconut_kernels::packed::Format;
+use coconut_kernels::rotate::Angles;
 
 /// A transformer with packed weights.
 #[derive(Debug)]

@@ -7,20 +7,20 @@
 //! until their maximum is known.
 
 #[cfg(target_arch = "x86_64")]
-use crate::model::kernels::attend_avx2;
+use crate::attend_avx2;
 #[cfg(target_arch = "x86_64")]
-use crate::model::kernels::attend_avx2::Eights;
+use crate::attend_avx2::Eights;
 #[cfg(target_arch = "x86_64")]
-use crate::model::kernels::attend_avx512;
+use crate::attend_avx512;
 #[cfg(target_arch = "x86_64")]
-use crate::model::kernels::attend_avx512::Vectors;
-use crate::model::kernels::attend_portable;
-use crate::model::kernels::convert::bf16_bits;
-use crate::model::kernels::isa::Isa;
-use crate::model::kernels::math::exp;
-use crate::model::kernels::memory::Plain;
-use crate::model::kernels::output::Output;
-use crate::model::kernels::team::Team;
+use crate::attend_avx512::Vectors;
+use crate::attend_portable;
+use crate::convert::bf16_bits;
+use crate::isa::Isa;
+use crate::math::exp;
+use crate::memory::Plain;
+use crate::output::Output;
+use crate::team::Team;
 use std::cell::RefCell;
 use std::ops::Range;
 

@@ -2,10 +2,10 @@
 //! row's position, in place. Knows no weights of products and no pages.
 #![expect(unsafe_code, reason = "compiled for several sets of instructions")]
 
-use crate::model::kernels::isa::Isa;
-use crate::model::kernels::isa::compiled_per_isa;
-use crate::model::kernels::norm::sum;
-use crate::model::kernels::team::Team;
+use crate::isa::Isa;
+use crate::isa::compiled_per_isa;
+use crate::norm::sum;
+use crate::team::Team;
 
 /// Floats below which one thread turns them all: some ten microseconds.
 const MIN_SHARED_FLOATS: usize = 1 << 15;

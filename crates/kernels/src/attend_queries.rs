@@ -2,9 +2,9 @@
 //! scores weigh. Knows no vector instruction.
 #![expect(unsafe_code, reason = "takes its parts of a shared output")]
 
-use crate::model::kernels::attend::PAGE;
-use crate::model::kernels::attend::Task;
-use crate::model::kernels::attend::softmax;
+use crate::attend::PAGE;
+use crate::attend::Task;
+use crate::attend::softmax;
 
 /// `Q` queries of a task that go through the pages together.
 pub(super) struct Queries<'a, const Q: usize> {

@@ -1,13 +1,13 @@
 //! The kernels against plain loops in f64, on random shapes.
 
-use crate::model::kernels::epilogue::Combine;
-use crate::model::kernels::epilogue::Epilogue;
-use crate::model::kernels::isa::Isa;
-use crate::model::kernels::matmul::matmul_on;
-use crate::model::kernels::packed::Columns;
-use crate::model::kernels::packed::Format;
-use crate::model::kernels::packed::PackedMatrix;
-use crate::model::ops::Activation;
+use crate::activation::Activation;
+use crate::epilogue::Combine;
+use crate::epilogue::Epilogue;
+use crate::isa::Isa;
+use crate::matmul::matmul_on;
+use crate::packed::Columns;
+use crate::packed::Format;
+use crate::packed::PackedMatrix;
 use half::bf16;
 use proptest::prelude::*;
 

@@ -1,12 +1,12 @@
 //! Writes keys and values of new rows into their pages, for `attend`. Knows no sequence: a row names its slot.
 #![expect(unsafe_code, reason = "threads write the pages of different heads")]
 
-use crate::model::kernels::attend::Element;
-use crate::model::kernels::attend::Heads;
-use crate::model::kernels::attend::PAGE;
-use crate::model::kernels::attend::PagesMut;
-use crate::model::kernels::output::Output;
-use crate::model::kernels::team::Team;
+use crate::attend::Element;
+use crate::attend::Heads;
+use crate::attend::PAGE;
+use crate::attend::PagesMut;
+use crate::output::Output;
+use crate::team::Team;
 
 /// Floats below which one thread writes them all: some ten microseconds, as each key goes to its own cache line.
 const MIN_SHARED_FLOATS: usize = 1 << 13;

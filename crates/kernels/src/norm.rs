@@ -1,11 +1,11 @@
 //! Normalisation of rows, and sums of them, in one pass over memory each. Knows no weights of products.
 #![expect(unsafe_code, reason = "compiled for several sets of instructions")]
 
-use crate::model::kernels::isa::Isa;
-use crate::model::kernels::isa::compiled_per_isa;
-use crate::model::kernels::math::fma;
-use crate::model::kernels::math::total;
-use crate::model::kernels::team::Team;
+use crate::isa::Isa;
+use crate::isa::compiled_per_isa;
+use crate::math::fma;
+use crate::math::total;
+use crate::team::Team;
 
 /// Lanes of partial sums: enough registers to hide the latency of an addition.
 const LANES: usize = 64;

@@ -4,13 +4,13 @@
     reason = "compiled for several sets of instructions, and one conversion that has its own"
 )]
 
-use crate::model::kernels::isa::compiled_per_isa;
-use crate::model::kernels::packed::BLOCK_CHUNKS;
-use crate::model::kernels::packed::CHUNK;
-use crate::model::kernels::packed::Format;
-use crate::model::kernels::packed::OFFSET;
-use crate::model::kernels::rows::RowShape;
-use crate::model::kernels::rows::words_per_step;
+use crate::isa::compiled_per_isa;
+use crate::packed::BLOCK_CHUNKS;
+use crate::packed::CHUNK;
+use crate::packed::Format;
+use crate::packed::OFFSET;
+use crate::rows::RowShape;
+use crate::rows::words_per_step;
 
 compiled_per_isa! {
     /// x (r, in) -> words (chunks, r, words of a chunk) and, in the 8-bit format, scales (blocks, 2, r).

@@ -1,11 +1,11 @@
 //! Attention of one query after another in plain loops: the fallback, and what the vector kernel is tested against.
 #![expect(unsafe_code, reason = "writes its part of a shared output")]
 
-use crate::model::kernels::attend::Element;
-use crate::model::kernels::attend::PAGE;
-use crate::model::kernels::attend::Task;
-use crate::model::kernels::attend::softmax;
-use crate::model::kernels::math::fma;
+use crate::attend::Element;
+use crate::attend::PAGE;
+use crate::attend::Task;
+use crate::attend::softmax;
+use crate::math::fma;
 
 /// All queries of a task; `scores` is room to work in.
 pub(super) fn run<T: Element>(task: &Task<'_, T>, scores: &mut Vec<[f32; PAGE]>) {

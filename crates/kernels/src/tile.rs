@@ -1,18 +1,18 @@
 //! The innermost product: a tile of rows times one panel of weights, into sums. Chooses the kernel; knows no threads,
 //! no biases and no output.
 
-use crate::model::kernels::isa::Isa;
-use crate::model::kernels::lines::Line;
-use crate::model::kernels::packed::CHUNK;
-use crate::model::kernels::packed::Format;
-use crate::model::kernels::packed::PANEL;
-use crate::model::kernels::rows::tile_rows;
-use crate::model::kernels::rows::words_per_step;
+use crate::isa::Isa;
+use crate::lines::Line;
+use crate::packed::CHUNK;
+use crate::packed::Format;
+use crate::packed::PANEL;
+use crate::rows::tile_rows;
+use crate::rows::words_per_step;
 #[cfg(target_arch = "x86_64")]
-use crate::model::kernels::tile_avx2;
+use crate::tile_avx2;
 #[cfg(target_arch = "x86_64")]
-use crate::model::kernels::tile_avx512;
-use crate::model::kernels::tile_portable;
+use crate::tile_avx512;
+use crate::tile_portable;
 
 /// Weights that will be wanted next, fetched while these are multiplied. No kernel reads them: a wrong address costs time.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,8 @@
 //! Attention over pages against sums in f64, on random ragged batches.
 
-use crate::model::kernels::attend::*;
-use crate::model::kernels::isa::Isa;
-use crate::model::kernels::kv_write::write;
+use crate::attend::*;
+use crate::isa::Isa;
+use crate::kv_write::write;
 use half::bf16;
 use proptest::prelude::*;
 

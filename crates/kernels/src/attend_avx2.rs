@@ -7,11 +7,11 @@
     reason = "vector loads and stores, and code compiled for instructions found at run time"
 )]
 
-use crate::model::kernels::attend::Element;
-use crate::model::kernels::attend::PAGE;
-use crate::model::kernels::attend::Task;
-use crate::model::kernels::attend_queries::Mix;
-use crate::model::kernels::attend_queries::Queries;
+use crate::attend::Element;
+use crate::attend::PAGE;
+use crate::attend::Task;
+use crate::attend_queries::Mix;
+use crate::attend_queries::Queries;
 use std::arch::x86_64::*;
 
 /// Floats of a register.

@@ -55,7 +55,7 @@ fn detect() -> Isa {
 macro_rules! compiled_per_isa {
     ($(#[$doc:meta])* $visibility:vis fn $name:ident($($argument:ident: $kind:ty),* $(,)?) => $body:ident) => {
         $(#[$doc])*
-        $visibility fn $name(isa: $crate::model::kernels::isa::Isa, $($argument: $kind),*) {
+        $visibility fn $name(isa: $crate::isa::Isa, $($argument: $kind),*) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
             fn avx512($($argument: $kind),*) {
@@ -68,14 +68,14 @@ macro_rules! compiled_per_isa {
                 $body::<true>($($argument),*);
             }
 
-            let isa = isa.min($crate::model::kernels::isa::Isa::best());
+            let isa = isa.min($crate::isa::Isa::best());
             match isa {
                 // SAFETY: `isa` is at most what this processor was found to have.
                 #[cfg(target_arch = "x86_64")]
-                $crate::model::kernels::isa::Isa::Avx512 => unsafe { avx512($($argument),*) },
+                $crate::isa::Isa::Avx512 => unsafe { avx512($($argument),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                $crate::model::kernels::isa::Isa::Avx2 => unsafe { avx2($($argument),*) },
+                $crate::isa::Isa::Avx2 => unsafe { avx2($($argument),*) },
                 _ => $body::<false>($($argument),*),
             }
         }

@@ -28,6 +28,7 @@
 //! `team` shares the work among threads. `attend` reads keys and values that `kv_write` put into pages,
 //! in f32 or bf16; `rotate` turns heads to their positions.
 
+pub mod activation;
 pub mod attend;
 #[cfg(target_arch = "x86_64")]
 mod attend_avx2;

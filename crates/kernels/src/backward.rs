@@ -1,14 +1,14 @@
 //! Operations on rows with what their gradients need, for training. Knows plain slices.
 #![expect(unsafe_code, reason = "compiled for several sets of instructions")]
 
-use crate::model::kernels::isa::Isa;
-use crate::model::kernels::isa::compiled_per_isa;
-use crate::model::kernels::math::activate;
-use crate::model::kernels::math::derivative;
-use crate::model::kernels::math::exp;
-use crate::model::kernels::math::fma;
-use crate::model::kernels::math::total;
-use crate::model::ops::Activation;
+use crate::activation::Activation;
+use crate::isa::Isa;
+use crate::isa::compiled_per_isa;
+use crate::math::activate;
+use crate::math::derivative;
+use crate::math::exp;
+use crate::math::fma;
+use crate::math::total;
 use std::ops::Range;
 
 /// Lanes of partial sums: the compiler may not reorder a plain sum.

@@ -5,12 +5,12 @@
     reason = "writes its part of a shared output; code compiled for several instructions"
 )]
 
-use crate::model::kernels::isa::compiled_per_isa;
-use crate::model::kernels::math::activate;
-use crate::model::kernels::output::Output;
-use crate::model::kernels::packed::Columns;
-use crate::model::kernels::packed::PANEL;
-use crate::model::ops::Activation;
+use crate::activation::Activation;
+use crate::isa::compiled_per_isa;
+use crate::math::activate;
+use crate::output::Output;
+use crate::packed::Columns;
+use crate::packed::PANEL;
 use std::ops::Range;
 
 /// How a product meets what the output holds.
@@ -51,7 +51,7 @@ pub(super) struct Finish<'a> {
 /// # Safety
 /// No other thread reads or writes these rows and columns of `out` meanwhile.
 pub(super) unsafe fn finish(
-    isa: crate::model::kernels::isa::Isa,
+    isa: crate::isa::Isa,
     finish: &Finish<'_>,
     sums: &[f32],
     out: Output<'_>,

@@ -1,12 +1,12 @@
 //! Weights packed once at load, in the order in which the kernels read them. Knows no activations and no threads.
 
-use crate::model::kernels::lines::Line;
-use crate::model::kernels::lines::floats;
-use crate::model::kernels::lines::floats_mut;
-use crate::model::kernels::lines::words;
-use crate::model::kernels::lines::words_mut;
-use crate::model::kernels::memory::Zeroed;
-use crate::model::kernels::team::Team;
+use crate::lines::Line;
+use crate::lines::floats;
+use crate::lines::floats_mut;
+use crate::lines::words;
+use crate::lines::words_mut;
+use crate::memory::Zeroed;
+use crate::team::Team;
 use half::bf16;
 use std::ops::Range;
 

@@ -5,27 +5,27 @@
 //! and straight through.
 #![expect(unsafe_code, reason = "promises that parts are disjoint")]
 
-use crate::model::kernels::convert::convert;
-use crate::model::kernels::epilogue::Combine;
-use crate::model::kernels::epilogue::Epilogue;
-use crate::model::kernels::epilogue::Finish;
-use crate::model::kernels::epilogue::finish;
-use crate::model::kernels::isa::Isa;
-use crate::model::kernels::lines::Line;
-use crate::model::kernels::lines::floats;
-use crate::model::kernels::output::Output;
-use crate::model::kernels::packed::Columns;
-use crate::model::kernels::packed::PANEL;
-use crate::model::kernels::packed::PackedMatrix;
-use crate::model::kernels::rows::PackedRows;
-use crate::model::kernels::rows::ROW_BLOCK;
-use crate::model::kernels::rows::RowShape;
-use crate::model::kernels::rows::cut;
-use crate::model::kernels::rows::tile_rows;
-use crate::model::kernels::team::Team;
-use crate::model::kernels::tile;
-use crate::model::kernels::tile::Prefetch;
-use crate::model::kernels::tile::Tile;
+use crate::convert::convert;
+use crate::epilogue::Combine;
+use crate::epilogue::Epilogue;
+use crate::epilogue::Finish;
+use crate::epilogue::finish;
+use crate::isa::Isa;
+use crate::lines::Line;
+use crate::lines::floats;
+use crate::output::Output;
+use crate::packed::Columns;
+use crate::packed::PANEL;
+use crate::packed::PackedMatrix;
+use crate::rows::PackedRows;
+use crate::rows::ROW_BLOCK;
+use crate::rows::RowShape;
+use crate::rows::cut;
+use crate::rows::tile_rows;
+use crate::team::Team;
+use crate::tile;
+use crate::tile::Prefetch;
+use crate::tile::Tile;
 use std::cell::RefCell;
 use std::ops::Range;
 

@@ -9,13 +9,13 @@
     reason = "vector loads and stores, and code compiled for instructions found at run time"
 )]
 
-use crate::model::kernels::packed::BLOCK_CHUNKS;
-use crate::model::kernels::packed::CHUNK;
-use crate::model::kernels::packed::Format;
-use crate::model::kernels::packed::OFFSET;
-use crate::model::kernels::packed::PANEL;
-use crate::model::kernels::packed::SCALE_LINES;
-use crate::model::kernels::tile::Tile;
+use crate::packed::BLOCK_CHUNKS;
+use crate::packed::CHUNK;
+use crate::packed::Format;
+use crate::packed::OFFSET;
+use crate::packed::PANEL;
+use crate::packed::SCALE_LINES;
+use crate::tile::Tile;
 use std::arch::x86_64::*;
 
 type Kernel = unsafe fn(&mut Tile<'_>);

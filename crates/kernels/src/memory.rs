@@ -6,7 +6,7 @@
 //! which they are packed, which is the order in which they are read.
 #![expect(unsafe_code, reason = "hands out disjoint parts of a shared region")]
 
-use crate::model::kernels::lines::Line;
+use crate::lines::Line;
 use memmap2::MmapMut;
 use memmap2::MmapRaw;
 use std::marker::PhantomData;

@@ -2,7 +2,7 @@
 //!
 //! `FMA` says whether fused multiply-add is an instruction (see `isa`); results differ in the last bits only.
 
-use crate::model::ops::Activation;
+use crate::activation::Activation;
 
 #[inline(always)]
 pub(super) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {

@@ -1,17 +1,17 @@
 //! The innermost product in plain loops, in the same order as the vector kernels: the fallback, and what they are
 //! tested against. Knows nothing beyond one tile and one panel.
 
-use crate::model::kernels::lines::Line;
-use crate::model::kernels::lines::floats;
-use crate::model::kernels::lines::floats_mut;
-use crate::model::kernels::lines::words;
-use crate::model::kernels::math::fma;
-use crate::model::kernels::packed::BLOCK_CHUNKS;
-use crate::model::kernels::packed::CHUNK;
-use crate::model::kernels::packed::Format;
-use crate::model::kernels::packed::PANEL;
-use crate::model::kernels::packed::SCALE_LINES;
-use crate::model::kernels::tile::Tile;
+use crate::lines::Line;
+use crate::lines::floats;
+use crate::lines::floats_mut;
+use crate::lines::words;
+use crate::math::fma;
+use crate::packed::BLOCK_CHUNKS;
+use crate::packed::CHUNK;
+use crate::packed::Format;
+use crate::packed::PANEL;
+use crate::packed::SCALE_LINES;
+use crate::tile::Tile;
 
 /// sums += x * weights
 pub(super) fn multiply(format: Format, tile: &mut Tile<'_>) {
