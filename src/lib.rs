@@ -4,7 +4,7 @@
 //!
 //! | layer | what it knows |
 //! |---|---|
-//! | `cli`, `flags`, [`locate`], `serve`, `main` | how the rest is composed |
+//! | [`cli`], `main` | the command line: how the rest is composed |
 //! | [`bench`](mod@bench) | the wire from a client's side: a load generator |
 //! | [`eval`] | how many questions a checkpoint answers rightly |
 //! | [`reason`] | one question from text to answer; no JSON |
@@ -18,27 +18,14 @@
 
 pub mod bench;
 pub mod cli;
-pub mod commands;
-pub mod compute;
-pub mod convert;
 pub mod data;
 pub mod engine;
 pub mod eval;
-mod flags;
-pub mod generate_data;
-pub mod healthcheck;
 pub mod http;
 pub mod hub;
-pub mod inspect;
 pub mod latent;
-pub mod locate;
 pub mod metrics;
 pub mod model;
 pub mod reason;
-pub mod serve;
-pub mod shutdown;
-pub mod telemetry;
 pub mod text;
 pub mod train;
-pub mod training;
-pub mod units;

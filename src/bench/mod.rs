@@ -1,10 +1,9 @@
 //! Loads a running server with questions and says how it bore them: `coconut bench`. A client like any other: it knows
 //! the wire as the OpenAPI document describes it, and nothing of what is behind it.
 
-pub mod args;
 mod arrivals;
 mod client;
-mod picture;
+pub mod picture;
 pub mod plan;
 mod record;
 pub mod report;

@@ -16,6 +16,8 @@ mod state;
 mod track;
 
 pub mod listen;
+pub mod serve;
+pub mod shutdown;
 
 pub use auth::ApiKeys;
 pub use config::Config;

@@ -3,9 +3,12 @@
 
 pub mod answer;
 pub mod checkpoint;
+pub mod convert;
 pub mod detect;
 pub mod families;
 pub mod generate;
+pub mod inspect;
+pub mod locate;
 pub mod program;
 pub mod published;
 pub mod recipe;

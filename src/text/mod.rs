@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub mod stop;
+pub mod units;
 pub mod word_level;
 
 use serde::de::IgnoredAny;

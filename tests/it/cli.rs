@@ -115,7 +115,7 @@ fn a_server_becomes_ready_logs_json_and_ends_well_on_sigterm() {
 /// The quiet level is for the module that waits for signals: what it does must not hang on what it says.
 #[test]
 fn a_server_that_logs_warnings_only_lives_until_sigterm_too() {
-    lives_until_sigterm("info,coconut::shutdown=warn");
+    lives_until_sigterm("info,coconut::http::shutdown=warn");
 }
 
 fn lives_until_sigterm(log_level: &str) {

@@ -13,7 +13,7 @@ use coconut::hub::Access;
 use coconut::latent::checkpoint::Checkpoint;
 use coconut::latent::checkpoint::Location;
 use coconut::latent::generate::generate;
-use coconut::locate::Sought;
+use coconut::latent::locate::Sought;
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::io::BufRead as _;

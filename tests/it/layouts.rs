@@ -1,10 +1,10 @@
 //! Layouts without a fixture of their own, made from those that have one: what is recognised, and what it is taken for.
 
 use crate::support::data;
-use coconut::convert::Conversion;
-use coconut::convert::convert;
 use coconut::latent::checkpoint::Checkpoint;
 use coconut::latent::checkpoint::Location;
+use coconut::latent::convert::Conversion;
+use coconut::latent::convert::convert;
 use coconut::latent::published::PUBLISHED;
 use coconut::latent::recipe::Recipe;
 use safetensors::SafeTensors;

@@ -1,7 +1,10 @@
-//! Asks a server whether it is ready, as a container's health check. Knows as much HTTP as that takes.
+//! `coconut healthcheck`: asks a server whether it is ready, as a container's health check. Knows as much HTTP as that
+//! takes.
 
+use crate::text::units::parse_seconds;
 use anyhow::Context as _;
 use anyhow::ensure;
+use clap::Args;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
@@ -14,15 +17,28 @@ use tokio::net::TcpStream;
 /// More than any status line has.
 const HEAD_BYTES: u64 = 4096;
 
-/// Succeeds if the server that listens on `address` is ready, and says so within `limit`.
-pub async fn run(address: SocketAddr, limit: Duration) -> anyhow::Result<()> {
-    let address = reachable(address);
-    let status = tokio::time::timeout(limit, status_line(address))
-        .await
-        .with_context(|| format!("no answer from {address} within {} s", limit.as_secs_f64()))?
-        .with_context(|| format!("cannot ask {address}"))?;
-    ensure!(status.split(' ').nth(1) == Some("200"), "not ready: {status}");
-    Ok(())
+/// Flags of `coconut healthcheck`.
+#[derive(Debug, Args)]
+pub(super) struct HealthcheckArgs {
+    /// Where the server listens: the same variable as the server's own flag.
+    #[arg(long, env = "COCONUT_LISTEN", value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
+    address: SocketAddr,
+    /// Longest time to wait for its answer.
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = parse_seconds)]
+    timeout: Duration,
+}
+
+impl HealthcheckArgs {
+    /// Succeeds if the server that listens on the address is ready, and says so in time.
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let (address, limit) = (reachable(self.address), self.timeout);
+        let status = tokio::time::timeout(limit, status_line(address))
+            .await
+            .with_context(|| format!("no answer from {address} within {} s", limit.as_secs_f64()))?
+            .with_context(|| format!("cannot ask {address}"))?;
+        ensure!(status.split(' ').nth(1) == Some("200"), "not ready: {status}");
+        Ok(())
+    }
 }
 
 /// A server that listens on every address is asked on the loopback one.

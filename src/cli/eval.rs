@@ -1,62 +1,30 @@
-//! The commands that work on a checkpoint and serve nothing: `convert`, `inspect` and `eval`. Flags and what they print.
+//! `coconut eval`: its flags, and where its results go.
 
-use crate::convert::Conversion;
-use crate::convert::convert;
+use crate::cli::flags::EngineArgs;
+use crate::cli::flags::HubArgs;
+use crate::cli::flags::ModelArgs;
+use crate::cli::flags::located;
 use crate::data;
 use crate::eval::Settings;
 use crate::eval::evaluate;
 use crate::eval::picture;
 use crate::eval::report::Report;
-use crate::flags::EngineArgs;
-use crate::flags::HubArgs;
-use crate::flags::ModelArgs;
-use crate::inspect::Inspection;
-use crate::latent::checkpoint::Checkpoint;
-use crate::latent::checkpoint::Location;
 use crate::metrics::Metrics;
-use crate::model::load::save::SavedType;
 use crate::reason::reasoner::Reasoner;
 use crate::reason::reasoner::ReasonerConfig;
-use crate::telemetry;
-use crate::telemetry::LogFormat;
-use crate::units::Counts;
-use crate::units::parse_counts;
+use crate::text::units::Counts;
+use crate::text::units::parse_counts;
 use anyhow::Context as _;
 use clap::Args;
-use clap::ValueEnum;
 use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 
-/// Flags of `coconut convert`.
-#[derive(Debug, Args)]
-pub struct ConvertArgs {
-    #[command(flatten, next_help_heading = "Model")]
-    model: ModelArgs,
-    #[command(flatten, next_help_heading = "Hub")]
-    hub: HubArgs,
-    /// Folder to write: config.json, model.safetensors, tokenizer.json and coconut.json.
-    #[arg(long, value_name = "FOLDER")]
-    out: PathBuf,
-    /// Type of the weights. [default: that of the checkpoint; f32 where LoRA is merged]
-    #[arg(long, value_enum)]
-    dtype: Option<DtypeArg>,
-}
-
-/// Flags of `coconut inspect`.
-#[derive(Debug, Args)]
-pub struct InspectArgs {
-    #[command(flatten, next_help_heading = "Model")]
-    model: ModelArgs,
-    #[command(flatten, next_help_heading = "Hub")]
-    hub: HubArgs,
-}
-
 /// Flags of `coconut eval`.
 #[derive(Debug, Args)]
-pub struct EvalArgs {
+pub(super) struct EvalArgs {
     #[command(flatten, next_help_heading = "Model")]
     model: ModelArgs,
     #[command(flatten, next_help_heading = "Questions")]
@@ -99,46 +67,9 @@ struct ResultArgs {
     picture: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum DtypeArg {
-    F32,
-    Bf16,
-    F16,
-}
-
-impl ConvertArgs {
-    /// Converts, and prints what came of it.
-    pub fn run(self) -> anyhow::Result<()> {
-        let dtype = self.dtype.map(|dtype| match dtype {
-            DtypeArg::F32 => SavedType::F32,
-            DtypeArg::Bf16 => SavedType::BF16,
-            DtypeArg::F16 => SavedType::F16,
-        });
-        let from = located(self.model, &self.hub)?;
-        let conversion = Conversion { from, to: self.out, dtype };
-        let converted = convert(&conversion).context("cannot convert")?;
-        let weights = conversion.to.join("model.safetensors");
-        let mut out = std::io::stdout();
-        writeln!(out, "{}", converted.description)?;
-        writeln!(out, "{} bytes of {}", converted.bytes, converted.dtype)?;
-        writeln!(out, "{}  {}", converted.sha256, weights.display())?;
-        Ok(())
-    }
-}
-
-impl InspectArgs {
-    /// Prints what the checkpoint is.
-    pub fn run(self) -> anyhow::Result<()> {
-        let location = located(self.model, &self.hub)?;
-        let checkpoint = Checkpoint::open(&location).context("cannot inspect")?;
-        writeln!(std::io::stdout(), "{}", Inspection(&checkpoint))?;
-        Ok(())
-    }
-}
-
 impl EvalArgs {
     /// Asks the questions, and prints how many were answered rightly.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self) -> anyhow::Result<()> {
         let Self { model, asked, results, hub, engine } = self;
         let mut examples = data::read(&asked.data).context("cannot read the questions")?;
         examples.truncate(asked.limit.map_or(usize::MAX, NonZeroUsize::get));
@@ -183,10 +114,4 @@ impl ResultArgs {
         }
         Ok(())
     }
-}
-
-/// The checkpoint's files; what is downloaded is told on standard error.
-fn located(model: ModelArgs, hub: &HubArgs) -> anyhow::Result<Location> {
-    telemetry::init(LogFormat::Text, "info")?;
-    model.sought(hub)?.locate().context("cannot find the model")
 }

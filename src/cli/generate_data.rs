@@ -30,7 +30,7 @@ use std::path::PathBuf;
 
 /// Flags of `coconut generate-data`.
 #[derive(Debug, Args)]
-pub struct GenerateDataArgs {
+pub(super) struct GenerateDataArgs {
     #[command(subcommand)]
     data: Data,
 }
@@ -127,7 +127,7 @@ enum Vocabulary {
 
 impl GenerateDataArgs {
     /// Writes the file, and says what is in it.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self) -> anyhow::Result<()> {
         match self.data {
             Data::Prosqa(args) => args.run(),
             Data::Multiplication(args) => args.run(),
@@ -205,7 +205,7 @@ impl TokenizerArgs {
 }
 
 /// The tokenizer of ProsQA's words.
-pub fn prosqa_tokenizer() -> anyhow::Result<Tokenizer> {
+fn prosqa_tokenizer() -> anyhow::Result<Tokenizer> {
     let words = Words {
         vocabulary: &words::vocabulary(),
         pattern: words::PATTERN,

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 /// What log lines look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people.
     Text,
     /// One JSON object a line, for collectors.
@@ -15,7 +15,7 @@ pub enum LogFormat {
 }
 
 /// Sends log lines that pass `filter` to standard error. To be called once.
-pub fn init(format: LogFormat, filter: &str) -> anyhow::Result<()> {
+pub(crate) fn init(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
         .parse(filter)
         .with_context(|| format!("the log filter `{filter}` is not valid"))?;

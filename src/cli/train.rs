@@ -11,7 +11,7 @@ use std::process::Command;
 
 /// Flags of `coconut train`.
 #[derive(Debug, Args)]
-pub struct TrainArgs {
+pub(super) struct TrainArgs {
     /// The run's settings, such as one of models/recipes. Paths in it are relative to the working directory.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -31,7 +31,7 @@ pub struct TrainArgs {
 
 impl TrainArgs {
     /// Trains.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self) -> anyhow::Result<()> {
         if self.candle_threads != Some(1) {
             return again_as_training_needs();
         }

@@ -1,101 +1,33 @@
-//! The command line: flags, their `COCONUT_*` variables, and what they come to; those of several commands are in
-//! `flags`. The environment is read in these two only; a flag's doc comment is its help text.
+//! `coconut serve`: its flags, and the settings of the layers that they come to. What a server does is `http`'s.
 
-use crate::bench::args::BenchArgs;
-use crate::commands::ConvertArgs;
-use crate::commands::EvalArgs;
-use crate::commands::InspectArgs;
-use crate::flags::EngineArgs;
-use crate::flags::HubArgs;
-use crate::flags::ModelArgs;
-use crate::generate_data::GenerateDataArgs;
-use crate::healthcheck;
+use crate::cli::block_on;
+use crate::cli::flags::EngineArgs;
+use crate::cli::flags::HubArgs;
+use crate::cli::flags::ModelArgs;
+use crate::cli::telemetry;
+use crate::cli::telemetry::LogFormat;
 use crate::http;
 use crate::http::ApiKeys;
 use crate::http::Cors;
 use crate::http::listen::Limits;
+use crate::http::serve;
+use crate::http::shutdown::until_second_signal;
 use crate::reason::reasoner::Reasoner;
 use crate::reason::reasoner::ReasonerConfig;
-use crate::serve;
-use crate::shutdown::until_second_signal;
-use crate::telemetry;
-use crate::telemetry::LogFormat;
-use crate::training::TrainArgs;
-use crate::units::parse_bytes;
-use crate::units::parse_seconds;
+use crate::text::units::parse_bytes;
+use crate::text::units::parse_seconds;
 use anyhow::Context as _;
 use anyhow::ensure;
 use clap::Args;
-use clap::Parser;
-use clap::Subcommand;
-use std::future::Future;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 
-/// Serve language models that reason in a continuous latent space.
-#[derive(Debug, Parser)]
-#[command(version)]
-pub struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Answer questions over HTTP.
-    Serve(Box<ServeArgs>),
-    /// Ask a running server whether it is ready; exit code 0 if so, 1 if not.
-    Healthcheck(HealthcheckArgs),
-    /// Write any published checkpoint as a folder that this program and Hugging Face transformers read.
-    Convert(ConvertArgs),
-    /// Say what a checkpoint is and what it takes to serve it, without reading its weights.
-    Inspect(InspectArgs),
-    /// Write questions to train and evaluate on, and the tokenizer for them.
-    GenerateData(GenerateDataArgs),
-    /// Load a running server with questions and say how fast it answers.
-    Bench(Box<BenchArgs>),
-    /// Ask a file of questions, and count the right answers.
-    Eval(Box<EvalArgs>),
-    /// Train a checkpoint: Coconut's curriculum, its rivals, or what a recipe says.
-    Train(TrainArgs),
-    /// Print the OpenAPI document of the server.
-    Openapi(OpenapiArgs),
-}
-
-impl Cli {
-    /// Does what the command line says.
-    pub fn run(self) -> anyhow::Result<()> {
-        match self.command {
-            Command::Serve(args) => args.run(),
-            Command::Healthcheck(args) => block_on(healthcheck::run(args.address, args.timeout))?,
-            Command::Convert(args) => args.run(),
-            Command::Inspect(args) => args.run(),
-            Command::GenerateData(args) => args.run(),
-            Command::Bench(args) => block_on(args.run())?,
-            Command::Eval(args) => args.run(),
-            Command::Train(args) => args.run(),
-            Command::Openapi(args) => args.run(),
-        }
-    }
-}
-
-/// Runs a future to its end, and ends with it: whatever it left running in the background is not waited for.
-fn block_on<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
-    let runtime = Runtime::new().context("cannot start the async runtime")?;
-    let result = runtime.block_on(future);
-    runtime.shutdown_background();
-    Ok(result)
-}
-
-// ===== serve =====
-
+/// Flags of `coconut serve`.
 #[derive(Debug, Args)]
-struct ServeArgs {
+pub(super) struct ServeArgs {
     #[command(flatten, next_help_heading = "Model")]
     model: ModelArgs,
     /// Name of the model in answers and in /v1/models. [default: its published id, or the folder's name]
@@ -173,7 +105,8 @@ struct LogArgs {
 }
 
 impl ServeArgs {
-    fn run(self) -> anyhow::Result<()> {
+    /// Serves until a signal says to stop.
+    pub(super) fn run(self) -> anyhow::Result<()> {
         telemetry::init(self.logs.log_format, &self.logs.log_level)?;
         let listen = self.network.listen;
         let config = self.serve_config()?;
@@ -250,55 +183,20 @@ impl AccessArgs {
     }
 }
 
-// ===== the other commands =====
-
-#[derive(Debug, Args)]
-struct HealthcheckArgs {
-    /// Where the server listens: the same variable as the server's own flag.
-    #[arg(long, env = "COCONUT_LISTEN", value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
-    address: SocketAddr,
-    /// Longest time to wait for its answer.
-    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = parse_seconds)]
-    timeout: Duration,
-}
-
-#[derive(Debug, Args)]
-struct OpenapiArgs {
-    /// File to write instead of standard output.
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-}
-
-impl OpenapiArgs {
-    fn run(self) -> anyhow::Result<()> {
-        let text =
-            http::document().to_pretty_json().context("cannot write the document as JSON")? + "\n";
-        match self.out {
-            Some(path) => std::fs::write(&path, text)
-                .with_context(|| format!("cannot write {}", path.display())),
-            None => std::io::stdout()
-                .write_all(text.as_bytes())
-                .context("cannot write to standard output"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
+    use clap::Parser;
 
-    fn serve(flags: &[&str]) -> ServeArgs {
-        let words = ["coconut", "serve", "--model", "m"].iter().chain(flags);
-        let Command::Serve(args) = Cli::try_parse_from(words).unwrap().command else {
-            panic!("not serve")
-        };
-        *args
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        serve: ServeArgs,
     }
 
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+    fn serve(flags: &[&str]) -> ServeArgs {
+        let words = ["serve", "--model", "m"].iter().chain(flags);
+        Flags::try_parse_from(words).unwrap().serve
     }
 
     #[test]

@@ -2,19 +2,19 @@
 
 use crate::model::attention::paged::KvType;
 use crate::model::device::Processor;
-use crate::model::kernels::packed::Format;
-use crate::model::kernels::team::Team;
 use crate::reason::reasoner::Precision;
 use clap::Args;
 use clap::ValueEnum;
+use coconut_kernels::packed::Format;
+use coconut_kernels::team::Team;
 use std::num::NonZeroUsize;
 
 /// Flags of how a model is computed.
 #[derive(Debug, Args)]
-pub struct ComputeArgs {
+pub(crate) struct ComputeArgs {
     /// What computes: cpu, or an NVIDIA GPU as cuda or cuda:N, where this binary was built for it.
     #[arg(long, env = "COCONUT_DEVICE", value_name = "DEVICE", default_value = "cpu")]
-    pub device: Processor,
+    pub(crate) device: Processor,
     /// Type of the weights, and so the precision of products; sums are f32. bf16 and int8 take half and a quarter of the
     /// memory, and of the time. [default: bf16 if the checkpoint is stored so, else f32]
     #[arg(long, env = "COCONUT_DTYPE", value_enum, value_name = "TYPE")]
@@ -42,7 +42,7 @@ enum KvDtype {
 
 impl ComputeArgs {
     /// The types that are asked for.
-    pub fn precision(&self) -> Precision {
+    pub(crate) fn precision(&self) -> Precision {
         let weights = self.dtype.map(|dtype| match dtype {
             Dtype::F32 => Format::F32,
             Dtype::Bf16 => Format::Bf16,
@@ -56,7 +56,7 @@ impl ComputeArgs {
     }
 
     /// Starts as many threads as asked for; before anything is computed.
-    pub fn start_threads(&self) {
+    pub(crate) fn start_threads(&self) {
         if let Some(threads) = self.threads {
             Team::start(threads);
         }

@@ -1,14 +1,16 @@
-//! Flags that several commands share, each declared once: which checkpoint, which hub, which engine. Like `cli`, it reads
-//! the environment for its flags, and knows nothing else of it.
+//! Flags that several commands share, each declared once: which checkpoint, which hub, which engine.
 
-use crate::compute::ComputeArgs;
+use crate::cli::compute::ComputeArgs;
+use crate::cli::telemetry;
+use crate::cli::telemetry::LogFormat;
 use crate::engine::config::EngineConfig;
 use crate::engine::config::KvBudget;
 use crate::engine::config::PrefixCache;
 use crate::hub;
 use crate::hub::Access;
-use crate::locate::Sought;
-use crate::units::parse_bytes;
+use crate::latent::checkpoint::Location;
+use crate::latent::locate::Sought;
+use crate::text::units::parse_bytes;
 use anyhow::Context as _;
 use clap::Args;
 use clap::builder::FalseyValueParser;
@@ -154,6 +156,12 @@ impl EngineArgs {
             ..EngineConfig::default()
         }
     }
+}
+
+/// The checkpoint's files; what is downloaded is told on standard error.
+pub(crate) fn located(model: ModelArgs, hub: &HubArgs) -> anyhow::Result<Location> {
+    telemetry::init(LogFormat::Text, "info")?;
+    model.sought(hub)?.locate().context("cannot find the model")
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::bench::sweep::Axis;
 use crate::bench::sweep::Point;
 use crate::bench::sweep::Sweep;
 use crate::data;
-use crate::units::parse_seconds;
+use crate::text::units::parse_seconds;
 use anyhow::Context as _;
 use anyhow::ensure;
 use clap::Args;
@@ -29,7 +29,7 @@ use std::time::Duration;
 
 /// Flags of `coconut bench`.
 #[derive(Debug, Args)]
-pub struct BenchArgs {
+pub(super) struct BenchArgs {
     #[command(flatten, next_help_heading = "Server")]
     server: ServerArgs,
     #[command(flatten, next_help_heading = "Load")]
@@ -126,7 +126,7 @@ struct Swept<'a> {
 
 impl BenchArgs {
     /// Loads the server, prints and writes the results. It is an error if nothing was answered.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
         let plan = self.plan()?;
         match &self.load.sweep {
             None => self.results.show(&run(&plan).await),
