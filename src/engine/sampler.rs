@@ -3,43 +3,37 @@
 
 use crate::engine::request::Sampling;
 use crate::engine::request::TopToken;
-use candle_core::Device;
-use candle_core::Result;
-use candle_core::Tensor;
-use candle_transformers::generation::LogitsProcessor;
-use candle_transformers::generation::Sampling as Strategy;
+use rand::SeedableRng as _;
+use rand::distr::Distribution as _;
+use rand::distr::weighted::WeightedIndex;
+use rand::rngs::StdRng;
 
 /// Chooses the answer tokens of one request.
 pub(crate) struct Sampler {
     masked: Vec<u32>,
     /// `None` takes the most likely token.
-    random: Option<LogitsProcessor>,
+    random: Option<Random>,
+}
+
+/// A choice by chance: what is left of the distribution, and where the numbers come from.
+struct Random {
+    sampling: Sampling,
+    numbers: StdRng,
 }
 
 impl Sampler {
     pub(crate) fn new(sampling: &Sampling, masked: Vec<u32>) -> Self {
-        let temperature = sampling.temperature;
-        let strategy = match (sampling.top_k, sampling.top_p) {
-            (None, None) => Strategy::All { temperature },
-            (Some(k), None) => Strategy::TopK { k, temperature },
-            (None, Some(p)) => Strategy::TopP { p, temperature },
-            (Some(k), Some(p)) => Strategy::TopKThenTopP { k, p, temperature },
-        };
-        let random =
-            (temperature > 0.0).then(|| LogitsProcessor::from_sampling(sampling.seed, strategy));
+        let random = (sampling.temperature > 0.0).then(|| Random {
+            sampling: sampling.clone(),
+            numbers: StdRng::seed_from_u64(sampling.seed),
+        });
         Self { masked, random }
     }
 
-    /// logits (V,) -> an id that is not masked
-    pub(crate) fn choose(&mut self, logits: &[f32]) -> Result<u32> {
-        let Some(random) = &mut self.random else {
-            return Ok(most_likely_fast(logits, &self.masked));
-        };
-        let mut logits = logits.to_vec();
-        for &id in &self.masked {
-            logits[id as usize] = f32::NEG_INFINITY;
-        }
-        random.sample(&Tensor::new(logits, &Device::Cpu)?)
+    /// Finite logits (V,) -> an id that is not masked
+    pub(crate) fn choose(&mut self, logits: &[f32]) -> u32 {
+        let drawn = self.random.as_mut().and_then(|random| random.draw(logits, &self.masked));
+        drawn.unwrap_or_else(|| most_likely_fast(logits, &self.masked))
     }
 
     /// The natural logarithm of the probability of `id` at temperature 1.
@@ -49,6 +43,39 @@ impl Sampler {
             self.masked.iter().map(|&id| f64::from(logits[id as usize] - max).exp()).sum();
         let total: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
         (f64::from(logits[id as usize] - max) - (total - masked).ln()) as f32
+    }
+}
+
+impl Random {
+    /// The largest logits, at most `top_k`; of these the fewest that hold `top_p` of the probability; one by chance.
+    /// `None` where nothing is left to choose from.
+    fn draw(&mut self, logits: &[f32], masked: &[u32]) -> Option<u32> {
+        let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
+        ids.retain(|id| !masked.contains(id));
+        let by_logit =
+            |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
+        if let Some(k) = self.sampling.top_k.filter(|&k| k < ids.len()) {
+            ids.select_nth_unstable_by(k, by_logit);
+            ids.truncate(k);
+        }
+        let max = ids.iter().map(|&id| logits[id as usize]).max_by(f32::total_cmp)?;
+        // Differences first: whatever the temperature, the largest weight is e^0.
+        let weight =
+            |id: &u32| (f64::from(logits[*id as usize] - max) / self.sampling.temperature).exp();
+        if let Some(p) = self.sampling.top_p.filter(|&p| p < 1.0) {
+            ids.sort_unstable_by(by_logit);
+            let enough = p * ids.iter().map(weight).sum::<f64>();
+            let mut held = 0.0;
+            let kept = ids.iter().take_while(|id| {
+                let wanted = held < enough;
+                held += weight(id);
+                wanted
+            });
+            let kept = kept.count().max(1);
+            ids.truncate(kept);
+        }
+        let place = WeightedIndex::new(ids.iter().map(weight)).ok()?.sample(&mut self.numbers);
+        Some(ids[place])
     }
 }
 
@@ -126,10 +153,10 @@ mod tests {
     #[test]
     fn a_masked_token_is_never_chosen() {
         let logits = [0.0, 5.0, 1.0];
-        assert_eq!(Sampler::new(&Sampling::GREEDY, vec![1]).choose(&logits).unwrap(), 2);
+        assert_eq!(Sampler::new(&Sampling::GREEDY, vec![1]).choose(&logits), 2);
         let hot = Sampling { temperature: 1.0, top_p: None, top_k: None, seed: 7 };
         let mut sampler = Sampler::new(&hot, vec![1]);
-        assert!((0..200).all(|_| sampler.choose(&logits).unwrap() != 1));
+        assert!((0..200).all(|_| sampler.choose(&logits) != 1));
         let total =
             (0..3).filter(|&id| id != 1).map(|id| sampler.logprob(&logits, id).exp()).sum::<f32>();
         assert!((total - 1.0).abs() < 1e-6);
@@ -141,10 +168,45 @@ mod tests {
         let sampling = Sampling { temperature: 0.8, top_p: Some(0.9), top_k: Some(20), seed: 3 };
         let choices = |sampling: &Sampling| {
             let mut sampler = Sampler::new(sampling, Vec::new());
-            (0..20).map(|_| sampler.choose(&logits).unwrap()).collect::<Vec<_>>()
+            (0..20).map(|_| sampler.choose(&logits)).collect::<Vec<_>>()
         };
         assert_eq!(choices(&sampling), choices(&sampling));
         assert_ne!(choices(&sampling), choices(&Sampling { seed: 4, ..sampling.clone() }));
+    }
+
+    #[test]
+    fn a_temperature_near_zero_is_greedy() {
+        let logits = [0.0, 5.0, 1.0, 4.999];
+        for temperature in [1e-6, 1e-37, f64::MIN_POSITIVE, 5e-324] {
+            for (top_p, top_k) in
+                [(None, None), (Some(0.5), None), (None, Some(3)), (Some(1e-300), Some(2))]
+            {
+                let sampling = Sampling { temperature, top_p, top_k, seed: 3 };
+                let mut sampler = Sampler::new(&sampling, Vec::new());
+                assert!((0..50).all(|_| sampler.choose(&logits) == 1), "{sampling:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn draws_follow_what_is_left_of_the_distribution() {
+        let logits: Vec<f32> = [0.4f32, 0.3, 0.2, 0.1].iter().map(|p| p.ln()).collect();
+        let shares = |top_p, top_k| {
+            let sampling = Sampling { temperature: 1.0, top_p, top_k, seed: 5 };
+            let mut sampler = Sampler::new(&sampling, Vec::new());
+            let mut counts = [0.0; 4];
+            (0..20_000).for_each(|_| counts[sampler.choose(&logits) as usize] += 1.0 / 20_000.0);
+            counts
+        };
+        let near = |found: [f64; 4], expected: [f64; 4]| {
+            let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(off < 0.02, "{found:?}, expected {expected:?}");
+        };
+        near(shares(None, None), [0.4, 0.3, 0.2, 0.1]);
+        near(shares(None, Some(2)), [4.0 / 7.0, 3.0 / 7.0, 0.0, 0.0]);
+        near(shares(Some(0.65), None), [4.0 / 7.0, 3.0 / 7.0, 0.0, 0.0]);
+        // Half of what two hold is less than what the first holds.
+        near(shares(Some(0.5), Some(2)), [1.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]

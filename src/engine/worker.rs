@@ -330,7 +330,7 @@ fn take_token(
     if !all_finite(logits) {
         return Some(End::Failed(Failure::NonFinite));
     }
-    let Ok(id) = live.sampler.choose(logits) else { return Some(End::Failed(Failure::NonFinite)) };
+    let id = live.sampler.choose(logits);
     if live.report.first_logits && !live.first_logits_sent {
         live.first_logits_sent = true;
         live.send(now, EventKind::FirstLogits(logits.to_vec()));
