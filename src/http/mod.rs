@@ -5,9 +5,12 @@
 
 mod auth;
 mod config;
+mod connection;
 mod docs;
 mod error;
 mod extract;
+mod held;
+mod linger;
 mod models;
 mod operations;
 mod reason;

@@ -6,6 +6,8 @@ use crate::metrics::Metrics;
 use crate::reason::reasoner::Reasoner;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 /// Cheap to clone; all clones are the same state.
@@ -17,6 +19,7 @@ struct Shared {
     config: Config,
     metrics: Arc<Metrics>,
     served: OnceLock<Served>,
+    draining: AtomicBool,
 }
 
 /// A loaded model.
@@ -29,12 +32,22 @@ pub(super) struct Served {
 impl AppState {
     /// A server that is still loading its model.
     pub fn new(config: Config, metrics: Arc<Metrics>) -> Self {
-        Self(Arc::new(Shared { config, metrics, served: OnceLock::new() }))
+        let (served, draining) = (OnceLock::new(), AtomicBool::new(false));
+        Self(Arc::new(Shared { config, metrics, served, draining }))
     }
 
     /// From now on questions go to this reasoner. A server has one model: later calls change nothing.
     pub fn serve(&self, reasoner: Arc<Reasoner>) {
         self.0.served.get_or_init(|| Served { reasoner, since: SystemTime::now() });
+    }
+
+    /// From now on the server is not ready, so that questions go elsewhere; those that come are still answered.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
     }
 
     pub(super) fn served(&self) -> Result<&Served, ApiError> {

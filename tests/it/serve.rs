@@ -38,7 +38,8 @@ pub struct Running {
 
 pub fn config() -> serve::Config {
     let limits = Limits { max_connections: 64, header_read_timeout: PATIENCE };
-    serve::Config { http: http::Config::default(), limits, grace_period: PATIENCE }
+    let (drain_delay, grace_period) = (Duration::ZERO, PATIENCE);
+    serve::Config { http: http::Config::default(), limits, drain_delay, grace_period }
 }
 
 pub fn fixture(metrics: Arc<Metrics>) -> anyhow::Result<Reasoner> {
