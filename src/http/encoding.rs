@@ -9,9 +9,6 @@ use flate2::read::MultiGzDecoder;
 use flate2::read::ZlibDecoder;
 use std::io::Read;
 
-/// The codings that a client may use, as `accept-encoding` says it.
-pub(super) const ACCEPTED: &str = "gzip, deflate";
-
 /// One after the other; nobody needs more, and each one is work.
 const MOST_CODINGS: usize = 3;
 
@@ -38,7 +35,9 @@ impl Codings {
             }
         }
         if codings.len() > MOST_CODINGS {
-            return Err(ApiError::UnsupportedEncoding { name: format!("{} codings", codings.len()) });
+            return Err(ApiError::UnsupportedEncoding {
+                name: format!("{} codings", codings.len()),
+            });
         }
         Ok(Self(codings))
     }
@@ -52,7 +51,9 @@ impl Codings {
     pub(super) fn decode(&self, body: Bytes, limit: usize) -> Result<Bytes, ApiError> {
         self.0.iter().rev().try_fold(body, |body, coding| match coding {
             Coding::Gzip => read(MultiGzDecoder::new(&*body), limit, "gzip"),
-            Coding::Deflate => read(ZlibDecoder::new(&*body), limit, "deflate (RFC 9110: in zlib's format)"),
+            Coding::Deflate => {
+                read(ZlibDecoder::new(&*body), limit, "deflate (RFC 9110: in zlib's format)")
+            }
         })
     }
 }
@@ -90,7 +91,8 @@ mod tests {
     use std::io::Write as _;
 
     fn codings(values: &[&'static str]) -> Result<Codings, ApiError> {
-        let pair = |value: &&'static str| (header::CONTENT_ENCODING, HeaderValue::from_static(value));
+        let pair =
+            |value: &&'static str| (header::CONTENT_ENCODING, HeaderValue::from_static(value));
         let mut headers = HeaderMap::new();
         values.iter().map(pair).for_each(|(name, value)| {
             headers.append(name, value);
@@ -118,7 +120,9 @@ mod tests {
         let both = Codings(vec![Coding::Deflate, Coding::Gzip]);
         assert_eq!(codings(&["deflate, x-gzip"]).unwrap(), both);
         assert_eq!(codings(&["deflate", "gzip"]).unwrap(), both);
-        for (value, named) in [("br", "br"), ("gzip, zstd", "zstd"), ("gzip,gzip,gzip,gzip", "4 codings")] {
+        for (value, named) in
+            [("br", "br"), ("gzip, zstd", "zstd"), ("gzip,gzip,gzip,gzip", "4 codings")]
+        {
             let name = named.to_owned();
             assert_eq!(codings(&[value]), Err(ApiError::UnsupportedEncoding { name }), "{value}");
         }
@@ -138,7 +142,11 @@ mod tests {
         for (size, fits) in [(limit, true), (limit + 1, false), (10_000_000, false)] {
             let body = Bytes::from(gzip(&vec![0; size]));
             let read = codings(&["gzip"]).unwrap().decode(body, limit);
-            assert_eq!(read.as_ref().err(), (!fits).then_some(&ApiError::BodyTooLarge { limit }), "{size}");
+            assert_eq!(
+                read.as_ref().err(),
+                (!fits).then_some(&ApiError::BodyTooLarge { limit }),
+                "{size}"
+            );
         }
         let bomb = Bytes::from(gzip(&gzip(&vec![0; 100_000_000])));
         let read = codings(&["gzip, gzip"]).unwrap().decode(bomb, limit);
@@ -147,7 +155,9 @@ mod tests {
 
     #[test]
     fn a_body_that_is_not_what_it_says_is_malformed() {
-        for (value, body) in [("gzip", &b"{}"[..]), ("deflate", b"{}"), ("gzip", &gzip(b"text")[..9]), ("gzip", b"")] {
+        for (value, body) in
+            [("gzip", &b"{}"[..]), ("deflate", b"{}"), ("gzip", &gzip(b"text")[..9]), ("gzip", b"")]
+        {
             let read = codings(&[value]).unwrap().decode(Bytes::copy_from_slice(body), 64);
             assert!(matches!(read, Err(ApiError::Malformed { .. })), "{value}: {read:?}");
         }

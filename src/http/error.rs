@@ -3,7 +3,6 @@
 
 use crate::engine::request::Failure;
 use crate::engine::request::Rejected;
-use crate::http::encoding::ACCEPTED;
 use crate::reason::types::AskError;
 use axum::Json;
 use axum::http::HeaderValue;
@@ -18,6 +17,9 @@ use utoipa::ToSchema;
 /// When to come back to a server that is loading or stopping.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(5);
 
+/// The codings that a body may have, as `accept-encoding` says it.
+const ACCEPTED_ENCODINGS: &str = "gzip, deflate";
+
 /// Why a request got no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ApiError {
@@ -31,7 +33,9 @@ pub(super) enum ApiError {
     BodyTimeout,
     #[error("send the body as `content-type: application/json`")]
     UnsupportedMediaType,
-    #[error("content-encoding: `{name}` is not supported: send the body as it is, or as {ACCEPTED}")]
+    #[error(
+        "content-encoding: `{name}` is not supported: send the body as it is, or as {ACCEPTED_ENCODINGS}"
+    )]
     UnsupportedEncoding { name: String },
     #[error("an API key is required: `authorization: Bearer <key>`")]
     MissingKey,
@@ -172,7 +176,7 @@ impl IntoResponse for ApiError {
         }
         let hint = match self {
             Self::MissingKey | Self::WrongKey => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            Self::UnsupportedEncoding { .. } => Some((header::ACCEPT_ENCODING, ACCEPTED)),
+            Self::UnsupportedEncoding { .. } => Some((header::ACCEPT_ENCODING, ACCEPTED_ENCODINGS)),
             _ => None,
         };
         if let Some((name, value)) = hint {

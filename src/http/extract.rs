@@ -31,14 +31,13 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Json<T> {
         let codings = Codings::of(request.headers())?;
         let config = state.config();
         let (limit, deadline) = (config.max_body_bytes, Instant::now() + config.request_timeout);
-        let body =
-            timeout_at(deadline, Bytes::from_request(request, state))
-                .await
-                .map_err(|_elapsed| ApiError::BodyTimeout)?
-                .map_err(|rejection| match rejection.status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit },
-                    _ => ApiError::Malformed { message: rejection.body_text(), param: None },
-                })?;
+        let body = timeout_at(deadline, Bytes::from_request(request, state))
+            .await
+            .map_err(|_elapsed| ApiError::BodyTimeout)?
+            .map_err(|rejection| match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit },
+                _ => ApiError::Malformed { message: rejection.body_text(), param: None },
+            })?;
         let bytes = if codings.is_plain() { body.len() } else { limit };
         let parsed = move || parse(&codings.decode(body, limit)?);
         state.reading().run(Work::Parse(bytes), deadline, parsed).await?.map(Self)

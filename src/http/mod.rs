@@ -12,6 +12,7 @@ mod encoding;
 mod error;
 mod extract;
 mod held;
+mod keys;
 mod linger;
 mod models;
 mod operations;
@@ -24,11 +25,11 @@ pub mod listen;
 pub mod serve;
 pub mod shutdown;
 
-pub use auth::ApiKeys;
 pub use config::Config;
 pub use config::Cors;
 pub use config::CorsError;
 pub use docs::document;
+pub use keys::ApiKeys;
 pub use state::AppState;
 
 use crate::http::auth::require_key;

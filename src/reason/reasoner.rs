@@ -15,7 +15,6 @@ use crate::latent::program::Program;
 use crate::latent::program::StopRule;
 use crate::latent::recipe::Recipe;
 use crate::metrics::Metrics;
-use crate::model::attention::paged::KvType;
 use crate::model::device::Processor;
 use crate::model::load::save::SavedType;
 use crate::reason::transcript::Goes;
@@ -30,6 +29,7 @@ use crate::text::Tokenizer;
 use crate::text::encode::Encoded;
 use crate::text::encode::Unknown;
 use crate::text::encode::Within;
+use coconut_kernels::attend::layer::KvType;
 use coconut_kernels::packed::Format;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -192,7 +192,9 @@ impl Reasoner {
             self.tokenizer.encode_within(&text, self.recipe.add_special_tokens, available);
         match encoded.map_err(|error| AskError::Tokenizer(error.to_string()))? {
             Within::Whole(encoded) => Ok(encoded),
-            Within::TooLong { bytes, tokens } => Err(AskError::TooLong { bytes, tokens, available }),
+            Within::TooLong { bytes, tokens } => {
+                Err(AskError::TooLong { bytes, tokens, available })
+            }
         }
     }
 

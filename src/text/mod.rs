@@ -2,12 +2,13 @@
 
 pub mod decode;
 pub mod encode;
+mod habits;
 pub mod stop;
 pub mod units;
 pub mod word_level;
 
-use crate::text::encode::Facts;
-use crate::text::encode::Habits;
+use crate::text::habits::Facts;
+use crate::text::habits::Habits;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::path::PathBuf;

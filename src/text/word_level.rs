@@ -2,7 +2,7 @@
 
 use crate::text::TextError;
 use crate::text::Tokenizer;
-use crate::text::encode::Habits;
+use crate::text::habits::Habits;
 use tokenizers::AddedToken;
 use tokenizers::DecoderWrapper;
 use tokenizers::ModelWrapper;

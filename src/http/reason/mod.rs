@@ -19,17 +19,14 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use request::ReasonRequest;
+use response::LAST_WORK;
 use response::ReasonResponse;
 use response::View;
 use std::sync::Arc;
 use stream::ReasonEvent;
 use tokio::time::Instant;
-use std::time::Duration;
 use uuid::Uuid;
 use watched::Watched;
-
-/// An answer that was complete in time is also written.
-const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// Answer a question by reasoning in latent space
 ///

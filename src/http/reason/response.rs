@@ -20,6 +20,9 @@ use std::time::SystemTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+/// An answer that was complete in time is also written.
+pub(super) const LAST_WORK: Duration = Duration::from_secs(5);
+
 /// A complete answer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct ReasonResponse {

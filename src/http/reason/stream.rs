@@ -1,6 +1,6 @@
 //! An answer as server-sent events. Does not know how parts are written as JSON.
 
-use super::LAST_WORK;
+use super::response::LAST_WORK;
 use super::response::ReasonResponse;
 use super::response::ThoughtBody;
 use super::response::TokenBody;
