@@ -89,7 +89,7 @@ impl Tokenizer {
 impl Unknown {
     fn add(&mut self, piece: &str) {
         self.tokens += 1;
-        let piece: String = piece.trim().chars().take(MOST_CHARACTERS).collect();
+        let piece: String = piece.chars().take(MOST_CHARACTERS).collect();
         if self.pieces.len() < MOST_PIECES && !self.pieces.contains(&piece) {
             self.pieces.push(piece);
         }
@@ -101,7 +101,8 @@ impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.tokens == 1 { "" } else { "s" };
         let more = if self.pieces.len() == MOST_PIECES { ", …" } else { "" };
-        let pieces: Vec<_> = self.pieces.iter().map(|piece| format!("`{piece}`")).collect();
+        let pieces: Vec<_> =
+            self.pieces.iter().map(|piece| format!("`{}`", piece.escape_debug())).collect();
         write!(f, "{} unknown token{plural} ({}{more})", self.tokens, pieces.join(", "))
     }
 }

@@ -179,6 +179,16 @@ mod tests {
     }
 
     #[test]
+    fn null_says_what_absence_says() {
+        let fields = ["latent_steps", "max_tokens", "ignore_eos", "temperature", "top_p", "top_k"];
+        let more = ["seed", "stop", "stream", "include", "top_thought_tokens"];
+        let nulls: serde_json::Map<_, _> =
+            fields.iter().chain(&more).map(|name| ((*name).to_owned(), Value::Null)).collect();
+        let (absent, null) = (question(json!({})).unwrap(), question(nulls.into()).unwrap());
+        assert_eq!(format!("{null:?}"), format!("{absent:?}"));
+    }
+
+    #[test]
     fn include_turns_into_a_report() {
         let all = json!({"include": ["thoughts", "thought_vectors", "first_logits", "logprobs"]});
         let report = Report {
