@@ -20,7 +20,7 @@ const MAX_STOP_BYTES: usize = 256;
 #[schema(example = json!({"question": "Tom is a wumpus. Every wumpus is a zumpus. Is Tom a zumpus or a lempus?"}))]
 pub(in crate::http) struct ReasonRequest {
     /// The question. The model's own prompt template is put around it.
-    #[schema(min_length = 1)]
+    #[schema(min_length = 1, pattern = r"\S")]
     pub(super) question: String,
     /// How many thoughts to compute before answering; the model's default where absent. 0 answers at once.
     pub(super) latent_steps: Option<usize>,
