@@ -221,7 +221,7 @@ impl Engine {
         let needed = program.positions();
         if needed > available {
             let (prompt, latent) = (program.prompt.len(), program.latent_positions());
-            let answer = needed - prompt - latent;
+            let answer = program.max_tokens.saturating_sub(1);
             return Err(Rejected::TooLong { prompt, latent, answer, needed, available });
         }
         if program.prompt.is_empty() || program.max_tokens == 0 {

@@ -169,7 +169,9 @@ impl IntoResponse for ApiError {
 /// The answer's length is to blame where a shorter one would have fitted.
 fn too_long_field(rejected: &Rejected) -> &'static str {
     match rejected {
-        Rejected::TooLong { prompt, latent, available, .. } if prompt + latent < *available => {
+        Rejected::TooLong { prompt, latent, available, .. }
+            if prompt.saturating_add(*latent) < *available =>
+        {
             "max_tokens"
         }
         _ => "question",

@@ -65,6 +65,8 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         match error.inner().classify() {
             serde_json::error::Category::Data => invalid(&error),
+            // Not for serde_json, but for JSON, 1e999 is a number like others.
+            _ if error.inner().to_string().starts_with("number out of range") => invalid(&error),
             _ => malformed(error.inner()),
         }
     })?;
@@ -149,6 +151,7 @@ mod tests {
     fn a_wrong_unknown_or_missing_field_is_named() {
         assert_eq!(blamed(r#"{"name":1}"#).as_deref(), Some("name"));
         assert_eq!(blamed(r#"{"name":"a","sizes":[1,"x"]}"#).as_deref(), Some("sizes[1]"));
+        assert_eq!(blamed(r#"{"name":"a","sizes":[1e999]}"#).as_deref(), Some("sizes[0]"));
         assert_eq!(blamed(r#"{"name":"a","colour":1}"#).as_deref(), Some("colour"));
         assert_eq!(blamed(r#"{"sizes":[]}"#).as_deref(), Some("name"));
         assert_eq!(blamed("[\"a\"]"), None);

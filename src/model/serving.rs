@@ -86,7 +86,7 @@ impl Served {
     /// KV memory of `pages` pages, where this model can use it.
     pub fn kv_memory(&self, pages: usize, kind: KvType) -> Result<KvMemory> {
         match self {
-            Self::Host(model) => Ok(KvMemory::host(model.config(), pages, kind)),
+            Self::Host(model) => KvMemory::host(model.config(), pages, kind),
             Self::Chain(model) => KvMemory::device(model.config(), pages, kind, model.device()),
         }
     }

@@ -169,19 +169,16 @@ impl Reasoner {
             .encode(&text, self.recipe.add_special_tokens)
             .map_err(|error| AskError::Tokenizer(error.to_string()))?;
         prompt.extend(&self.recipe.start);
-        let forced = self.recipe.end.clone();
-        let taken = prompt.len() + latent_steps + forced.len();
-        // The last answer token takes no position, hence one more.
-        let room = (self.engine.max_positions() + 1).saturating_sub(taken).max(1);
-        let max_tokens = question
-            .max_tokens
-            .unwrap_or(self.recipe.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(room));
         let stop = match question.ignore_eos {
             true => StopRule::NEVER,
             false => self.recipe.stop_rule(),
         };
-        let masked = self.recipe.masked.clone();
-        Ok(Program { prompt, latent_steps, forced, max_tokens, stop, masked })
+        let (forced, masked) = (self.recipe.end.clone(), self.recipe.masked.clone());
+        let mut program = Program { prompt, latent_steps, forced, max_tokens: 1, stop, masked };
+        let most = self.recipe.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS);
+        let room = program.room(self.engine.max_positions());
+        program.max_tokens = question.max_tokens.unwrap_or(most.min(room));
+        Ok(program)
     }
 
     /// What is being served.

@@ -47,12 +47,13 @@ struct Layer<T> {
 }
 
 impl HostKv {
-    pub(crate) fn new(geometry: Geometry, kind: KvType) -> Self {
+    /// Fails where the system does not have so much memory.
+    pub(crate) fn new(geometry: Geometry, kind: KvType) -> Result<Self> {
         let layers = match kind {
-            KvType::F32 => Layers::F32(zeros(&geometry)),
-            KvType::Bf16 => Layers::Bf16(zeros(&geometry)),
+            KvType::F32 => Layers::F32(zeros(&geometry)?),
+            KvType::Bf16 => Layers::Bf16(zeros(&geometry)?),
         };
-        Self { geometry, layers }
+        Ok(Self { geometry, layers })
     }
 
     /// Puts k and v (R, G, E) of one layer into the slots (R,).
@@ -114,9 +115,11 @@ impl<T: Element> Layer<T> {
 }
 
 /// Zeros come from the system page by page, when first touched.
-fn zeros<T: Element>(geometry: &Geometry) -> Vec<Layer<T>> {
-    let size = geometry.pages * PAGE_POSITIONS * geometry.kv_heads * geometry.head_size;
-    let layer = |_| Layer { keys: Zeroed::new(size), values: Zeroed::new(size) };
+fn zeros<T: Element>(geometry: &Geometry) -> Result<Vec<Layer<T>>> {
+    let page = PAGE_POSITIONS * geometry.kv_heads * geometry.head_size;
+    // So many that the system cannot have them either.
+    let size = geometry.pages.saturating_mul(page);
+    let layer = |_| Ok(Layer { keys: Zeroed::try_new(size)?, values: Zeroed::try_new(size)? });
     (0..geometry.layers).map(layer).collect()
 }
 
