@@ -164,7 +164,9 @@ impl Recipe {
             ("eos_count", self.eos_count),
         ];
         if let Some((field, count)) = counts.into_iter().find(|(_, count)| *count > MAX_SIZE) {
-            return Err(format!("`{field}` is {count}; no model has more than {MAX_SIZE} positions"));
+            return Err(format!(
+                "`{field}` is {count}; no model has more than {MAX_SIZE} positions"
+            ));
         }
         if self.latent_steps.default > self.latent_steps.max {
             return Err("`latent_steps.default` is more than `latent_steps.max`".to_owned());

@@ -91,6 +91,15 @@ impl Served {
         }
     }
 
+    /// Forgets what a pass that ended midway left behind.
+    pub fn reset(&mut self) {
+        match self {
+            Self::Host(model) => model.reset(),
+            // Its tensors went with the pass.
+            Self::Chain(_) => {}
+        }
+    }
+
     /// One forward pass.
     pub fn pass(&mut self, pass: &Pass<'_>, memory: &mut KvMemory, out: &mut Output) -> Result<()> {
         match (self, memory) {

@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::model::attention::paged::KvType;
 use crate::model::device::Processor;
 use crate::model::load::save::SavedType;
+use crate::model::serving::Served;
 use crate::reason::transcript::Goes;
 use crate::reason::transcript::Transcript;
 use crate::reason::types::Answer;
@@ -125,6 +126,14 @@ pub enum Health {
 impl Reasoner {
     /// Loads a checkpoint and starts its engine. Blocks for as long as reading the weights takes.
     pub fn load(config: &ReasonerConfig, metrics: Arc<Metrics>) -> Result<Self, LoadError> {
+        Self::load_with(config, |model, engine| Engine::start(model, engine, metrics))
+    }
+
+    /// The same, with the engine that `start` makes of the model.
+    pub(crate) fn load_with(
+        config: &ReasonerConfig,
+        start: impl FnOnce(Served, EngineConfig) -> Result<Engine, StartError>,
+    ) -> Result<Self, LoadError> {
         let checkpoint = Checkpoint::open(&config.model)?;
         let (weights, kv_type) = config.precision.of(&checkpoint);
         let model = checkpoint.served(config.processor, weights).map_err(CheckpointError::Model)?;
@@ -133,7 +142,7 @@ impl Reasoner {
         let mut card = card(name, &checkpoint);
         let Checkpoint { tokenizer, recipe, .. } = checkpoint;
         let tokenizer = Arc::new(tokenizer);
-        let engine = Engine::start(model, EngineConfig { kv_type, ..config.engine }, metrics)?;
+        let engine = start(model, EngineConfig { kv_type, ..config.engine })?;
         card.max_positions = engine.max_positions();
         Ok(Self { card, tokenizer, recipe, engine })
     }
