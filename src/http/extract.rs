@@ -2,6 +2,7 @@
 
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
+use crate::text::units::LONGEST_WAIT;
 use axum::body::Bytes;
 use axum::extract::FromRequest;
 use axum::extract::FromRequestParts;
@@ -99,7 +100,7 @@ impl FromRequestParts<AppState> for Deadline {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let asked = asked_timeout(&parts.headers)?;
-        let limit = state.config().request_timeout;
+        let limit = state.config().request_timeout.min(LONGEST_WAIT);
         Ok(Self(Instant::now() + asked.map_or(limit, |asked| asked.min(limit))))
     }
 }

@@ -27,6 +27,7 @@ use crate::reason::types::DEFAULT_MAX_TOKENS;
 use crate::reason::types::Part;
 use crate::reason::types::Question;
 use crate::text::Tokenizer;
+use crate::text::units::LONGEST_WAIT;
 use coconut_kernels::packed::Format;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -155,7 +156,7 @@ impl Reasoner {
             program,
             sampling: question.sampling.clone(),
             report: question.report.clone(),
-            deadline: Instant::now() + question.timeout,
+            deadline: Instant::now() + question.timeout.min(LONGEST_WAIT),
         })?;
         let reading = (Arc::clone(&self.tokenizer), self.recipe.answer);
         let transcript =
