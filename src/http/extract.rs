@@ -4,6 +4,7 @@ use crate::http::desk::Work;
 use crate::http::encoding::Codings;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
+use crate::text::units::LONGEST_WAIT;
 use axum::body::Bytes;
 use axum::extract::FromRequest;
 use axum::extract::FromRequestParts;
@@ -69,6 +70,8 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         match error.inner().classify() {
             serde_json::error::Category::Data => invalid(&error),
+            // Not for serde_json, but for JSON, 1e999 is a number like others.
+            _ if error.inner().to_string().starts_with("number out of range") => invalid(&error),
             _ => malformed(error.inner()),
         }
     })?;
@@ -96,12 +99,15 @@ pub(super) struct Deadline(pub(super) Instant);
 /// Where a client says how many seconds it is willing to wait.
 pub(super) const TIMEOUT_HEADER: &str = "x-request-timeout";
 
+/// No answer is there sooner, in seconds.
+const LEAST_TIMEOUT: f64 = 0.1;
+
 impl FromRequestParts<AppState> for Deadline {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let asked = asked_timeout(&parts.headers)?;
-        let limit = state.config().request_timeout;
+        let limit = state.config().request_timeout.min(LONGEST_WAIT);
         Ok(Self(Instant::now() + asked.map_or(limit, |asked| asked.min(limit))))
     }
 }
@@ -114,9 +120,10 @@ fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
         .to_str()
         .ok()
         .and_then(|text| text.trim().parse::<f64>().ok())
-        .filter(|seconds| *seconds > 0.0);
+        .filter(|seconds| *seconds >= LEAST_TIMEOUT);
     let Some(seconds) = seconds else {
-        let message = format!("{TIMEOUT_HEADER}: must be a number of seconds above 0");
+        let message =
+            format!("{TIMEOUT_HEADER}: must be a number of seconds, at least {LEAST_TIMEOUT}");
         return Err(ApiError::Malformed { message, param: Some(TIMEOUT_HEADER.to_owned()) });
     };
     Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
@@ -153,6 +160,7 @@ mod tests {
     fn a_wrong_unknown_or_missing_field_is_named() {
         assert_eq!(blamed(r#"{"name":1}"#).as_deref(), Some("name"));
         assert_eq!(blamed(r#"{"name":"a","sizes":[1,"x"]}"#).as_deref(), Some("sizes[1]"));
+        assert_eq!(blamed(r#"{"name":"a","sizes":[1e999]}"#).as_deref(), Some("sizes[0]"));
         assert_eq!(blamed(r#"{"name":"a","colour":1}"#).as_deref(), Some("colour"));
         assert_eq!(blamed(r#"{"sizes":[]}"#).as_deref(), Some("name"));
         assert_eq!(blamed("[\"a\"]"), None);
@@ -183,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_header_must_be_a_positive_number() {
+    fn a_timeout_header_must_be_a_number_that_makes_sense() {
         let asked = |value| {
             asked_timeout(&HeaderMap::from_iter([(
                 TIMEOUT_HEADER.parse().unwrap(),
@@ -192,7 +200,7 @@ mod tests {
         };
         assert_eq!(asked("2.5").unwrap(), Some(Duration::from_millis(2500)));
         assert_eq!(asked("1e300").unwrap(), Some(Duration::MAX));
-        for value in ["0", "-1", "soon", "NaN"] {
+        for value in ["0", "0.09", "-1", "soon", "NaN"] {
             assert!(asked(value).is_err(), "{value}");
         }
     }

@@ -7,6 +7,7 @@ use crate::engine::request::Report;
 use crate::engine::request::Reused;
 use crate::engine::request::Sampling;
 use crate::engine::request::Thought;
+use crate::model::config::MAX_SIZE;
 use crate::text::encode::Unknown;
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ pub struct Question {
     pub text: String,
     /// Number of thoughts; the recipe's default where `None`.
     pub latent_steps: Option<usize>,
-    /// Most answer tokens; where `None`, the recipe's number, [`DEFAULT_MAX_TOKENS`], or what the model's positions
-    /// leave.
+    /// Most answer tokens, or fewer where the model's positions leave fewer; where `None`, the recipe's number or
+    /// [`DEFAULT_MAX_TOKENS`]. More than there are positions are refused.
     pub max_tokens: Option<usize>,
     /// End-of-sequence ids are tokens like others: the answer has exactly its most tokens, unless a stop string ends it.
     pub ignore_eos: bool,
@@ -34,6 +35,9 @@ pub struct Question {
 
 /// Answer tokens where neither a question nor the recipe names a number.
 pub const DEFAULT_MAX_TOKENS: usize = 64;
+
+/// The most thoughts or answer tokens that any model has positions for.
+pub const MAX_COUNT: usize = MAX_SIZE;
 
 /// Why a question was not accepted; each variant names what the caller can change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
