@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
+use utoipa::IntoParams;
 
 /// A request body, parsed.
 #[derive(Debug)]
@@ -99,8 +100,23 @@ pub(super) struct Deadline(pub(super) Instant);
 /// Where a client says how many seconds it is willing to wait.
 pub(super) const TIMEOUT_HEADER: &str = "x-request-timeout";
 
-/// No answer is there sooner, in seconds.
-const LEAST_TIMEOUT: f64 = 0.1;
+/// The headers that a question may have, for the document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read by `Deadline` and `track`")]
+pub(super) struct Headers {
+    /// Seconds to wait for the answer, such as `30` or `2.5`; the server's limit where that is less. Below 1 there may be
+    /// no time for an answer.
+    #[param(
+        rename = "x-request-timeout",
+        pattern = r"^[1-9][0-9]{0,5}(\.[0-9]{1,6})?$",
+        required = false
+    )]
+    timeout: String,
+    /// Returned, and written to the server's log.
+    #[param(rename = "x-request-id", required = false)]
+    id: String,
+}
 
 impl FromRequestParts<AppState> for Deadline {
     type Rejection = ApiError;
@@ -120,10 +136,9 @@ fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
         .to_str()
         .ok()
         .and_then(|text| text.trim().parse::<f64>().ok())
-        .filter(|seconds| *seconds >= LEAST_TIMEOUT);
+        .filter(|seconds| *seconds > 0.0);
     let Some(seconds) = seconds else {
-        let message =
-            format!("{TIMEOUT_HEADER}: must be a number of seconds, at least {LEAST_TIMEOUT}");
+        let message = format!("{TIMEOUT_HEADER}: must be a number of seconds above 0");
         return Err(ApiError::Malformed { message, param: Some(TIMEOUT_HEADER.to_owned()) });
     };
     Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
@@ -191,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_header_must_be_a_number_that_makes_sense() {
+    fn a_timeout_header_must_be_a_positive_number() {
         let asked = |value| {
             asked_timeout(&HeaderMap::from_iter([(
                 TIMEOUT_HEADER.parse().unwrap(),
@@ -200,7 +215,7 @@ mod tests {
         };
         assert_eq!(asked("2.5").unwrap(), Some(Duration::from_millis(2500)));
         assert_eq!(asked("1e300").unwrap(), Some(Duration::MAX));
-        for value in ["0", "0.09", "-1", "soon", "NaN"] {
+        for value in ["0", "-1", "soon", "NaN"] {
             assert!(asked(value).is_err(), "{value}");
         }
     }
