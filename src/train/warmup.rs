@@ -15,6 +15,7 @@ use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::method::Special;
 use crate::train::sequence::Sequence;
+use crate::train::settings::at_once;
 use rand::Rng;
 use rand::seq::IndexedRandom as _;
 use rand::seq::SliceRandom as _;
@@ -76,30 +77,30 @@ impl GraphWork {
     /// # Errors
     /// The field, and what is wrong with it.
     pub fn check(&self) -> std::result::Result<(), (&'static str, String)> {
-        let zero = |field| Err((field, "is 0".to_owned()));
-        if self.graphs == 0 {
-            return zero("objective.graphs.graphs");
-        }
+        at_once(("objective.graphs.graphs", self.graphs))?;
         if !(0.0..=1.0).contains(&self.published) {
             return Err(("objective.graphs.published", "is no share".to_owned()));
         }
         let positive = |weight: f32| weight >= 0.0 && weight.is_finite();
         match &self.learn {
             Learn::Children => Ok(()),
-            Learn::Chains { hops: 0 } => zero("objective.graphs.learn.chains.hops"),
-            Learn::Chains { .. } => Ok(()),
-            Learn::Questions(questions) if questions.per_graph == 0 => {
-                zero("objective.graphs.learn.questions.per_graph")
-            }
-            Learn::Questions(questions) if questions.min_hops == 0 => {
-                zero("objective.graphs.learn.questions.min_hops")
-            }
-            Learn::Questions(GraphQuestions { thought_weight, answer_weight, .. }) => {
+            Learn::Chains { hops } => at_once(("objective.graphs.learn.chains.hops", *hops)),
+            Learn::Questions(GraphQuestions {
+                per_graph,
+                latent_steps,
+                thought_weight,
+                answer_weight,
+                min_hops,
+            }) => {
+                at_once(("objective.graphs.learn.questions.per_graph", *per_graph))?;
+                at_once(("objective.graphs.learn.questions.min_hops", *min_hops))?;
+                // None is possible, too.
+                at_once(("objective.graphs.learn.questions.latent_steps", *latent_steps.max(&1)))?;
                 match positive(*thought_weight) && positive(*answer_weight) {
                     true => Ok(()),
                     false => Err((
                         "objective.graphs.learn.questions",
-                        "has a negative weight".to_owned(),
+                        "has a weight that is negative or no number".to_owned(),
                     )),
                 }
             }
