@@ -71,6 +71,27 @@ pub struct GraphQuestions {
     pub min_hops: usize,
 }
 
+impl GraphQuestions {
+    fn check(&self) -> std::result::Result<(), (&'static str, String)> {
+        let counts = [
+            ("objective.graphs.learn.questions.per_graph", self.per_graph),
+            ("objective.graphs.learn.questions.min_hops", self.min_hops),
+            // None is possible, too.
+            ("objective.graphs.learn.questions.latent_steps", self.latent_steps.max(1)),
+        ];
+        counts.into_iter().try_for_each(at_once)?;
+        let weights = [
+            ("objective.graphs.learn.questions.thought_weight", self.thought_weight),
+            ("objective.graphs.learn.questions.answer_weight", self.answer_weight),
+        ];
+        let usable = |weight: f32| weight >= 0.0 && weight.is_finite();
+        match weights.into_iter().find(|(_, weight)| !usable(*weight)) {
+            Some((field, weight)) => Err((field, format!("is {weight}, which is no weight"))),
+            None => Ok(()),
+        }
+    }
+}
+
 impl GraphWork {
     /// Says which field cannot be used.
     ///
@@ -81,29 +102,10 @@ impl GraphWork {
         if !(0.0..=1.0).contains(&self.published) {
             return Err(("objective.graphs.published", "is no share".to_owned()));
         }
-        let positive = |weight: f32| weight >= 0.0 && weight.is_finite();
         match &self.learn {
             Learn::Children => Ok(()),
             Learn::Chains { hops } => at_once(("objective.graphs.learn.chains.hops", *hops)),
-            Learn::Questions(GraphQuestions {
-                per_graph,
-                latent_steps,
-                thought_weight,
-                answer_weight,
-                min_hops,
-            }) => {
-                at_once(("objective.graphs.learn.questions.per_graph", *per_graph))?;
-                at_once(("objective.graphs.learn.questions.min_hops", *min_hops))?;
-                // None is possible, too.
-                at_once(("objective.graphs.learn.questions.latent_steps", *latent_steps.max(&1)))?;
-                match positive(*thought_weight) && positive(*answer_weight) {
-                    true => Ok(()),
-                    false => Err((
-                        "objective.graphs.learn.questions",
-                        "has a weight that is negative or no number".to_owned(),
-                    )),
-                }
-            }
+            Learn::Questions(questions) => questions.check(),
         }
     }
 

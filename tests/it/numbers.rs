@@ -297,8 +297,8 @@ fn written() -> Vec<String> {
     texts.flat_map(|number| shapes.map(|shape| shape.replace('#', number))).collect()
 }
 
-/// Runs to the end, a server until it is ready; what it said.
-fn outcome(words: &[String]) -> String {
+/// Runs to the end, a server until it is ready: with a word where something is wrong, and never with a panic.
+fn outcome(words: &[String]) {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let mut child = coconut(&words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
@@ -315,7 +315,6 @@ fn outcome(words: &[String]) -> String {
     let status = child.wait().unwrap();
     let ended_well = status.code().is_none_or(|code| code < 100);
     assert!(ended_well && !said.contains("panicked"), "{words:?}: {status} {said}");
-    said
 }
 
 #[test]
@@ -346,11 +345,9 @@ fn every_flag_takes_any_number_or_refuses_it_by_name() {
                 }
             }
         }
-        // The first, the last and one between of those that are taken are tried.
-        let some = [taken.first(), taken.get(taken.len() / 2), taken.last()];
-        let mut some: Vec<_> = some.into_iter().flatten().collect();
-        some.dedup();
-        for value in some {
+        // The first and the last of those that are taken are tried.
+        let ends = [taken.first(), taken.last().filter(|_| taken.len() > 1)];
+        for value in ends.into_iter().flatten() {
             outcome(&with(value));
         }
     }
