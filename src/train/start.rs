@@ -21,6 +21,9 @@ use serde_json::Value;
 use serde_json::json;
 use std::path::Path;
 
+/// The most parameters of a model that begins at random: a billion take 16 GB with their gradients and averages.
+const MAX_PARAMETERS: usize = 1_000_000_000;
+
 /// The markers, in the order in which the paper's code adds them.
 const MARKERS: [&str; 3] = ["<|start-latent|>", "<|end-latent|>", "<|latent|>"];
 /// The token whose embedding new markers start with (the paper's code), where the tokenizer has it.
@@ -59,6 +62,11 @@ impl Start {
         let range = config.get("initializer_range").and_then(Value::as_f64);
         name_ids(&mut config, special);
         let parsed = Config::from_json(&config)?;
+        let parameters = parsed.parameter_count();
+        if parameters > MAX_PARAMETERS {
+            let reason = format!("has {parameters} parameters; {MAX_PARAMETERS} are the most");
+            return Err(Error::Field { field: "model", reason });
+        }
         let range = range.unwrap_or(INITIALIZER_RANGE);
         let mut weights = RandomWeights { seed, range, layers: parsed.layers };
         let (variables, model) = Variables::new(parsed, &mut weights)?;

@@ -19,6 +19,8 @@ mod http_answers;
 mod http_rules;
 mod hub;
 mod layouts;
+mod numbers;
+mod numbers_in_files;
 mod openapi;
 mod packaging;
 mod parity;
