@@ -71,8 +71,12 @@ struct NetworkArgs {
     /// Silence in a stream after which a comment is sent, so that proxies keep the connection.
     #[arg(long, env = "COCONUT_PING_INTERVAL", value_name = "SECONDS", default_value = "15", value_parser = parse_seconds)]
     ping_interval: Duration,
-    /// Time for accepted requests to finish after SIGTERM or SIGINT; then they are ended. A second signal ends the
-    /// process at once. An orchestrator's own limit must be longer (Kubernetes: terminationGracePeriodSeconds).
+    /// Time after SIGTERM or SIGINT in which questions are still answered while /health/ready says no and every answer
+    /// asks its client to connect elsewhere. As long as load balancers take to notice.
+    #[arg(long, env = "COCONUT_DRAIN_DELAY", value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
+    drain_delay: Duration,
+    /// Time for accepted requests to finish after that; then they are ended. A second signal ends the process at once.
+    /// An orchestrator's own limit must be 10 s longer than both (Kubernetes: terminationGracePeriodSeconds).
     #[arg(long, env = "COCONUT_GRACE_PERIOD", value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
     grace_period: Duration,
 }
@@ -159,6 +163,7 @@ impl ServeArgs {
                 max_connections: network.max_connections,
                 header_read_timeout: network.header_read_timeout,
             },
+            drain_delay: network.drain_delay,
             grace_period: network.grace_period,
         })
     }
@@ -230,6 +235,8 @@ mod tests {
         for flag in ["--request-timeout", "--header-read-timeout", "--ping-interval"] {
             assert!(serve(&[flag, "0"]).serve_config().is_err(), "{flag}");
         }
-        assert!(serve(&["--grace-period", "0"]).serve_config().is_ok());
+        for flag in ["--grace-period", "--drain-delay"] {
+            assert!(serve(&[flag, "0"]).serve_config().is_ok(), "{flag}");
+        }
     }
 }

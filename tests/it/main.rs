@@ -10,6 +10,8 @@ mod bench;
 mod cli;
 mod convert;
 mod device;
+mod encode;
+mod ending;
 mod eval;
 mod fake_hub;
 mod generate_data;
