@@ -8,8 +8,10 @@
 mod attention;
 mod bench;
 mod cli;
+mod configs;
 mod convert;
 mod device;
+mod ends;
 mod eval;
 mod fake_hub;
 mod generate_data;
@@ -30,5 +32,6 @@ mod text;
 mod tidy;
 mod training;
 mod training_runs;
+mod transformers;
 mod wire;
 mod wire_parity;

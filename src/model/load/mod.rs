@@ -53,6 +53,11 @@ impl Found {
     /// `path` is a folder or a file with weights; `base` a folder with config.json and tokenizer.json for checkpoints
     /// that lack their own.
     pub fn open(path: &Path, base: Option<&Path>) -> Result<Self> {
+        if let Some(base) = base {
+            // Nothing is made up in the place of what it should have had.
+            std::fs::metadata(base)
+                .map_err(|source| Error::Io { path: base.to_owned(), source })?;
+        }
         let files = Files::find(path)?;
         let tensors = Tensors::open(&files.weights, files.format)?;
         let mut layout = Layout::of(&tensors, path)?;
