@@ -50,8 +50,8 @@ pub struct Found {
 }
 
 impl Found {
-    /// `path` is a folder or a file with weights; `base` a folder with config.json and tokenizer.json for checkpoints
-    /// that lack their own.
+    /// `path` is a folder or a file with weights; `base` a folder with config.json, tokenizer.json or both for
+    /// checkpoints that lack their own.
     pub fn open(path: &Path, base: Option<&Path>) -> Result<Self> {
         if let Some(base) = base {
             // Nothing is made up in the place of what it should have had.
