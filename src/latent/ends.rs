@@ -1,5 +1,5 @@
 //! Which ids end an answer, by the files beside the weights. Each of four may say it, and published checkpoints have them
-//! say different things: Llama 3 Instruct names more ends in generation_config.json than in config.json, and methods
+//! say different things: Llama 3 Instruct names more ends in `generation_config.json` than in `config.json`, and methods
 //! train with the tokenizer's. So all count, as in transformers' `generate` and in the training codes together. What a
 //! family says about its end itself is not known here.
 

@@ -127,82 +127,55 @@ fn null_is_absent_and_so_is_a_negative_id() {
     assert_eq!(read(&qwen("qwen2")).head_size, 6);
 }
 
+/// Fields, the base of the wavelengths, the scaling: plain, linear by 2, or Llama 3's with its original length.
+const ROTARY: &str = r#"
+    {} | 10000 | plain
+    {"rope_theta": 5e5, "rope_scaling": null} | 500000 | plain
+    {"rope_theta": 500000, "rope_scaling": {}} | 500000 | plain
+    {"rope_parameters": {}} | 10000 | plain
+    {"rope_parameters": {"rope_theta": 5e3}} | 5000 | plain
+    {"rope_theta": 7e3, "rope_parameters": {"rope_type": "default"}} | 7000 | plain
+    {"rope_theta": 7e3, "rope_parameters": {"rope_theta": 5e3, "partial_rotary_factor": 1.0}} | 5000 | plain
+    {"rope_scaling": {"type": "linear", "factor": 2.0}} | 10000 | linear
+    {"rope_scaling": {"rope_type": null, "type": "linear", "factor": 2}} | 10000 | linear
+    {"rope_scaling": {"rope_type": "linear", "type": "linear", "factor": 2}} | 10000 | linear
+    {"rope_parameters": {"type": "linear", "factor": 2, "rope_theta": 5e3}} | 5000 | linear
+    {"rope_parameters": {"full_attention": {"type": "linear", "factor": 2}, "sliding_attention": null}} | 10000 | linear
+    {"rope_scaling": {"type": "linear", "factor": 2}, "rope_parameters": {"rope_type": "default"}} | 10000 | linear
+    {"rope_scaling": {}, "rope_parameters": {"type": "linear", "factor": 2}} | 10000 | linear
+    {"rope_scaling": {"type": "dynamic", "factor": 4.0}} | 10000 | plain
+    {"rope_theta": 5e5, "rope_scaling": {"type": "llama3", LLAMA3, "original_max_position_embeddings": 16}} | 500000 | 16
+    {"rope_scaling": {"rope_type": "llama3", LLAMA3}} | 10000 | 64
+    {"rope_scaling": {"rope_type": "llama3", LLAMA3}, "original_max_position_embeddings": 32} | 10000 | 32
+"#;
+
 #[test]
 fn rotary_positions_are_read_in_every_form() {
-    let three = json!({ "rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4.0,
-        "original_max_position_embeddings": 16 });
-    let llama3 = |original: f64| {
-        let (factor, low_freq_factor, high_freq_factor) = (8.0, 1.0, 4.0);
-        RopeScaling::Llama3(Llama3Scaling {
-            factor,
-            low_freq_factor,
-            high_freq_factor,
-            original_max_position_embeddings: original,
-        })
-    };
-    let mut three_without = three.clone();
-    three_without["original_max_position_embeddings"] = Value::Null;
-    let linear = || RopeScaling::Linear { factor: 2.0 };
-    let both = json!({ "full_attention": { "rope_type": "linear", "factor": 2, "rope_theta": 5e3 }, "sliding_attention": null });
-    for (fields, theta, scaling) in [
-        (json!({}), 1e4, RopeScaling::Plain),
-        (json!({ "rope_theta": 5e5, "rope_scaling": null }), 5e5, RopeScaling::Plain),
-        (json!({ "rope_theta": 500_000, "rope_scaling": {} }), 5e5, RopeScaling::Plain),
-        (json!({ "rope_parameters": {} }), 1e4, RopeScaling::Plain),
-        (json!({ "rope_parameters": { "rope_theta": 5e3 } }), 5e3, RopeScaling::Plain),
-        (
-            json!({ "rope_theta": 7e3, "rope_parameters": { "rope_type": "default" } }),
-            7e3,
-            RopeScaling::Plain,
-        ),
-        (
-            json!({ "rope_theta": 7e3, "rope_parameters": { "rope_theta": 5e3, "partial_rotary_factor": 1.0 } }),
-            5e3,
-            RopeScaling::Plain,
-        ),
-        (json!({ "rope_scaling": { "type": "linear", "factor": 2.0 } }), 1e4, linear()),
-        (
-            json!({ "rope_scaling": { "rope_type": null, "type": "linear", "factor": 2 } }),
-            1e4,
-            linear(),
-        ),
-        (
-            json!({ "rope_scaling": { "rope_type": "linear", "type": "linear", "factor": 2 } }),
-            1e4,
-            linear(),
-        ),
-        (
-            json!({ "rope_parameters": { "type": "linear", "factor": 2, "rope_theta": 5e3 } }),
-            5e3,
-            linear(),
-        ),
-        (json!({ "rope_parameters": both }), 5e3, linear()),
-        // As transformers 5 reads a file that both versions have written.
-        (
-            json!({ "rope_scaling": { "type": "linear", "factor": 2 }, "rope_parameters": { "rope_type": "default" } }),
-            1e4,
-            linear(),
-        ),
-        (
-            json!({ "rope_scaling": {}, "rope_parameters": { "type": "linear", "factor": 2 } }),
-            1e4,
-            linear(),
-        ),
-        // Has no effect on sequences that fit.
-        (json!({ "rope_scaling": { "type": "dynamic", "factor": 4.0 } }), 1e4, RopeScaling::Plain),
-        (json!({ "rope_theta": 5e5, "rope_scaling": three }), 5e5, llama3(16.0)),
-        (json!({ "rope_scaling": three_without }), 1e4, llama3(64.0)),
-        (
-            json!({ "rope_scaling": three_without, "original_max_position_embeddings": 32 }),
-            1e4,
-            llama3(32.0),
-        ),
-    ] {
+    let llama3 = r#""factor": 8, "low_freq_factor": 1, "high_freq_factor": 4.0"#;
+    for line in lines(&ROTARY.replace("LLAMA3", llama3)) {
+        let [fields, theta, scaling] = line[..] else { panic!("{line:?}") };
+        let scaling = match scaling {
+            "plain" => RopeScaling::Plain,
+            "linear" => RopeScaling::Linear { factor: 2.0 },
+            original => RopeScaling::Llama3(Llama3Scaling {
+                factor: 8.0,
+                low_freq_factor: 1.0,
+                high_freq_factor: 4.0,
+                original_max_position_embeddings: original.parse().unwrap(),
+            }),
+        };
+        let rope = Some(Rope { theta: theta.parse().unwrap(), scaling });
         for model in [llama(), qwen("qwen2"), qwen("qwen3")] {
-            let rope = read(&with(&model, &fields)).rope;
-            assert_eq!(rope, Some(Rope { theta, scaling: scaling.clone() }), "{fields}");
+            let config = read(&with(&model, &serde_json::from_str(fields).unwrap()));
+            assert_eq!(config.rope, rope, "{fields}");
         }
     }
+}
+
+/// The parts of each line of a table.
+fn lines(table: &str) -> Vec<Vec<&str>> {
+    let lines = table.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.map(|line| line.split(" | ").collect()).collect()
 }
 
 /// Qwen's files speak of windows that are not there.
@@ -242,26 +215,64 @@ fn a_sliding_window_is_refused_where_there_is_one() {
     }
 }
 
+/// Fields of a Llama, and the one that is refused.
+const REFUSED: &str = r#"
+    {"model_type": "mistral"} | model_type
+    {"model_type": null} | model_type
+    {"hidden_act": "relu6"} | hidden_act
+    {"hidden_act": 3} | hidden_act
+    {"rms_norm_eps": "1e-5"} | rms_norm_eps
+    {"tie_word_embeddings": "yes"} | tie_word_embeddings
+    {"attention_bias": 1} | attention_bias
+    {"mlp_bias": true} | mlp_bias
+    {"num_key_value_heads": 3} | num_key_value_heads
+    {"head_dim": 5} | head_dim
+    {"rope_theta": "1e6"} | rope_theta
+    {"rope_theta": 0} | rope_theta
+    {"rope_scaling": "linear"} | rope_scaling
+    {"rope_scaling": {"type": "yarn", "factor": 4.0}} | rope_scaling.rope_type
+    {"rope_scaling": {"rope_type": 3}} | rope_scaling.rope_type
+    {"rope_scaling": {"type": "linear"}} | rope_scaling.factor
+    {"rope_scaling": {"type": "linear", "factor": 0}} | rope_scaling.factor
+    {"rope_scaling": {"type": "llama3", "factor": 8.0}} | rope_scaling.low_freq_factor
+    {"rope_parameters": {"rope_type": "longrope"}} | rope_parameters.rope_type
+    {"rope_parameters": {"rope_theta": -1}} | rope_parameters.rope_theta
+    {"rope_parameters": {"full_attention": {"type": "yarn"}}} | rope_parameters.full_attention.rope_type
+    {"rope_parameters": {"partial_rotary_factor": 0.5}} | rope_parameters.partial_rotary_factor
+    {"partial_rotary_factor": 0.5} | partial_rotary_factor
+    {"eos_token_id": "</s>"} | eos_token_id
+    {"eos_token_id": [2, "</s>"]} | eos_token_id
+    {"eos_token_id": 4294967296} | eos_token_id
+    {"latent_start_id": 40} | latent_start_id
+    {"latent_end_id": 1.5} | latent_end_id
+"#;
+
+fn assert_refused(model: &Value, fields: &Value, name: &str) {
+    let said = refusal(&with(model, fields));
+    assert!(said.contains(&format!("`{name}`")), "{fields}: {said}");
+}
+
 #[test]
 fn a_refusal_names_the_field() {
-    let refused = |model: &Value, fields: &Value, name: &str| {
-        let said = refusal(&with(model, fields));
-        assert!(said.contains(&format!("`{name}`")), "{fields}: {said}");
-    };
-    for field in ["n_embd", "n_layer", "n_head", "n_positions", "vocab_size", "n_inner"] {
-        for wrong in [
-            json!("768"),
-            json!(-1),
-            json!(0),
-            json!(1.5),
-            json!(1u64 << 40),
-            json!([768]),
-            json!(true),
-        ] {
-            refused(&gpt2(), &json!({ field: wrong }), field);
-        }
+    for line in lines(REFUSED) {
+        let [fields, name] = line[..] else { panic!("{line:?}") };
+        assert_refused(&llama(), &serde_json::from_str(fields).unwrap(), name);
     }
-    for field in [
+    for (fields, name) in [
+        (json!({ "scale_attn_weights": false }), "scale_attn_weights"),
+        (json!({ "scale_attn_by_inverse_layer_idx": true }), "scale_attn_by_inverse_layer_idx"),
+        (json!({ "activation_function": "tanh" }), "activation_function"),
+    ] {
+        assert_refused(&gpt2(), &fields, name);
+    }
+    let said = refusal(&json!([1]));
+    assert!(said.contains("`model_type`") && said.contains("an object"), "{said}");
+}
+
+#[test]
+fn a_size_that_is_none_is_refused_by_its_name() {
+    let own = ["n_embd", "n_layer", "n_head", "n_positions", "vocab_size", "n_inner"];
+    let common = [
         "hidden_size",
         "num_hidden_layers",
         "num_attention_heads",
@@ -270,61 +281,15 @@ fn a_refusal_names_the_field() {
         "max_position_embeddings",
         "intermediate_size",
         "vocab_size",
-    ] {
-        for wrong in [json!("768"), json!(-1), json!(0), json!(1.5), json!(1u64 << 40), json!({})] {
-            refused(&llama(), &json!({ field: wrong }), field);
+    ];
+    let fields = own.map(|field| (gpt2(), field)).into_iter();
+    for (model, field) in fields.chain(common.map(|field| (llama(), field))) {
+        let numbers = [json!(-1), json!(0), json!(1.5), json!(1u64 << 40)];
+        let others = [json!("768"), json!([768]), json!({}), json!(true)];
+        for wrong in numbers.into_iter().chain(others) {
+            assert_refused(&model, &json!({ field: wrong }), field);
         }
     }
-    for (fields, name) in [
-        (json!({ "model_type": "mistral" }), "model_type"),
-        (json!({ "model_type": null }), "model_type"),
-        (json!({ "hidden_act": "relu6" }), "hidden_act"),
-        (json!({ "hidden_act": 3 }), "hidden_act"),
-        (json!({ "rms_norm_eps": "1e-5" }), "rms_norm_eps"),
-        (json!({ "tie_word_embeddings": "yes" }), "tie_word_embeddings"),
-        (json!({ "attention_bias": 1 }), "attention_bias"),
-        (json!({ "mlp_bias": true }), "mlp_bias"),
-        (json!({ "num_key_value_heads": 3 }), "num_key_value_heads"),
-        (json!({ "head_dim": 5 }), "head_dim"),
-        (json!({ "rope_theta": "1e6" }), "rope_theta"),
-        (json!({ "rope_theta": 0 }), "rope_theta"),
-        (json!({ "rope_scaling": "linear" }), "rope_scaling"),
-        (json!({ "rope_scaling": { "type": "yarn", "factor": 4.0 } }), "rope_scaling.rope_type"),
-        (json!({ "rope_scaling": { "rope_type": 3 } }), "rope_scaling.rope_type"),
-        (json!({ "rope_scaling": { "type": "linear" } }), "rope_scaling.factor"),
-        (json!({ "rope_scaling": { "type": "linear", "factor": 0 } }), "rope_scaling.factor"),
-        (
-            json!({ "rope_scaling": { "type": "llama3", "factor": 8.0 } }),
-            "rope_scaling.low_freq_factor",
-        ),
-        (json!({ "rope_parameters": { "rope_type": "longrope" } }), "rope_parameters.rope_type"),
-        (json!({ "rope_parameters": { "rope_theta": -1 } }), "rope_parameters.rope_theta"),
-        (
-            json!({ "rope_parameters": { "full_attention": { "type": "yarn" } } }),
-            "rope_parameters.full_attention.rope_type",
-        ),
-        (
-            json!({ "rope_parameters": { "partial_rotary_factor": 0.5 } }),
-            "rope_parameters.partial_rotary_factor",
-        ),
-        (json!({ "partial_rotary_factor": 0.5 }), "partial_rotary_factor"),
-        (json!({ "eos_token_id": "</s>" }), "eos_token_id"),
-        (json!({ "eos_token_id": [2, "</s>"] }), "eos_token_id"),
-        (json!({ "eos_token_id": 1u64 << 32 }), "eos_token_id"),
-        (json!({ "latent_start_id": 40 }), "latent_start_id"),
-        (json!({ "latent_end_id": 1.5 }), "latent_end_id"),
-    ] {
-        refused(&llama(), &fields, name);
-    }
-    refused(&gpt2(), &json!({ "scale_attn_weights": false }), "scale_attn_weights");
-    refused(
-        &gpt2(),
-        &json!({ "scale_attn_by_inverse_layer_idx": true }),
-        "scale_attn_by_inverse_layer_idx",
-    );
-    refused(&gpt2(), &json!({ "activation_function": "tanh" }), "activation_function");
-    let said = refusal(&json!([1]));
-    assert!(said.contains("`model_type`") && said.contains("an object"), "{said}");
 }
 
 /// Beside weights, a default that does not fit is noticed. Random weights would follow it.

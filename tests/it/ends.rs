@@ -36,7 +36,8 @@ fn refusal(location: &Location) -> String {
     Checkpoint::open(location).map(|_| ()).unwrap_err().to_string()
 }
 
-/// As transformers 4 and 5 wrote them: the tokenizer's end is 27, config.json has 29 to 31, generation_config.json 26 and 29.
+/// As transformers 4 and 5 wrote them: the tokenizer's end is 27, `config.json` has 29 to 31, `generation_config.json` 26
+/// and 29.
 #[test]
 fn every_file_that_transformers_saved_counts() {
     let mut models = saved();

@@ -109,7 +109,7 @@ impl Config {
     }
 }
 
-/// The ids that a file names as ends of a sequence: config.json or generation_config.json.
+/// The ids that a file names as ends of a sequence: `config.json` or `generation_config.json`.
 pub(crate) fn eos_ids(value: &Value) -> Result<Vec<u32>> {
     Fields::of(value)?.ids("eos_token_id")
 }

@@ -1,5 +1,5 @@
-//! The small JSON files beside weights: config.json, generation_config.json and the like. They come from strangers, may be
-//! missing, and are often there and empty. Knows no field of any.
+//! The small JSON files beside weights: `config.json`, `generation_config.json` and the like. They come from strangers,
+//! may be missing, and are often there and empty. Knows no field of any.
 
 use crate::model::error::Error;
 use crate::model::error::Result;
