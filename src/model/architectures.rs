@@ -29,7 +29,7 @@ impl Plan {
 }
 
 impl Config {
-    /// Number of weights, shared ones counted once.
+    /// Number of weights, shared ones counted once; sizes that no file can hold give the largest number.
     pub fn parameter_count(&self) -> usize {
         let with = |layers| Plan::of(&Self { layers, ..self.clone() });
         // Blocks are alike. One is planned for all of them: config.json may name a million.

@@ -4,14 +4,12 @@
 use crate::model::config::Architecture;
 use crate::model::config::Config;
 use crate::model::config::LatentIds;
+use crate::model::config::MAX_SIZE;
 use crate::model::config::fields::Fields;
 use crate::model::config::gpt2;
 use crate::model::config::llama;
 use crate::model::error::Result;
 use serde_json::Value;
-
-/// The largest value any size in config.json may have: what is larger is a broken or hostile file.
-const MAX_SIZE: usize = 1 << 20;
 
 /// The largest table of rotary angles, in numbers: a million positions of heads of 128.
 const MAX_ANGLES: usize = 1 << 27;

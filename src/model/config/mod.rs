@@ -9,6 +9,10 @@ mod rope;
 
 use coconut_kernels::activation::Activation;
 
+/// The largest value any size in config.json may have: what is larger is a broken or hostile file. No model has more
+/// positions, so no request needs more either.
+pub const MAX_SIZE: usize = 1 << 20;
+
 /// The architectures that are computed here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
