@@ -47,8 +47,8 @@ pub(crate) struct ModelArgs {
     /// published layout.
     #[arg(long, env = "COCONUT_MODEL", value_name = "PATH|ID")]
     model: String,
-    /// The base model's config.json and tokenizer.json, for checkpoints that lack their own: a folder or an id. [default:
-    /// known for published ids]
+    /// The base model's config.json, tokenizer.json or both, for checkpoints that lack their own: a folder or an id.
+    /// [default: known for published ids]
     #[arg(long, env = "COCONUT_BASE", value_name = "PATH|ID")]
     base: Option<String>,
     /// A manifest (coconut.json) to use instead of what is found.

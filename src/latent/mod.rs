@@ -5,6 +5,7 @@ pub mod answer;
 pub mod checkpoint;
 pub mod convert;
 pub mod detect;
+pub mod ends;
 pub mod families;
 pub mod generate;
 pub mod inspect;

@@ -254,6 +254,27 @@ fn shards_come_with_their_index() {
 }
 
 /// As SIM-CoT is published: an empty config.json, no tokenizer; the table knows the base model.
+/// One of the two at the top of the repository, or there and empty beside the weights.
+#[test]
+fn one_file_alone_comes_from_elsewhere_too() {
+    let raw = data("simcot-gpt2-meta");
+    let file = |name: &str| std::fs::read(raw.join(name)).unwrap();
+    let published = "internlm/SIM_COT-GPT2-Coconut";
+    let content = Content::default()
+        .with("someone/runs", "run/checkpoint_28", file("checkpoint_28"))
+        .with("someone/runs", "run/config.json", file("config.json"))
+        .with("someone/runs", "tokenizer.json", file("tokenizer.json"))
+        .with(published, "checkpoint_28", file("checkpoint_28"))
+        .with(published, "config.json", Vec::new())
+        .with(published, "tokenizer.json", file("tokenizer.json"))
+        .with("openai-community/gpt2", "config.json", file("config.json"));
+    let (hub, cache) = (content.start(), TempDir::new().unwrap());
+    for id in ["someone/runs", published] {
+        let location = sought(id, &hub.endpoint, &cache).locate().unwrap();
+        assert_works(&location, "simcot-gpt2-meta");
+    }
+}
+
 #[test]
 fn config_and_tokenizer_come_from_the_base_model() {
     let raw = data("simcot-gpt2-meta");
