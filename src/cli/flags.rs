@@ -6,9 +6,11 @@ use crate::cli::telemetry::LogFormat;
 use crate::engine::config::EngineConfig;
 use crate::engine::config::KvBudget;
 use crate::engine::config::PrefixCache;
-use crate::hub::config::Config;
 use crate::hub::config::Access;
+use crate::hub::config::Config;
 use crate::hub::config::Waits;
+use crate::latent::built_in;
+use crate::latent::built_in::BuiltIn;
 use crate::latent::checkpoint::Location;
 use crate::latent::locate::Sought;
 use crate::text::units::parse_bytes;
@@ -29,9 +31,9 @@ const DEFAULT_KV_BYTES: usize = 1 << 30;
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
     /// The checkpoint: its folder, a file with its weights, or its id on the hub: owner/name[/folder][@revision]. Any
-    /// published layout.
+    /// published layout. [default: the one inside this program, a small model that answers ProsQA's questions]
     #[arg(long, env = "COCONUT_MODEL", value_name = "PATH|ID")]
-    model: String,
+    model: Option<String>,
     /// The base model's config.json and tokenizer.json, for checkpoints that lack their own: a folder or an id. [default:
     /// known for published ids]
     #[arg(long, env = "COCONUT_BASE", value_name = "PATH|ID")]
@@ -99,9 +101,18 @@ fn prefix_cache() -> impl TypedValueParser<Value = PrefixCache> {
 }
 
 impl ModelArgs {
-    /// What is asked for; nothing is looked for yet.
-    pub(crate) fn sought(self, hub: &HubArgs) -> anyhow::Result<Sought> {
-        Ok(Sought { model: self.model, base: self.base, recipe: self.recipe, hub: hub.config()? })
+    /// What is asked for; nothing is looked for yet. The default checkpoint is there for as long as the second is kept.
+    pub(crate) fn sought(self, hub: &HubArgs) -> anyhow::Result<(Sought, Option<BuiltIn>)> {
+        let (base, recipe, hub) = (self.base, self.recipe, hub.config()?);
+        let (model, built_in) = match self.model {
+            Some(model) => (model, None),
+            None => {
+                tracing::info!("no --model: taking the default checkpoint, {}", built_in::NAME);
+                let built_in = BuiltIn::lay_out(&std::env::temp_dir())?;
+                (built_in.path().to_string_lossy().into_owned(), Some(built_in))
+            }
+        };
+        Ok((Sought { model, base, recipe, hub }, built_in))
     }
 }
 
@@ -167,10 +178,14 @@ impl EngineArgs {
     }
 }
 
-/// The checkpoint's files; what is downloaded is told on standard error.
-pub(crate) fn located(model: ModelArgs, hub: &HubArgs) -> anyhow::Result<Location> {
+/// The checkpoint's files, and what keeps the default ones; what is downloaded is told on standard error.
+pub(crate) fn located(
+    model: ModelArgs,
+    hub: &HubArgs,
+) -> anyhow::Result<(Location, Option<BuiltIn>)> {
     telemetry::init(LogFormat::Text, "info")?;
-    model.sought(hub)?.locate().context("cannot find the model")
+    let (sought, built_in) = model.sought(hub)?;
+    Ok((sought.locate().context("cannot find the model")?, built_in))
 }
 
 #[cfg(test)]

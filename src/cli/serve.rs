@@ -19,6 +19,7 @@ use crate::text::units::parse_seconds;
 use anyhow::Context as _;
 use anyhow::ensure;
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -87,7 +88,7 @@ struct AccessArgs {
     #[arg(long, env = "COCONUT_API_KEYS_FILE", value_name = "FILE")]
     api_keys_file: Option<PathBuf>,
     /// Ask for a key on /metrics too; health checks are always open.
-    #[arg(long, env = "COCONUT_PROTECT_METRICS")]
+    #[arg(long, env = "COCONUT_PROTECT_METRICS", value_parser = FalseyValueParser::new())]
     protect_metrics: bool,
     /// Origins of web pages that may read answers, separated by commas: `https://example.org`, or `*` for all.
     #[arg(long, env = "COCONUT_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
@@ -113,7 +114,7 @@ impl ServeArgs {
         self.engine.compute.start_threads();
         let (name, engine) = (self.model_name, self.engine.config());
         let (processor, precision) = (self.engine.compute.device, self.engine.compute.precision());
-        let sought = self.model.sought(&self.hub)?;
+        let (sought, built_in) = self.model.sought(&self.hub)?;
         block_on(async {
             let listener = TcpListener::bind(listen)
                 .await
@@ -122,7 +123,9 @@ impl ServeArgs {
                 let load = move |metrics| {
                     let model = sought.locate().context("cannot find the model")?;
                     let config = ReasonerConfig { model, name, processor, precision, engine };
-                    Reasoner::load(&config, metrics).context("cannot load the model")
+                    let reasoner = Reasoner::load(&config, metrics);
+                    drop(built_in);
+                    reasoner.context("cannot load the model")
                 };
                 serve::run(listener, config, load, shutdown)
             })

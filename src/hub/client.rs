@@ -218,14 +218,12 @@ impl Answer {
     /// The first byte of what is sent, where that is said: 0 of a whole file.
     pub(super) fn first_byte(&self) -> Option<u64> {
         match self.response.status() {
-            StatusCode::PARTIAL_CONTENT => {
-                text(&self.response, header::CONTENT_RANGE.as_str())?
-                    .strip_prefix("bytes ")?
-                    .split('-')
-                    .next()?
-                    .parse()
-                    .ok()
-            }
+            StatusCode::PARTIAL_CONTENT => text(&self.response, header::CONTENT_RANGE.as_str())?
+                .strip_prefix("bytes ")?
+                .split('-')
+                .next()?
+                .parse()
+                .ok(),
             _ => Some(0),
         }
     }

@@ -48,6 +48,7 @@ pub(super) struct Source<'a> {
 /// A file on its way.
 struct Wanted<'a> {
     client: &'a Client,
+    name: &'a str,
     /// As messages name it.
     asked: String,
     /// Below the endpoint.
@@ -81,7 +82,7 @@ impl Source<'_> {
     }
 
     /// What is to be downloaded; `None` for an empty file, of which there is no first byte.
-    fn wanted(&self, file: &File) -> Result<Option<Wanted<'_>>, Error> {
+    fn wanted<'f>(&'f self, file: &'f File) -> Result<Option<Wanted<'f>>, Error> {
         let asked = format!("{} of {}", file.name, self.id);
         let path = format!("{}/resolve/{}/{}", self.id.repository, self.commit, path(&file.name));
         let (hash, size) = match (file.hash.clone(), file.size) {
@@ -102,7 +103,8 @@ impl Source<'_> {
             return Err(self.client.unusable(&asked, "it does not say how long the file is"));
         }
         let content = self.folder.content(&hash);
-        Ok(Some(Wanted { client: self.client, asked, path, size, content }))
+        let (client, name) = (self.client, file.name.as_str());
+        Ok(Some(Wanted { client, name, asked, path, size, content }))
     }
 }
 
@@ -122,7 +124,7 @@ impl Wanted<'_> {
                 let (asked, lock) = (self.asked.clone(), self.content.lock.clone());
                 return Err(Error::Held { asked, seconds: patience.as_secs(), lock });
             }
-            tracing::debug!(file = self.asked, "waiting: another process downloads it");
+            tracing::debug!(file = self.name, "waiting: another process downloads it");
             std::thread::sleep(GLANCE);
         }
     }
@@ -149,14 +151,14 @@ impl Wanted<'_> {
                 let (asked, size) = (self.asked.clone(), self.size);
                 return Err(Error::Truncated { asked, got, size, reason });
             }
-            let (file, of) = (&self.asked, self.size);
+            let (file, of) = (self.name, self.size);
             tracing::warn!(file, got, of, reason, "broken off, going on");
             std::thread::sleep(self.client.waits().pause);
         }
     }
 
     fn attempt(&self, got: u64) -> Result<Attempt, Error> {
-        tracing::info!(file = self.asked, bytes = self.size, got, "downloading");
+        tracing::info!(file = self.name, bytes = self.size, got, "downloading");
         let answer = match self.client.get(&self.path, Part::From(got)) {
             Ok(answer) => answer,
             Err(Failure::Status { status: RANGE_NOT_SATISFIABLE, .. }) => {
@@ -183,7 +185,7 @@ impl Wanted<'_> {
         // Opened for adding: the bytes before stay as they are.
         let mut file = std::fs::File::options().create(true).append(true).open(path).map_err(io)?;
         file.set_len(first).map_err(io)?;
-        let bar = bar(&self.asked, first, self.size);
+        let bar = bar(self.name, first, self.size);
         // One byte more than there should be tells that it is another file; more than that fills a disk.
         let mut left = self.size.saturating_sub(first).saturating_add(1);
         let (mut reader, mut chunk) = (answer.reader(), vec![0; CHUNK_BYTES]);

@@ -2,9 +2,9 @@
 //! id is looked for on the hub. Puts together what the hub has, which files make a checkpoint, and what is known of
 //! published ids; reads no file itself.
 
-use crate::hub::config::Config;
 use crate::hub::Hub;
 use crate::hub::Snapshot;
+use crate::hub::config::Config;
 use crate::hub::error::Error;
 use crate::hub::id::Id;
 use crate::latent::checkpoint::Location;

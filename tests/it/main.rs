@@ -18,6 +18,7 @@ mod hostile;
 mod http_answers;
 mod http_rules;
 mod hub;
+mod hub_hosts;
 mod layouts;
 mod openapi;
 mod packaging;
