@@ -134,7 +134,7 @@ impl HubArgs {
         })
     }
 
-    /// The token, or that of a file, as huggingface_hub reads both: what is empty or absent is none.
+    /// The token, or that of a file, as `huggingface_hub` reads both: what is empty or absent is none.
     fn token(&self, home: Option<&Path>) -> anyhow::Result<Option<String>> {
         if let Some(token) = self.hf_token.as_deref().and_then(cleaned) {
             return Ok(Some(token));

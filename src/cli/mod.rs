@@ -10,6 +10,7 @@ mod generate_data;
 mod healthcheck;
 mod inspect;
 mod openapi;
+mod runtime;
 mod serve;
 mod telemetry;
 mod train;
@@ -21,9 +22,9 @@ use crate::cli::generate_data::GenerateDataArgs;
 use crate::cli::healthcheck::HealthcheckArgs;
 use crate::cli::inspect::InspectArgs;
 use crate::cli::openapi::OpenapiArgs;
+use crate::cli::runtime::block_on;
 use crate::cli::serve::ServeArgs;
 use crate::cli::train::TrainArgs;
-use anyhow::Context as _;
 use clap::Arg;
 use clap::CommandFactory as _;
 use clap::FromArgMatches as _;
@@ -32,8 +33,6 @@ use clap::Subcommand;
 use clap::builder::OsStr;
 use clap::builder::Resettable;
 use std::ffi::OsString;
-use std::future::Future;
-use tokio::runtime::Runtime;
 
 /// Serve language models that reason in a continuous latent space.
 #[derive(Debug, Parser)]
@@ -106,14 +105,6 @@ impl Cli {
             Command::Openapi(args) => args.run(),
         }
     }
-}
-
-/// Runs a future to its end, and ends with it: whatever it left running in the background is not waited for.
-fn block_on<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
-    let runtime = Runtime::new().context("cannot start the async runtime")?;
-    let result = runtime.block_on(future);
-    runtime.shutdown_background();
-    Ok(result)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The cache that other tools share, as huggingface_hub lays it out: `models--owner--name/{blobs,snapshots,refs}`, contents
-//! by their hash, names as links to them, `.incomplete` beginnings, locks. Knows no network.
+//! The cache that other tools share, as `huggingface_hub` lays it out: contents in `blobs`
+//! by their hash, names in `snapshots` as links to them, `.incomplete` beginnings, locks. Knows no network.
 
 use crate::hub::error::Error;
 use crate::hub::id::Id;

@@ -16,7 +16,7 @@ use ureq::http::StatusCode;
 use ureq::http::header;
 use ureq::typestate::WithoutBody;
 
-/// As many as browsers and huggingface_hub follow, or fewer; a chain that is longer has no end.
+/// Hubs send on two or three times; a longer chain has no end.
 const MAX_REDIRECTS: usize = 10;
 
 /// More bytes than a list of files has.

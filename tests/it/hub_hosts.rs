@@ -180,7 +180,7 @@ fn a_host_that_falls_silent_is_left() {
     assert!(asking.refusal().contains("cannot be reached"), "{}", asking.refusal());
 }
 
-/// huggingface_hub holds the same file while it downloads.
+/// As `huggingface_hub` holds a file while it downloads it.
 #[test]
 fn another_process_is_waited_for_as_long_as_it_gets_on() {
     let hub = content().start();

@@ -86,7 +86,8 @@ fn matches(pattern: &str, path: &str) -> bool {
 fn the_images_are_built_alike() {
     let commands = |path: &str| -> Vec<String> {
         let text = read(path).replace("--features cuda ", "");
-        let lines = text.lines().filter(|line| line.starts_with("RUN cargo") || line.contains("objcopy"));
+        let lines =
+            text.lines().filter(|line| line.starts_with("RUN cargo") || line.contains("objcopy"));
         lines.map(str::to_owned).collect()
     };
     let (plain, cuda) = (commands(IMAGES[0]), commands(IMAGES[1]));
