@@ -11,6 +11,7 @@ mod healthcheck;
 mod inspect;
 mod openapi;
 mod runtime;
+mod secret;
 mod serve;
 mod telemetry;
 mod train;
@@ -114,6 +115,7 @@ mod tests {
     use super::without_empty;
     use clap::Command;
     use clap::CommandFactory as _;
+    use clap::Parser as _;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -125,6 +127,30 @@ mod tests {
         let own = command.get_arguments().filter_map(|arg| arg.get_env());
         let own = own.map(|name| name.to_string_lossy().into_owned());
         own.chain(command.get_subcommands().flat_map(variables)).collect()
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        for words in [
+            ["x", "serve", "--hf-token", "hush"],
+            ["x", "serve", "--api-keys", "hush"],
+            ["x", "inspect", "--hf-token", "hush"],
+            ["x", "bench", "--api-key", "hush"],
+        ] {
+            let parsed = Cli::try_parse_from(words).unwrap();
+            assert!(!format!("{parsed:?}").contains("hush"), "{words:?}");
+        }
+        // Whatever is called a token or a key is one of these.
+        let hidden = |command: &Command| -> Vec<String> {
+            let secret =
+                |name: &str| ["token", "key", "keys"].contains(&name.rsplit('-').next().unwrap());
+            let args = command.get_arguments().filter_map(|arg| Some((arg, arg.get_long()?)));
+            let shown = args.filter(|(arg, name)| secret(name) && !arg.is_hide_env_values_set());
+            shown.map(|(_, name)| name.to_owned()).collect()
+        };
+        for command in Cli::command().get_subcommands() {
+            assert_eq!(hidden(command), Vec::<String>::new(), "{}", command.get_name());
+        }
     }
 
     #[test]

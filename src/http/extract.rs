@@ -2,6 +2,7 @@
 
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
+use crate::text::units::LONGEST_WAIT;
 use axum::body::Bytes;
 use axum::extract::FromRequest;
 use axum::extract::FromRequestParts;
@@ -65,6 +66,8 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         match error.inner().classify() {
             serde_json::error::Category::Data => invalid(&error),
+            // Not for serde_json, but for JSON, 1e999 is a number like others.
+            _ if error.inner().to_string().starts_with("number out of range") => invalid(&error),
             _ => malformed(error.inner()),
         }
     })?;
@@ -97,7 +100,7 @@ impl FromRequestParts<AppState> for Deadline {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let asked = asked_timeout(&parts.headers)?;
-        let limit = state.config().request_timeout;
+        let limit = state.config().request_timeout.min(LONGEST_WAIT);
         Ok(Self(Instant::now() + asked.map_or(limit, |asked| asked.min(limit))))
     }
 }
@@ -149,6 +152,7 @@ mod tests {
     fn a_wrong_unknown_or_missing_field_is_named() {
         assert_eq!(blamed(r#"{"name":1}"#).as_deref(), Some("name"));
         assert_eq!(blamed(r#"{"name":"a","sizes":[1,"x"]}"#).as_deref(), Some("sizes[1]"));
+        assert_eq!(blamed(r#"{"name":"a","sizes":[1e999]}"#).as_deref(), Some("sizes[0]"));
         assert_eq!(blamed(r#"{"name":"a","colour":1}"#).as_deref(), Some("colour"));
         assert_eq!(blamed(r#"{"sizes":[]}"#).as_deref(), Some("name"));
         assert_eq!(blamed("[\"a\"]"), None);

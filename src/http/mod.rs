@@ -13,6 +13,8 @@ mod models;
 mod operations;
 mod reason;
 mod request_id;
+#[cfg(test)]
+mod restart_tests;
 mod state;
 mod track;
 
