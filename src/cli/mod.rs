@@ -135,7 +135,7 @@ mod tests {
             ["x", "serve", "--hf-token", "hush"],
             ["x", "serve", "--api-keys", "hush"],
             ["x", "inspect", "--hf-token", "hush"],
-            ["x", "bench", "--api-key", "hush"],
+            ["x", "bench", "--data=questions.json", "--api-key=hush"],
         ] {
             let parsed = Cli::try_parse_from(words).unwrap();
             assert!(!format!("{parsed:?}").contains("hush"), "{words:?}");
