@@ -2,9 +2,9 @@
 //! id is looked for on the hub. Puts together what the hub has, which files make a checkpoint, and what is known of
 //! published ids; reads no file itself.
 
-use crate::hub;
 use crate::hub::Hub;
 use crate::hub::Snapshot;
+use crate::hub::config::Config;
 use crate::hub::error::Error;
 use crate::hub::id::Id;
 use crate::latent::checkpoint::Location;
@@ -40,7 +40,7 @@ pub struct Sought {
     /// A manifest to use instead of what is found.
     pub recipe: Option<PathBuf>,
     /// Where ids are looked for.
-    pub hub: hub::Config,
+    pub hub: Config,
 }
 
 /// A checkpoint among the files of a repository.
@@ -67,7 +67,7 @@ impl Sought {
     }
 
     fn on_hub(&self, id: &Id) -> anyhow::Result<Location> {
-        let hub = Hub::new(self.hub.clone())?;
+        let hub = Hub::new(&self.hub)?;
         let snapshot = hub.snapshot(id).with_context(|| {
             format!("there is no file or folder `{}`, and as an id on the hub", self.model)
         })?;
@@ -116,7 +116,7 @@ impl Sought {
     fn base_folder(&self, base: &str) -> anyhow::Result<PathBuf> {
         let Some(id) = id_of(base) else { return Ok(PathBuf::from(base)) };
         let fetched = || -> Result<PathBuf, Error> {
-            let hub = Hub::new(self.hub.clone())?;
+            let hub = Hub::new(&self.hub)?;
             let snapshot = hub.snapshot(&id)?;
             let names = beside(&snapshot, &id.within, &BESIDE);
             Ok(snapshot.fetch(names.iter().map(String::as_str))?.join(&id.within))

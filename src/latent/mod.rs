@@ -2,6 +2,7 @@
 //! no scheduling.
 
 pub mod answer;
+pub mod built_in;
 pub mod checkpoint;
 pub mod convert;
 pub mod detect;

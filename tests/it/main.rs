@@ -22,6 +22,7 @@ mod hostile;
 mod http_answers;
 mod http_rules;
 mod hub;
+mod hub_hosts;
 mod layouts;
 mod numbers;
 mod numbers_in_files;
