@@ -1,12 +1,12 @@
 //! Flags of how a model is computed: where, types and threads.
 
 use crate::cli::flags::count;
-use crate::model::attention::paged::KvType;
 use crate::model::device::Processor;
 use crate::reason::reasoner::Precision;
 use clap::Args;
 use clap::ValueEnum;
 use clap::builder::RangedU64ValueParser;
+use coconut_kernels::attend::layer::KvType;
 use coconut_kernels::packed::Format;
 use coconut_kernels::team::MAX_THREADS;
 use coconut_kernels::team::Team;

@@ -1,6 +1,6 @@
 //! The engine's settings. Knows numbers, not where they come from.
 
-use crate::model::attention::paged::KvType;
+use coconut_kernels::attend::layer::KvType;
 
 /// The most that a count among the settings may be: beyond, nothing gets faster, and books are kept for each.
 pub const MAX_SETTING: usize = 1 << 16;

@@ -46,7 +46,7 @@ use crate::engine::warm_up::warm_up;
 use crate::engine::worker::Submission;
 use crate::engine::worker::Worker;
 use crate::metrics::Metrics;
-use crate::model::attention::paged::PAGE_POSITIONS;
+use crate::model::attention::geometry::PAGE_POSITIONS;
 use crate::model::serving::Served;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -7,7 +7,6 @@ use crate::engine::recall::Recall;
 use crate::engine::request::EventKind;
 use crate::engine::request::Failure;
 use crate::engine::request::Token;
-use crate::engine::sampler::all_finite;
 use crate::engine::sampler::top_tokens;
 use crate::engine::scheduler::Running;
 use crate::engine::sequence::Advanced;
@@ -15,6 +14,7 @@ use crate::engine::sequence::Outcome;
 use crate::engine::sequence::Segment;
 use crate::engine::worker::End;
 use crate::metrics::Metrics;
+use coconut_kernels::vocabulary::all_finite;
 use std::time::Instant;
 
 /// Tells a request that it takes part in steps, and what it need not compute.

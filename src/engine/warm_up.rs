@@ -13,7 +13,7 @@ use crate::engine::sequence::Outcome;
 use crate::engine::sequence::Segment;
 use crate::latent::program::Program;
 use crate::latent::program::StopRule;
-use crate::model::attention::paged::pages_for;
+use crate::model::attention::geometry::pages_for;
 use candle_core::Result;
 
 /// The most requests and rows of one step that are tried: a start must not take as long as a busy minute.

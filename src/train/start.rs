@@ -4,6 +4,7 @@
 use crate::latent::checkpoint::CheckpointError;
 use crate::model::Model;
 use crate::model::config::Config;
+use crate::model::config::json::check_sizes;
 use crate::model::error::Result as ModelResult;
 use crate::model::load::Found;
 use crate::model::load::weights::Weights;
@@ -57,6 +58,7 @@ impl Start {
         eos: &str,
         seed: u64,
     ) -> Result<Self> {
+        check_sizes(&config)?;
         let special = special(&mut tokenizer, eos)?;
         config["vocab_size"] = json!(tokenizer.size());
         let range = config.get("initializer_range").and_then(Value::as_f64);
