@@ -99,6 +99,9 @@ pub(super) struct Deadline(pub(super) Instant);
 /// Where a client says how many seconds it is willing to wait.
 pub(super) const TIMEOUT_HEADER: &str = "x-request-timeout";
 
+/// No answer is there sooner, in seconds.
+const LEAST_TIMEOUT: f64 = 0.1;
+
 impl FromRequestParts<AppState> for Deadline {
     type Rejection = ApiError;
 
@@ -117,9 +120,10 @@ fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
         .to_str()
         .ok()
         .and_then(|text| text.trim().parse::<f64>().ok())
-        .filter(|seconds| *seconds > 0.0);
+        .filter(|seconds| *seconds >= LEAST_TIMEOUT);
     let Some(seconds) = seconds else {
-        let message = format!("{TIMEOUT_HEADER}: must be a number of seconds above 0");
+        let message =
+            format!("{TIMEOUT_HEADER}: must be a number of seconds, at least {LEAST_TIMEOUT}");
         return Err(ApiError::Malformed { message, param: Some(TIMEOUT_HEADER.to_owned()) });
     };
     Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
@@ -187,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_header_must_be_a_positive_number() {
+    fn a_timeout_header_must_be_a_number_that_makes_sense() {
         let asked = |value| {
             asked_timeout(&HeaderMap::from_iter([(
                 TIMEOUT_HEADER.parse().unwrap(),
@@ -196,7 +200,7 @@ mod tests {
         };
         assert_eq!(asked("2.5").unwrap(), Some(Duration::from_millis(2500)));
         assert_eq!(asked("1e300").unwrap(), Some(Duration::MAX));
-        for value in ["0", "-1", "soon", "NaN"] {
+        for value in ["0", "0.09", "-1", "soon", "NaN"] {
             assert!(asked(value).is_err(), "{value}");
         }
     }

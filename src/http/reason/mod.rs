@@ -37,7 +37,7 @@ use watched::Watched;
 /// The header `x-request-timeout` (seconds) lowers the server's time limit for this request.
 #[utoipa::path(post, path = "/v1/reason", tag = "reasoning", security((), ("api_key" = [])), request_body = ReasonRequest,
     params(
-        ("x-request-timeout" = Option<f64>, Header, exclusive_minimum = 0, description = "Seconds to wait for the answer; the server's limit where that is less"),
+        ("x-request-timeout" = Option<f64>, Header, minimum = 0.1, description = "Seconds to wait for the answer; the server's limit where that is less"),
         ("x-request-id" = Option<String>, Header, description = "Returned, and written to the server's log"),
     ),
     responses(
