@@ -111,7 +111,7 @@ fn tokenizing(criterion: &mut Criterion) {
     });
     group.bench_function("decode piece by piece", |bencher| {
         bencher.iter(|| {
-            let mut decoder = IncrementalDecoder::default();
+            let mut decoder = IncrementalDecoder::new(&tokenizer);
             ids.iter().map(|&id| decoder.push(&tokenizer, id).len()).sum::<usize>()
         });
     });

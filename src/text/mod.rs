@@ -1,15 +1,19 @@
 //! Text to ids and back, whole or token by token. Knows tokenizers, no model and no recipe.
 
 pub mod decode;
+mod steps;
 pub mod stop;
 pub mod units;
 pub mod word_level;
 
+use crate::files;
+use crate::text::decode::IncrementalDecoder;
 use serde::de::IgnoredAny;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::path::PathBuf;
 use tokenizers::AddedToken;
+use tokenizers::Model as _;
 
 /// A first text for every tokenizer.
 const PROBE: &str = "Is 2 + 2 = 4? Déjà vu.\n";
@@ -18,6 +22,8 @@ const PROBE: &str = "Is 2 + 2 = 4? Déjà vu.\n";
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    /// At the beginning of a text.
+    decoder: IncrementalDecoder,
 }
 
 /// Why text and ids do not convert.
@@ -40,7 +46,7 @@ impl Tokenizer {
     /// Reads `tokenizer.json`.
     pub fn load(path: &Path) -> Result<Self, TextError> {
         let refused = |reason| TextError::Load { path: path.to_owned(), reason };
-        let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+        let text = files::read(path).map_err(|error| refused(error.to_string()))?;
         parse(&text).map_err(refused)
     }
 
@@ -48,6 +54,11 @@ impl Tokenizer {
     pub fn from_json(text: &str) -> Result<Self, TextError> {
         let path = PathBuf::from("tokenizer.json");
         parse(text).map_err(|reason| TextError::Load { path, reason })
+    }
+
+    fn of(inner: tokenizers::Tokenizer) -> Self {
+        let decoder = IncrementalDecoder::of(inner.get_decoder());
+        Self { inner, decoder }
     }
 
     /// Number of tokens, added ones included.
@@ -87,7 +98,16 @@ impl Tokenizer {
 
     /// Ids to text; special tokens are left out, bytes that are no UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
-        self.inner.decode(ids, true).unwrap_or_default()
+        let mut decoder = IncrementalDecoder::new(self);
+        let text: String = ids.iter().map(|&id| decoder.push(self, id)).collect();
+        text + &decoder.finish()
+    }
+
+    /// The token of an id as the vocabulary has it; none for special ones and ids that are not in it.
+    fn token(&self, id: u32) -> Option<String> {
+        let added = self.inner.get_added_vocabulary();
+        let token = added.simple_id_to_token(id).or_else(|| self.inner.get_model().id_to_token(id));
+        token.filter(|token| !added.is_special_token(token))
     }
 
     /// The text of one id by itself, special tokens shown.
@@ -102,6 +122,7 @@ impl Tokenizer {
 /// The tokenizer library panics on some malformed files, which come from strangers: JSON is checked first, and what
 /// remains is caught, with a first text encoded under the same guard.
 fn parse(text: &str) -> Result<Tokenizer, String> {
+    let text = files::text(text.as_bytes()).map_err(|error| error.to_string())?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| error.to_string())?;
     let parsed = catch_unwind(|| {
         let mut inner: tokenizers::Tokenizer =
@@ -111,7 +132,7 @@ fn parse(text: &str) -> Result<Tokenizer, String> {
         inner.with_truncation(None).map_err(|error| error.to_string())?;
         let encoding = inner.encode(PROBE, true).map_err(|error| error.to_string())?;
         inner.decode(encoding.get_ids(), true).map_err(|error| error.to_string())?;
-        Ok(Tokenizer { inner })
+        Ok(Tokenizer::of(inner))
     });
     parsed.unwrap_or_else(|_| Err("is no tokenizer that can be used".to_owned()))
 }

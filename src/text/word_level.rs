@@ -61,7 +61,7 @@ impl Tokenizer {
         inner
             .add_tokens(words.markers.iter().map(exact(false)).collect::<Vec<_>>())
             .map_err(refused)?;
-        Ok(Self { inner })
+        Ok(Self::of(inner))
     }
 }
 
