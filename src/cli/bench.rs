@@ -13,7 +13,7 @@ use crate::bench::run;
 use crate::bench::sweep::Axis;
 use crate::bench::sweep::Point;
 use crate::bench::sweep::Sweep;
-use crate::data;
+use crate::cli::questions::QuestionArgs;
 use crate::text::units::parse_seconds;
 use anyhow::Context as _;
 use anyhow::ensure;
@@ -58,10 +58,9 @@ struct ServerArgs {
 
 #[derive(Debug, Args)]
 struct LoadArgs {
-    /// Questions: a JSON list or JSON lines with `question`, `steps` and `answer`, or iCoT text. They are asked in this
-    /// order, again and again.
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
+    /// They are asked in their order, again and again.
+    #[command(flatten)]
+    questions: QuestionArgs,
     /// Clients, each of which asks as soon as it has its answer; with --rate, most requests in flight.
     /// [default: 1; with --rate 1024]
     #[arg(long, value_name = "N")]
@@ -135,7 +134,7 @@ impl BenchArgs {
     }
 
     fn plan(&self) -> anyhow::Result<Plan> {
-        let questions = data::read(&self.load.data).context("--data")?;
+        let questions = self.load.questions.read(None).context("--data")?.examples();
         let load = &self.load;
         let requests = match (load.requests, load.duration) {
             (None, None) => Some(questions.len()),

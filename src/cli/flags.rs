@@ -6,6 +6,7 @@ use crate::cli::telemetry::LogFormat;
 use crate::engine::config::EngineConfig;
 use crate::engine::config::KvBudget;
 use crate::engine::config::PrefixCache;
+use crate::files;
 use crate::hub;
 use crate::hub::Access;
 use crate::latent::checkpoint::Location;
@@ -129,11 +130,10 @@ impl HubArgs {
     fn token(&self, home: Option<&Path>) -> anyhow::Result<Option<String>> {
         let text = match (&self.hf_token, &self.hf_token_path, home) {
             (Some(token), _, _) => token.clone(),
-            (None, Some(path), _) => std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?,
-            (None, None, Some(home)) => {
-                std::fs::read_to_string(home.join("token")).unwrap_or_default()
+            (None, Some(path), _) => {
+                files::read(path).with_context(|| format!("cannot read {}", path.display()))?
             }
+            (None, None, Some(home)) => files::read(&home.join("token")).unwrap_or_default(),
             (None, None, None) => String::new(),
         };
         Ok(Some(text.trim().to_owned()).filter(|token| !token.is_empty()))

@@ -10,6 +10,7 @@ mod generate_data;
 mod healthcheck;
 mod inspect;
 mod openapi;
+mod questions;
 mod serve;
 mod telemetry;
 mod train;

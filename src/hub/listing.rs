@@ -1,5 +1,6 @@
 //! What a revision has: asked from the hub, with lengths and checksums, or read from the cache. Fetches no file.
 
+use crate::files;
 use crate::hub::Hub;
 use crate::hub::error::Error;
 use crate::hub::failed;
@@ -70,7 +71,7 @@ impl Hub {
                 answer.into_body().into_with_config().limit(MAX_LISTING_BYTES).read_to_string()
             })
             .map_err(|error| self.error(&asked, &ApiError::RequestError(Box::new(error))))?;
-        let answer: Answer = serde_json::from_str(&answer)
+        let answer: Answer = serde_json::from_slice(files::unmarked(answer.as_bytes()))
             .map_err(|error| failed(&self.config, &asked, &format!("no list of files: {error}")))?;
         if !is_plain(&answer.sha) {
             return Err(failed(&self.config, &asked, "its commit is no hash"));
@@ -87,7 +88,7 @@ impl Hub {
     /// What is in the cache of this revision.
     pub(super) fn cached(&self, id: &Id) -> Option<Listing> {
         let folder = self.folder(id);
-        let noted = std::fs::read_to_string(folder.join("refs").join(&id.revision)).ok();
+        let noted = files::read(&folder.join("refs").join(&id.revision)).ok();
         let commit = noted.map_or_else(|| id.revision.clone(), |noted| noted.trim().to_owned());
         let snapshot = folder.join("snapshots").join(&commit);
         let mut files = Vec::new();

@@ -23,6 +23,7 @@ mod openapi;
 mod packaging;
 mod parity;
 mod precision;
+mod questions;
 mod reuse;
 mod serve;
 mod support;

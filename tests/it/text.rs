@@ -61,7 +61,8 @@ fn ids() -> impl Strategy<Value = Vec<u32>> {
     let near = (0..450_u32, 0..6_u32).prop_map(|(id, step)| vec![id; step as usize]);
     let run = prop::collection::vec(3..260_u32, 0..8);
     let any = (0..450_u32).prop_map(|id| vec![id]);
-    let characters = "\\PC{0,3}".prop_map(|text: String| text.bytes().map(|b| 3 + u32::from(b)).collect());
+    let characters =
+        "\\PC{0,3}".prop_map(|text: String| text.bytes().map(|b| 3 + u32::from(b)).collect());
     prop::collection::vec(prop_oneof![near, run, any, characters], 0..12)
         .prop_map(|parts| parts.concat())
 }

@@ -10,22 +10,24 @@ use std::process::Command;
 
 /// The layers, lowest first, and the layers each one may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
+    ("files", &[]),
     ("metrics", &[]),
-    ("text", &[]),
-    ("data", &[]),
-    ("bench", &["data"]),
-    ("hub", &[]),
-    ("model", &[]),
-    ("latent", &["hub", "model", "text"]),
+    ("text", &["files"]),
+    ("data", &["files"]),
+    ("bench", &["data", "files"]),
+    ("hub", &["files"]),
+    ("model", &["files"]),
+    ("latent", &["files", "hub", "model", "text"]),
     ("engine", &["latent", "metrics", "model"]),
-    ("train", &["data", "latent", "model", "text"]),
+    ("train", &["data", "files", "latent", "model", "text"]),
     ("reason", &["engine", "latent", "metrics", "model", "text"]),
     ("eval", &["data", "engine", "latent", "reason"]),
-    ("http", &["engine", "latent", "metrics", "reason", "text"]),
+    ("http", &["engine", "files", "latent", "metrics", "reason", "text"]),
 ];
 
 /// External crates that a layer must stay ignorant of.
 const MUST_NOT_NAME: &[(&str, &[&str])] = &[
+    ("files", &["axum", "candle_core", "hyper", "serde_json", "tokenizers", "tokio", "utoipa"]),
     ("metrics", &["axum", "candle_core", "candle_nn", "serde_json", "tokio"]),
     ("text", &["axum", "candle_core", "candle_nn", "prometheus", "tokio", "utoipa"]),
     ("data", &["axum", "candle_core", "candle_nn", "prometheus", "tokenizers", "tokio", "utoipa"]),
@@ -69,6 +71,39 @@ fn layers_keep_their_ignorance() {
                 assert!(!names_it, "{place}: `{layer}` must not name `{krate}`");
             }
         });
+    }
+}
+
+/// Text of others may begin with a byte order mark: whoever reads past `files` forgets it.
+#[test]
+fn text_is_read_in_one_place() {
+    let folders = MAY_NAME.iter().map(|(layer, _)| *layer).chain(["cli"]);
+    for layer in folders.filter(|layer| *layer != "files") {
+        for_each_line(layer, |place, line| {
+            let reads = line.contains("fs::read_to_string(") || line.contains("fs::read(");
+            assert!(!reads, "{place}: read text with `files::read`");
+        });
+    }
+}
+
+/// Files of a folder that use one another in turn cannot be read one by one.
+#[test]
+fn the_files_of_the_data_layer_form_no_circle() {
+    let mut uses: Vec<(String, String)> = Vec::new();
+    for_each_line("data", |place, line| {
+        let file = place.rsplit('/').next().unwrap().split('.').next().unwrap().to_owned();
+        for used in line.split("crate::data::").skip(1).map(first_word) {
+            uses.push((file.clone(), used.to_owned()));
+        }
+    });
+    let mut left: Vec<&str> = uses.iter().map(|(file, _)| file.as_str()).collect();
+    while !left.is_empty() {
+        let before = left.len();
+        let kept = left.clone();
+        left.retain(|file| {
+            uses.iter().any(|(from, to)| from == file && kept.contains(&to.as_str()))
+        });
+        assert!(left.len() < before, "in a circle: {left:?}");
     }
 }
 

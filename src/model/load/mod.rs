@@ -133,7 +133,7 @@ fn read_config(folder: &Path) -> Result<Own> {
         }
         Ok(_) => {}
     }
-    let text = std::fs::read_to_string(&path).map_err(io)?;
+    let text = crate::files::read(&path).map_err(io)?;
     if text.trim().is_empty() {
         return Ok(Own::Lacking("empty"));
     }
