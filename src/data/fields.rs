@@ -101,6 +101,15 @@ impl Wanted {
         Example { question, steps, answer, also }.check()
     }
 
+    /// A question with what is wanted of it.
+    pub(super) fn of(&self, example: Example) -> Result<Example, String> {
+        let steps = match self.steps {
+            Steps::Ignored => Vec::new(),
+            Steps::Read => example.steps,
+        };
+        Example { steps, ..example }.check()
+    }
+
     /// The steps of a row; where it has none of its own, what precedes its answer.
     fn steps(&self, row: &Value, reasoning: &str) -> Result<Vec<String>, String> {
         if self.fields.steps.is_none() && find(row, STEPS).is_none() {

@@ -114,7 +114,7 @@ fn text_lines_become_json() {
     std::fs::write(&from, "Two and two?|| #### 4\nno answer||\n").unwrap();
     let out = folder.path().join("out.json");
     let words = ["gsm8k-aug", "--from", from.to_str().unwrap(), "--out", out.to_str().unwrap()];
-    let text = refused(&words);
+    let text = refused(&[&words[..], &["--strict"]].concat());
     assert!(text.contains("train.txt: line 2, question 2: no `####`"), "{text}");
     std::fs::write(&from, "\n").unwrap();
     assert!(refused(&words).contains("holds no question"));

@@ -30,6 +30,7 @@ mod support;
 mod text;
 mod tidy;
 mod training;
+mod training_ends;
 mod training_runs;
 mod wire;
 mod wire_parity;
