@@ -2,10 +2,17 @@
 
 use crate::data::example::Example;
 use hyper::Uri;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Requests in flight in an open loop, where nothing says how many; beyond it arrivals wait, and that counts as latency.
 pub const OPEN_LOOP_IN_FLIGHT: usize = 1024;
+
+/// Most clients, and most requests in flight: each takes a port of this machine.
+pub const MAX_CLIENTS: usize = 1 << 16;
+
+/// Requests a second that one machine can tell apart, down to less than one an hour.
+pub const RATES: RangeInclusive<f64> = 1e-4..=1e6;
 
 /// A run of the load generator.
 #[derive(Clone, Debug)]

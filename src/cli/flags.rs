@@ -5,6 +5,7 @@ use crate::cli::telemetry;
 use crate::cli::telemetry::LogFormat;
 use crate::engine::config::EngineConfig;
 use crate::engine::config::KvBudget;
+use crate::engine::config::MAX_SETTING;
 use crate::engine::config::PrefixCache;
 use crate::files;
 use crate::hub;
@@ -16,8 +17,9 @@ use anyhow::Context as _;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use clap::builder::PossibleValuesParser;
+use clap::builder::RangedU64ValueParser;
 use clap::builder::TypedValueParser;
-use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,6 +29,17 @@ const DEFAULT_KV_BYTES: usize = 1 << 30;
 
 /// The wait before a download that broke off is tried again.
 const DOWNLOAD_PAUSE: Duration = Duration::from_secs(1);
+
+/// A count, refused by the flag's name and with its bounds where it is not between them.
+pub(crate) fn count(bounds: RangeInclusive<usize>) -> RangedU64ValueParser<usize> {
+    let (fewest, most) = (*bounds.start() as u64, *bounds.end() as u64);
+    RangedU64ValueParser::new().range(fewest..=most)
+}
+
+/// A count among the engine's settings.
+pub(crate) fn setting() -> RangedU64ValueParser<usize> {
+    count(1..=MAX_SETTING)
+}
 
 /// Which checkpoint.
 #[derive(Debug, Args)]
@@ -71,21 +84,21 @@ pub(crate) struct HubArgs {
 #[derive(Debug, Args)]
 pub(crate) struct EngineArgs {
     /// Most requests computed at the same time. More share each step's cost, and each waits a little longer.
-    #[arg(long, env = "COCONUT_MAX_RUNNING", value_name = "N", default_value = "32")]
-    max_running: NonZeroUsize,
+    #[arg(long, env = "COCONUT_MAX_RUNNING", value_name = "N", default_value = "32", value_parser = setting())]
+    max_running: usize,
     /// Most requests waiting; the next one is refused with 429 and the time to come back.
-    #[arg(long, env = "COCONUT_MAX_QUEUED", value_name = "N", default_value = "256")]
-    max_queued: NonZeroUsize,
+    #[arg(long, env = "COCONUT_MAX_QUEUED", value_name = "N", default_value = "256", value_parser = setting())]
+    max_queued: usize,
     /// Most positions computed in one step. Long prompts are read in pieces of this size: smaller pieces delay running
     /// requests less, larger ones read prompts faster.
-    #[arg(long, env = "COCONUT_ROWS_PER_STEP", value_name = "N", default_value = "256")]
-    rows_per_step: NonZeroUsize,
+    #[arg(long, env = "COCONUT_ROWS_PER_STEP", value_name = "N", default_value = "256", value_parser = setting())]
+    rows_per_step: usize,
     /// Memory for keys and values, such as 512MiB or 4GiB; it bounds how many requests run together. [default: 1GiB]
     #[arg(long, env = "COCONUT_KV_MEMORY", value_name = "BYTES", value_parser = parse_bytes, conflicts_with = "kv_positions")]
     kv_memory: Option<usize>,
     /// The same as a number of positions (prompt, thoughts and answer of all running requests).
-    #[arg(long, env = "COCONUT_KV_POSITIONS", value_name = "N")]
-    kv_positions: Option<NonZeroUsize>,
+    #[arg(long, env = "COCONUT_KV_POSITIONS", value_name = "N", value_parser = count(1..=u32::MAX as usize))]
+    kv_positions: Option<usize>,
     /// Compute prompts and thoughts once for all requests that have them in common. Answers stay the same but for
     /// rounding; clients can tell from times and counts whether somebody asked the same before.
     #[arg(long, env = "COCONUT_PREFIX_CACHE", value_name = "on|off", default_value = "on", value_parser = prefix_cache(), hide_possible_values = true)]
@@ -144,13 +157,13 @@ impl EngineArgs {
     /// The engine's settings.
     pub(crate) fn config(&self) -> EngineConfig {
         let kv = match self.kv_positions {
-            Some(positions) => KvBudget::Positions(positions.get()),
+            Some(positions) => KvBudget::Positions(positions),
             None => KvBudget::Bytes(self.kv_memory.unwrap_or(DEFAULT_KV_BYTES)),
         };
         EngineConfig {
-            max_running: self.max_running.get(),
-            max_queued: self.max_queued.get(),
-            rows_per_step: self.rows_per_step.get(),
+            max_running: self.max_running,
+            max_queued: self.max_queued,
+            rows_per_step: self.rows_per_step,
             kv,
             prefix_cache: self.prefix_cache,
             ..EngineConfig::default()

@@ -1,9 +1,10 @@
 //! `coconut serve`: its flags, and the settings of the layers that they come to. What a server does is `http`'s.
 
-use crate::cli::block_on;
 use crate::cli::flags::EngineArgs;
 use crate::cli::flags::HubArgs;
 use crate::cli::flags::ModelArgs;
+use crate::cli::flags::count;
+use crate::cli::runtime::block_on;
 use crate::cli::telemetry;
 use crate::cli::telemetry::LogFormat;
 use crate::files;
@@ -21,10 +22,15 @@ use anyhow::Context as _;
 use anyhow::ensure;
 use clap::Args;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpListener;
+
+/// More open files than systems give to a process.
+const MAX_CONNECTIONS: usize = 1 << 20;
+
+/// Each connection may hold one of these in memory.
+const MAX_BODY: usize = 1 << 30;
 
 /// Flags of `coconut serve`.
 #[derive(Debug, Args)]
@@ -52,8 +58,8 @@ struct NetworkArgs {
     #[arg(long, env = "COCONUT_LISTEN", value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Most open connections; further clients wait to be accepted.
-    #[arg(long, env = "COCONUT_MAX_CONNECTIONS", value_name = "N", default_value = "1024")]
-    max_connections: NonZeroUsize,
+    #[arg(long, env = "COCONUT_MAX_CONNECTIONS", value_name = "N", default_value = "1024", value_parser = count(1..=MAX_CONNECTIONS))]
+    max_connections: usize,
     /// Longest time for a request's head to arrive; idle connections are closed after it too.
     #[arg(long, env = "COCONUT_HEADER_READ_TIMEOUT", value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     header_read_timeout: Duration,
@@ -61,7 +67,7 @@ struct NetworkArgs {
     #[arg(long, env = "COCONUT_REQUEST_TIMEOUT", value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     request_timeout: Duration,
     /// Largest request body, such as 64KiB; larger ones are refused with 413.
-    #[arg(long, env = "COCONUT_MAX_BODY", value_name = "BYTES", default_value = "1MiB", value_parser = parse_bytes)]
+    #[arg(long, env = "COCONUT_MAX_BODY", value_name = "BYTES", default_value = "1MiB", value_parser = parse_body)]
     max_body: usize,
     /// Silence in a stream after which a comment is sent, so that proxies keep the connection.
     #[arg(long, env = "COCONUT_PING_INTERVAL", value_name = "SECONDS", default_value = "15", value_parser = parse_seconds)]
@@ -151,7 +157,7 @@ impl ServeArgs {
                 ping_interval: network.ping_interval,
             },
             limits: Limits {
-                max_connections: network.max_connections.get(),
+                max_connections: network.max_connections,
                 header_read_timeout: network.header_read_timeout,
             },
             grace_period: network.grace_period,
@@ -182,6 +188,12 @@ impl AccessArgs {
         );
         Ok(keys)
     }
+}
+
+fn parse_body(text: &str) -> anyhow::Result<usize> {
+    let bytes = parse_bytes(text)?;
+    ensure!(bytes <= MAX_BODY, "must be at most 1GiB");
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -151,12 +151,9 @@ impl Examples {
         self.form = Form::JsonLines;
         let record = self.source.record(MAX_OBJECT_BYTES).map_err(Wrong::File)?;
         let mut stream = Deserializer::from_slice(&record).into_iter::<Entries>();
-        let alone = match (stream.next(), stream.next()) {
-            (Some(Ok(entries)), None) => entries,
-            _ => {
-                self.ready.extend(objects(&record));
-                return Ok(());
-            }
+        let (Some(Ok(alone)), None) = (stream.next(), stream.next()) else {
+            self.ready.extend(objects(&record));
+            return Ok(());
         };
         match alone.rows(&|row| self.wanted.has_question(row)) {
             Ok(rows) => self.ready.extend(rows.into_iter().map(Ok)),

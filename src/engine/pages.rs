@@ -6,8 +6,8 @@ use crate::engine::reuse::Content;
 use crate::engine::reuse::Node;
 use crate::engine::reuse::PageTree;
 use crate::engine::reuse::Shareable;
-use crate::model::attention::paged::PAGE_POSITIONS;
-use crate::model::attention::paged::pages_for;
+use crate::model::attention::geometry::PAGE_POSITIONS;
+use crate::model::attention::geometry::pages_for;
 use lru::LruCache;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -60,6 +60,11 @@ impl PagePool {
             used: 0,
         };
         Self { ledger: Arc::new(Mutex::new(ledger)), pages }
+    }
+
+    /// A pool of as many pages, all free.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(self.pages)
     }
 
     /// Pages for so many positions, or `None` while too many are held by others.

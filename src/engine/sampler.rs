@@ -38,11 +38,14 @@ impl Sampler {
 
     /// The natural logarithm of the probability of `id` at temperature 1.
     pub(crate) fn logprob(&self, logits: &[f32], id: u32) -> f32 {
-        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let masked: f64 =
-            self.masked.iter().map(|&id| f64::from(logits[id as usize] - max).exp()).sum();
-        let total: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
-        (f64::from(logits[id as usize] - max) - (total - masked).ln()) as f32
+        // Masked ones are left out rather than taken away from a sum in which they may be all that counts.
+        let allowed = || {
+            let all = (0..).zip(logits).filter(|(id, _)| !self.masked.contains(id));
+            all.map(|(_, &logit)| f64::from(logit))
+        };
+        let max = allowed().fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = allowed().map(|logit| (logit - max).exp()).sum();
+        (f64::from(logits[id as usize]) - max - total.ln()) as f32
     }
 }
 
@@ -160,6 +163,16 @@ mod tests {
         let total =
             (0..3).filter(|&id| id != 1).map(|id| sampler.logprob(&logits, id).exp()).sum::<f32>();
         assert!((total - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_log_probability_is_a_number_whatever_the_logits() {
+        for logits in [[0.0, 900.0, 1.0], [f32::MAX, -f32::MAX, 0.0], [-3e38, 3e38, -3e38]] {
+            let mut sampler = Sampler::new(&Sampling::GREEDY, vec![1]);
+            let chosen = sampler.choose(&logits);
+            let logprob = sampler.logprob(&logits, chosen);
+            assert!(chosen != 1 && (-1.0..=0.0).contains(&logprob), "{logits:?}: {logprob}");
+        }
     }
 
     #[test]

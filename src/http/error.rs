@@ -50,8 +50,10 @@ pub(super) enum ApiError {
     EngineDead,
     #[error("the request's deadline passed before the answer was complete")]
     Deadline,
-    #[error("a hidden state of this request is not finite")]
-    NonFinite,
+    #[error("{0}")]
+    NonFinite(Failure),
+    #[error("{0}; others are answered, and this one may be asked again")]
+    StepFailed(Failure),
     #[error("internal error")]
     Internal,
 }
@@ -90,7 +92,8 @@ impl ApiError {
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "draining"),
             Self::EngineDead => (StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "engine_dead"),
             Self::Deadline => (StatusCode::GATEWAY_TIMEOUT, "timeout_error", "deadline_exceeded"),
-            Self::NonFinite => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "non_finite"),
+            Self::NonFinite(_) => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "non_finite"),
+            Self::StepFailed(_) => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "step_failed"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "internal"),
         }
     }
@@ -141,7 +144,8 @@ impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Deadline => Self::Deadline,
-            Failure::NonFinite => Self::NonFinite,
+            Failure::NonFinite => Self::NonFinite(failure),
+            Failure::Step => Self::StepFailed(failure),
             Failure::Engine => Self::EngineDead,
             Failure::Stopped => Self::Draining,
         }
@@ -169,7 +173,9 @@ impl IntoResponse for ApiError {
 /// The answer's length is to blame where a shorter one would have fitted.
 fn too_long_field(rejected: &Rejected) -> &'static str {
     match rejected {
-        Rejected::TooLong { prompt, latent, available, .. } if prompt + latent < *available => {
+        Rejected::TooLong { prompt, latent, available, .. }
+            if prompt.saturating_add(*latent) < *available =>
+        {
             "max_tokens"
         }
         _ => "question",
@@ -244,6 +250,7 @@ mod tests {
         for (failure, status) in [
             (Failure::Deadline, 504),
             (Failure::NonFinite, 500),
+            (Failure::Step, 500),
             (Failure::Engine, 503),
             (Failure::Stopped, 503),
         ] {

@@ -3,6 +3,7 @@
 use crate::files;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
+use crate::text::units::LONGEST_WAIT;
 use axum::body::Bytes;
 use axum::extract::FromRequest;
 use axum::extract::FromRequestParts;
@@ -69,6 +70,8 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         match error.inner().classify() {
             serde_json::error::Category::Data => invalid(&error),
+            // Not for serde_json, but for JSON, 1e999 is a number like others.
+            _ if error.inner().to_string().starts_with("number out of range") => invalid(&error),
             _ => malformed(error.inner()),
         }
     })?;
@@ -101,7 +104,7 @@ impl FromRequestParts<AppState> for Deadline {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let asked = asked_timeout(&parts.headers)?;
-        let limit = state.config().request_timeout;
+        let limit = state.config().request_timeout.min(LONGEST_WAIT);
         Ok(Self(Instant::now() + asked.map_or(limit, |asked| asked.min(limit))))
     }
 }
@@ -153,6 +156,7 @@ mod tests {
     fn a_wrong_unknown_or_missing_field_is_named() {
         assert_eq!(blamed(r#"{"name":1}"#).as_deref(), Some("name"));
         assert_eq!(blamed(r#"{"name":"a","sizes":[1,"x"]}"#).as_deref(), Some("sizes[1]"));
+        assert_eq!(blamed(r#"{"name":"a","sizes":[1e999]}"#).as_deref(), Some("sizes[0]"));
         assert_eq!(blamed(r#"{"name":"a","colour":1}"#).as_deref(), Some("colour"));
         assert_eq!(blamed(r#"{"sizes":[]}"#).as_deref(), Some("name"));
         assert_eq!(blamed("[\"a\"]"), None);
@@ -164,6 +168,14 @@ mod tests {
         for body in ["", "{", "{\"name\":", "name", r#"{"name":"a"} x"#] {
             assert!(matches!(rejection(body), ApiError::Malformed { .. }), "{body}");
         }
+        let wide: Vec<u8> = "{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for (body, said) in [(&wide[..], "UTF-16"), (b"{\"name\":\"\xe9\"}", "not UTF-8")] {
+            match parse::<Order>(body).unwrap_err() {
+                ApiError::Malformed { message, .. } => assert!(message.contains(said), "{message}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(parse::<Order>("\u{feff}{\"name\":\"a\"}".as_bytes()).is_ok(), "a mark is no text");
     }
 
     #[test]

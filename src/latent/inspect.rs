@@ -64,8 +64,9 @@ impl fmt::Display for Inspection<'_> {
             writeln!(f, "expected      {percent} % on {} ({})", accuracy.data, accuracy.source)?;
         }
         let (parameters, floats) = (config.parameter_count(), config.kv_floats_per_position());
-        let weights = WEIGHT_TYPES
-            .map(|(name, bytes)| format!("{:.1} MiB in {name}", mebibytes(parameters * bytes)));
+        let weights = WEIGHT_TYPES.map(|(name, bytes)| {
+            format!("{:.1} MiB in {name}", mebibytes(parameters.saturating_mul(bytes)))
+        });
         writeln!(f, "memory        weights: about {}", weights.join(", "))?;
         let kv = KV_TYPES.map(|(name, bytes)| {
             let longest = (floats * bytes).saturating_mul(config.max_positions);

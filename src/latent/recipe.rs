@@ -5,6 +5,7 @@ use crate::files;
 use crate::latent::answer::AnswerRule;
 use crate::latent::program::StopRule;
 use crate::model::config::Config;
+use crate::model::config::MAX_SIZE;
 use serde::Deserialize;
 use serde::Serialize;
 use std::io::ErrorKind;
@@ -157,6 +158,16 @@ impl Recipe {
                     config.vocab_size
                 ));
             }
+        }
+        let counts = [
+            ("latent_steps.max", self.latent_steps.max),
+            ("max_tokens", self.max_tokens.unwrap_or(1)),
+            ("eos_count", self.eos_count),
+        ];
+        if let Some((field, count)) = counts.into_iter().find(|(_, count)| *count > MAX_SIZE) {
+            return Err(format!(
+                "`{field}` is {count}; no model has more than {MAX_SIZE} positions"
+            ));
         }
         if self.latent_steps.default > self.latent_steps.max {
             return Err("`latent_steps.default` is more than `latent_steps.max`".to_owned());

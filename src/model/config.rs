@@ -12,8 +12,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::path::Path;
 
-/// The largest value any size in config.json may have: what is larger is a broken or hostile file.
-const MAX_SIZE: usize = 1 << 20;
+/// The largest value any size in config.json may have: what is larger is a broken or hostile file. No model has more
+/// positions, so no request needs more either.
+pub const MAX_SIZE: usize = 1 << 20;
 
 /// The largest table of rotary angles, in numbers: a million positions of heads of 128.
 const MAX_ANGLES: usize = 1 << 27;
@@ -201,10 +202,12 @@ impl Config {
         Ok(())
     }
 
-    /// Number of weights, shared ones counted once.
+    /// Number of weights, shared ones counted once; sizes that no file can hold give the largest number.
     pub fn parameter_count(&self) -> usize {
-        let Self { width, inner, heads, kv_heads, head_size, .. } = *self;
-        let (queries, keys) = (heads * head_size, kv_heads * head_size);
+        let wide = |size: usize| size as u128;
+        let (width, inner, head_size) = (wide(self.width), wide(self.inner), wide(self.head_size));
+        let queries = wide(self.heads) * head_size;
+        let keys = wide(self.kv_heads) * head_size;
         let biases = match (self.attention_bias, self.output_bias) {
             (false, _) => 0,
             (true, false) => queries + 2 * keys,
@@ -214,7 +217,7 @@ impl Config {
         let (block, ends) = match self.architecture {
             Architecture::Gpt2 => (
                 attention + 2 * width * inner + inner + 5 * width,
-                (self.max_positions + 2) * width,
+                (wide(self.max_positions) + 2) * width,
             ),
             Architecture::Llama | Architecture::Qwen2 => {
                 (attention + 3 * width * inner + 2 * width, width)
@@ -223,9 +226,11 @@ impl Config {
                 (attention + 3 * width * inner + 2 * width + 2 * head_size, width)
             }
         };
-        let tables = self.vocab_size * width * if self.tied { 1 } else { 2 };
-        let projector = self.projector.map_or(0, |inner| projector::parameter_count(width, inner));
-        self.layers * block + ends + tables + projector
+        let tables = wide(self.vocab_size) * width * if self.tied { 1 } else { 2 };
+        let projector = |inner| projector::parameter_count(width, wide(inner));
+        let projector = self.projector.map_or(0, projector);
+        let all = wide(self.layers) * block + ends + tables + projector;
+        usize::try_from(all).unwrap_or(usize::MAX)
     }
 
     /// Numbers kept in KV memory for each position, over all layers.

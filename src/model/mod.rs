@@ -16,6 +16,7 @@ mod llama;
 pub mod load;
 pub mod ops;
 pub mod parameters;
+pub mod pass;
 mod plan;
 mod projector;
 mod qwen2;

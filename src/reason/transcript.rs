@@ -67,7 +67,7 @@ impl Transcript {
         submitted: Instant,
     ) -> Self {
         Self {
-            decoder: IncrementalDecoder::new(&tokenizer),
+            decoder: tokenizer.decoder(),
             tokenizer,
             rule,
             watch: StopWatch::new(stop),
@@ -118,7 +118,7 @@ impl Transcript {
         self.clock.first_token.get_or_insert(at);
         // What is unfinished will be given out with a later token.
         self.settle("", parts);
-        let fresh = self.decoder.push(&self.tokenizer, token.id);
+        let fresh = self.decoder.push(self.tokenizer.token(token.id));
         self.unsettled = Some(TokenText {
             index: self.tokens.len(),
             id: token.id,

@@ -7,6 +7,7 @@ use crate::engine::request::Report;
 use crate::engine::request::Reused;
 use crate::engine::request::Sampling;
 use crate::engine::request::Thought;
+use crate::model::config::MAX_SIZE;
 use std::time::Duration;
 
 /// A question with everything that shapes its answer.
@@ -33,6 +34,9 @@ pub struct Question {
 
 /// Answer tokens where neither a question nor the recipe names a number.
 pub const DEFAULT_MAX_TOKENS: usize = 64;
+
+/// The most thoughts or answer tokens that any model has positions for.
+pub const MAX_COUNT: usize = MAX_SIZE;
 
 /// Why a question was not accepted; each variant names what the caller can change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

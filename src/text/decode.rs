@@ -1,11 +1,10 @@
-//! Ids to text as they come. What has been given out never changes: a piece holds only text that no later id can alter,
-//! and all pieces together are the text of all ids at once, as the `tokenizers` library writes it. Each step of the
+//! Ids to text as they come. What has been given out never changes: a piece holds only text that no later token can alter,
+//! and all pieces together are the text of all tokens at once, as the `tokenizers` library writes it. Each step of the
 //! tokenizer's decoder is done as far as it is certain; nothing is decoded twice, however long the answer.
 //!
 //! The library's own `DecodeStream` is not used: it gives up where the text of a window is not what it was (a character
-//! of many byte tokens, a stripped space), and swallows what is unfinished at the end. Knows no stop strings.
+//! of many byte tokens, a stripped space), and swallows what is unfinished at the end. Knows tokens, no ids and no stop strings.
 
-use crate::text::Tokenizer;
 use crate::text::steps::TextStep;
 use crate::text::steps::TokenStep;
 use tokenizers::DecoderWrapper;
@@ -33,13 +32,8 @@ enum Join {
 }
 
 impl IncrementalDecoder {
-    /// At the beginning of an answer.
-    pub fn new(tokenizer: &Tokenizer) -> Self {
-        tokenizer.decoder.clone()
-    }
-
-    /// For a tokenizer with this decoder.
-    pub(super) fn of(decoder: Option<&DecoderWrapper>) -> Self {
+    /// At the beginning of a text, for a tokenizer with this decoder.
+    pub(super) fn new(decoder: Option<&DecoderWrapper>) -> Self {
         let mut this = Self { tokens: Vec::new(), join: Join::Plain, text: Vec::new() };
         let Some(decoder) = decoder else {
             this.join = Join::Spaced { begun: false };
@@ -60,11 +54,12 @@ impl IncrementalDecoder {
         this
     }
 
-    /// The text that became certain with `id`: possibly nothing, while a character is unfinished.
-    pub fn push(&mut self, tokenizer: &Tokenizer, id: u32) -> String {
-        let tokens = tokenizer.token(id).map(|token| self.through(0, token)).unwrap_or_default();
+    /// The text that became certain with a token, or with an id that has none: possibly nothing, while a character is
+    /// unfinished.
+    pub fn push(&mut self, token: Option<String>) -> String {
+        let tokens = token.map(|token| self.through(0, token)).unwrap_or_default();
         let text = tokens.iter().map(|token| self.join.push(token)).collect();
-        self.text.iter_mut().fold(text, |text, step| step.push(text))
+        self.text.iter_mut().fold(text, |text, step| step.push(&text))
     }
 
     /// What is left at the end: bytes that never became a character, as U+FFFD.
@@ -78,7 +73,7 @@ impl IncrementalDecoder {
             }
         }
         text.push_str(&self.join.finish());
-        self.text.iter_mut().fold(text, |text, step| step.push(text) + &step.finish())
+        self.text.iter_mut().fold(text, |text, step| step.push(&text) + &step.finish())
     }
 
     /// Whether text of the ids so far is still to come.

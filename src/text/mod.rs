@@ -57,7 +57,7 @@ impl Tokenizer {
     }
 
     fn of(inner: tokenizers::Tokenizer) -> Self {
-        let decoder = IncrementalDecoder::of(inner.get_decoder());
+        let decoder = IncrementalDecoder::new(inner.get_decoder());
         Self { inner, decoder }
     }
 
@@ -98,13 +98,18 @@ impl Tokenizer {
 
     /// Ids to text; special tokens are left out, bytes that are no UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
-        let mut decoder = IncrementalDecoder::new(self);
-        let text: String = ids.iter().map(|&id| decoder.push(self, id)).collect();
+        let mut decoder = self.decoder();
+        let text: String = ids.iter().map(|&id| decoder.push(self.token(id))).collect();
         text + &decoder.finish()
     }
 
+    /// Tokens to text as they come.
+    pub fn decoder(&self) -> IncrementalDecoder {
+        self.decoder.clone()
+    }
+
     /// The token of an id as the vocabulary has it; none for special ones and ids that are not in it.
-    fn token(&self, id: u32) -> Option<String> {
+    pub fn token(&self, id: u32) -> Option<String> {
         let added = self.inner.get_added_vocabulary();
         let token = added.simple_id_to_token(id).or_else(|| self.inner.get_model().id_to_token(id));
         token.filter(|token| !added.is_special_token(token))

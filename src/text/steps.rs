@@ -208,14 +208,14 @@ impl TextStep {
     }
 
     /// The text that became certain with `fresh`.
-    pub(super) fn push(&mut self, fresh: String) -> String {
+    pub(super) fn push(&mut self, fresh: &str) -> String {
         match self {
             Self::Replace { from, to, held, ahead } => {
-                held.push_str(&fresh);
+                held.push_str(fresh);
                 replaced((from, to), held, ahead)
             }
             Self::Strip { content, start, stop, held } => {
-                let mut rest = fresh.as_str();
+                let mut rest = fresh;
                 while *start > 0 && !rest.is_empty() {
                     match rest.strip_prefix(*content) {
                         Some(less) => (rest, *start) = (less, *start - 1),
@@ -231,7 +231,7 @@ impl TextStep {
                 repeated(before) + body + &repeated(sure)
             }
             Self::Whole { text, .. } => {
-                text.push_str(&fresh);
+                text.push_str(fresh);
                 String::new()
             }
         }

@@ -51,9 +51,8 @@ impl Exam<'_> {
         let mut score = Score { questions: self.examples.len(), ..Score::default() };
         let mut asked = Vec::new();
         for example in self.examples {
-            match self.program(model, recipe, (example, latent_steps))? {
-                Ok(program) => asked.push((example, program)),
-                Err(_) => {}
+            if let Ok(program) = self.program(model, recipe, (example, latent_steps))? {
+                asked.push((example, program));
             }
         }
         // Questions of a length are asked together, so that there is little padding.
@@ -103,11 +102,12 @@ impl Exam<'_> {
             stop: recipe.stop_rule(),
             masked: recipe.masked.clone(),
         };
-        let taken = program.prompt.len() + program.latent_positions();
-        // The last answer token takes no position.
-        Ok(match (model.config().max_positions + 1).checked_sub(taken) {
-            None | Some(0) => Err(taken),
-            Some(room) => Ok(Program { max_tokens: program.max_tokens.min(room), ..program }),
+        let positions = model.config().max_positions;
+        let room = program.room(positions);
+        let program = Program { max_tokens: program.max_tokens.min(room), ..program };
+        Ok(match program.positions() {
+            taken if taken <= positions => Ok(program),
+            taken => Err(taken),
         })
     }
 }

@@ -19,6 +19,7 @@ mod http_answers;
 mod http_rules;
 mod hub;
 mod layouts;
+mod marks;
 mod openapi;
 mod packaging;
 mod parity;

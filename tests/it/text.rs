@@ -3,7 +3,6 @@
 
 use crate::support::data;
 use coconut::text::Tokenizer;
-use coconut::text::decode::IncrementalDecoder;
 use proptest::prelude::*;
 use serde_json::Value;
 use std::str::FromStr as _;
@@ -49,8 +48,8 @@ fn named(name: &str) -> &'static Pair {
 
 /// The pieces of `ids`, one a token, and what is left at the end.
 fn pieces(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<String> {
-    let mut decoder = IncrementalDecoder::new(tokenizer);
-    let mut pieces: Vec<String> = ids.iter().map(|&id| decoder.push(tokenizer, id)).collect();
+    let mut decoder = tokenizer.decoder();
+    let mut pieces: Vec<String> = ids.iter().map(|&id| decoder.push(tokenizer.token(id))).collect();
     pieces.push(decoder.finish());
     assert!(!decoder.is_unfinished());
     pieces

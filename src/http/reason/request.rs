@@ -3,8 +3,10 @@
 use crate::engine::request::Report;
 use crate::engine::request::Sampling;
 use crate::http::error::ApiError;
+use crate::reason::types::MAX_COUNT;
 use crate::reason::types::Question;
 use serde::Deserialize;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -22,9 +24,10 @@ pub(in crate::http) struct ReasonRequest {
     #[schema(min_length = 1)]
     pub(super) question: String,
     /// How many thoughts to compute before answering; the model's default where absent. 0 answers at once.
+    #[schema(maximum = 1_048_576)]
     pub(super) latent_steps: Option<usize>,
     /// Most answer tokens; where absent what the model's recipe says, 64 if nothing, or what its positions leave.
-    #[schema(minimum = 1, example = 64)]
+    #[schema(minimum = 1, maximum = 1_048_576, example = 64)]
     pub(super) max_tokens: Option<usize>,
     /// Go on after end-of-sequence tokens, up to exactly `max_tokens`; for benchmarks, where all answers cost the same.
     #[serde(default)]
@@ -36,7 +39,7 @@ pub(in crate::http) struct ReasonRequest {
     /// Choose among the smallest set of tokens whose probabilities reach this sum.
     #[schema(exclusive_minimum = 0, maximum = 1)]
     pub(super) top_p: Option<f64>,
-    /// Choose among this many most likely tokens.
+    /// Choose among this many most likely tokens; more than the vocabulary has are all of them.
     #[schema(minimum = 1)]
     pub(super) top_k: Option<usize>,
     /// Makes a sampled answer repeatable; random where absent.
@@ -89,39 +92,31 @@ impl ReasonRequest {
         random: u64,
     ) -> Result<Question, ApiError> {
         let reports = |include| self.include.contains(&include);
+        let top_thought_tokens =
+            within("top_thought_tokens", self.top_thought_tokens, 0..=MAX_TOP_THOUGHT_TOKENS)?;
         let report = Report {
-            top_thought_tokens: if reports(Include::Thoughts) {
-                self.checked_top_thought_tokens()?
-            } else {
-                0
-            },
+            top_thought_tokens: if reports(Include::Thoughts) { top_thought_tokens } else { 0 },
             thought_vectors: reports(Include::ThoughtVectors),
             first_logits: reports(Include::FirstLogits),
             logprobs: reports(Include::Logprobs),
         };
         let sampling = self.sampling(random)?;
-        if self.max_tokens == Some(0) {
-            return Err(ApiError::invalid("max_tokens", "must be at least 1"));
-        }
+        let count = |field, count: Option<usize>, fewest| {
+            count.map(|count| within(field, count, fewest..=MAX_COUNT)).transpose()
+        };
+        let latent_steps = count("latent_steps", self.latent_steps, 0)?;
+        let max_tokens = count("max_tokens", self.max_tokens, 1)?;
         let stop = self.stop.map_or(Ok(Vec::new()), Stop::checked)?;
         Ok(Question {
             text: self.question,
-            latent_steps: self.latent_steps,
-            max_tokens: self.max_tokens,
+            latent_steps,
+            max_tokens,
             ignore_eos: self.ignore_eos,
             sampling,
             report,
             stop,
             timeout,
         })
-    }
-
-    fn checked_top_thought_tokens(&self) -> Result<usize, ApiError> {
-        if self.top_thought_tokens > MAX_TOP_THOUGHT_TOKENS {
-            let message = format!("must be at most {MAX_TOP_THOUGHT_TOKENS}");
-            return Err(ApiError::invalid("top_thought_tokens", message));
-        }
-        Ok(self.top_thought_tokens)
     }
 
     fn sampling(&self, random: u64) -> Result<Sampling, ApiError> {
@@ -139,6 +134,17 @@ impl ReasonRequest {
         }
         let seed = self.seed.unwrap_or(random);
         Ok(Sampling { temperature: self.temperature, top_p: self.top_p, top_k: self.top_k, seed })
+    }
+}
+
+/// A count that is allowed, or its field blamed.
+fn within(field: &str, count: usize, range: RangeInclusive<usize>) -> Result<usize, ApiError> {
+    match range.contains(&count) {
+        true => Ok(count),
+        false => Err(ApiError::invalid(
+            field,
+            format!("must be from {} to {}", range.start(), range.end()),
+        )),
     }
 }
 
@@ -215,6 +221,9 @@ mod tests {
             ("top_p", json!(1.01)),
             ("top_k", json!(0)),
             ("max_tokens", json!(0)),
+            ("max_tokens", json!(MAX_COUNT + 1)),
+            ("max_tokens", json!(usize::MAX)),
+            ("latent_steps", json!(MAX_COUNT + 1)),
             ("stop", json!("")),
             ("stop", json!(["a", ""])),
             ("stop", json!(vec!["a"; 17])),

@@ -15,7 +15,7 @@ use crate::packed::Format;
 use crate::packed::OFFSET;
 use crate::packed::PANEL;
 use crate::packed::SCALE_LINES;
-use crate::tile::Tile;
+use crate::tile::shape::Tile;
 use std::arch::x86_64::*;
 
 type Kernel = unsafe fn(&mut Tile<'_>);

@@ -11,7 +11,7 @@ use crate::packed::CHUNK;
 use crate::packed::Format;
 use crate::packed::PANEL;
 use crate::packed::SCALE_LINES;
-use crate::tile::Tile;
+use crate::tile::shape::Tile;
 
 /// sums += x * weights
 pub(super) fn multiply(format: Format, tile: &mut Tile<'_>) {

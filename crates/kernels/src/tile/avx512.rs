@@ -14,7 +14,7 @@ use crate::packed::CHUNK;
 use crate::packed::CHUNK_LINES;
 use crate::packed::Format;
 use crate::packed::SCALE_LINES;
-use crate::tile::Tile;
+use crate::tile::shape::Tile;
 use std::arch::x86_64::__m512;
 use std::arch::x86_64::__m512bh;
 use std::arch::x86_64::__m512i;
