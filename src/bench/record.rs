@@ -130,13 +130,14 @@ mod tests {
     use crate::bench::plan::Refused;
     use crate::bench::plan::Server;
     use crate::bench::target::Answered;
-    use crate::data::Example;
+    use crate::data::example::Example;
 
     fn plan() -> Plan {
         let example = |text: &str| Example {
             question: text.to_owned(),
             steps: Vec::new(),
             answer: "7".to_owned(),
+            also: Vec::new(),
         };
         Plan {
             server: Server {

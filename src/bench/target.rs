@@ -3,6 +3,7 @@
 
 use crate::bench::plan::Ask;
 use crate::bench::sse::Event;
+use crate::files;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -103,7 +104,7 @@ impl Target {
     /// The body of a whole answer.
     pub(crate) fn answer(self, body: &[u8]) -> Result<Answered, Unexpected> {
         let Self::Reason = self;
-        Ok(serde_json::from_slice::<ReasonAnswer>(body)?.into())
+        Ok(serde_json::from_slice::<ReasonAnswer>(files::unmarked(body))?.into())
     }
 
     /// An event of a stream.

@@ -1,5 +1,6 @@
 //! What an evaluation found, as a table for people and as JSON. Does not compute an answer.
 
+use crate::data::questions::Skipped;
 use crate::eval::score::share;
 use serde::Serialize;
 use serde_json::Value;
@@ -16,6 +17,8 @@ pub struct Report {
     pub family: String,
     /// The file with the questions.
     pub data: String,
+    /// What was left out of it.
+    pub skipped: Skipped,
     /// One for each number of latent steps.
     pub runs: Vec<Run>,
 }
@@ -35,7 +38,7 @@ pub struct Run {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Scored {
     /// From 1, in the file.
-    pub number: usize,
+    pub number: u64,
     /// The right answer.
     pub expected: String,
     /// What came of it.
@@ -86,7 +89,7 @@ impl Run {
     }
 
     /// Questions without an answer, each with the reason.
-    pub fn unanswered(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub fn unanswered(&self) -> impl Iterator<Item = (u64, &str)> {
         self.scored.iter().filter_map(|scored| match &scored.outcome {
             Outcome::Unanswered { reason } => Some((scored.number, reason.as_str())),
             Outcome::Answered { .. } => None,
@@ -128,7 +131,16 @@ impl Report {
     /// All of it, every answer included.
     pub fn to_json(&self) -> Value {
         let runs: Vec<_> = self.runs.iter().map(Run::to_json).collect();
-        json!({ "model": self.model, "family": self.family, "data": self.data, "runs": runs })
+        let first = self.skipped.first.iter().map(
+            |(number, line, reason)| json!({ "number": number, "line": line, "reason": reason }),
+        );
+        json!({
+            "model": self.model,
+            "family": self.family,
+            "data": self.data,
+            "skipped": { "count": self.skipped.count, "first": first.collect::<Vec<_>>() },
+            "runs": runs,
+        })
     }
 }
 
@@ -165,6 +177,9 @@ impl fmt::Display for Report {
                 )?;
             }
         }
-        Ok(())
+        match self.skipped.count {
+            0 => Ok(()),
+            _ => write!(f, "\n{}", self.skipped),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The manifest `coconut.json`: how a question becomes an answer with this checkpoint. Knows ids and templates, no
 //! tokenizer and no weights; what to assume where there is no manifest is `detect`'s business.
 
+use crate::files;
 use crate::latent::answer::AnswerRule;
 use crate::latent::program::StopRule;
 use crate::model::config::Config;
@@ -120,7 +121,7 @@ impl Recipe {
 
     /// A manifest by itself. Its ids are not checked against a vocabulary yet.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path)
+        let text = files::read(path)
             .map_err(|source| RecipeError::Io { path: path.to_owned(), source })?;
         // With the field's name, which serde does not say by itself.
         let mut json = serde_json::Deserializer::from_str(&text);

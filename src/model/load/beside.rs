@@ -1,6 +1,7 @@
 //! The small JSON files beside weights: `config.json`, `generation_config.json` and the like. They come from strangers,
 //! may be missing, and are often there and empty. Knows no field of any.
 
+use crate::files;
 use crate::model::error::Error;
 use crate::model::error::Result;
 use serde_json::Value;
@@ -36,7 +37,7 @@ pub fn read(path: &Path) -> Result<Beside> {
         }
         Ok(_) => {}
     }
-    let text = std::fs::read_to_string(path).map_err(io)?;
+    let text = files::read(path).map_err(io)?;
     if text.trim().is_empty() {
         return Ok(Beside::Empty);
     }
