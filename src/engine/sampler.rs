@@ -1,16 +1,18 @@
 //! From logits to a token. One sampler a request, with random numbers of its own, so that an answer does not depend on
 //! what else is in the batch. Knows no device.
 
-use crate::engine::request::Sampling;
+use crate::engine::request::Scored;
 use crate::engine::request::TopToken;
+use crate::latent::script::Sampling;
 use rand::SeedableRng as _;
 use rand::distr::Distribution as _;
 use rand::distr::weighted::WeightedIndex;
 use rand::rngs::StdRng;
+use std::sync::Arc;
 
 /// Chooses the answer tokens of one request.
 pub(crate) struct Sampler {
-    masked: Vec<u32>,
+    masked: Arc<[u32]>,
     /// `None` takes the most likely token.
     random: Option<Random>,
 }
@@ -22,12 +24,12 @@ struct Random {
 }
 
 impl Sampler {
-    pub(crate) fn new(sampling: &Sampling, masked: Vec<u32>) -> Self {
+    pub(crate) fn new(sampling: &Sampling, masked: impl Into<Arc<[u32]>>) -> Self {
         let random = (sampling.temperature > 0.0).then(|| Random {
             sampling: sampling.clone(),
             numbers: StdRng::seed_from_u64(sampling.seed),
         });
-        Self { masked, random }
+        Self { masked: masked.into(), random }
     }
 
     /// Finite logits (V,) -> an id that is not masked
@@ -80,6 +82,15 @@ impl Random {
         let place = WeightedIndex::new(ids.iter().map(weight)).ok()?.sample(&mut self.numbers);
         Some(ids[place])
     }
+}
+
+/// What finite logits (V,) say of `id`, with nothing masked.
+pub(crate) fn score(logits: &[f32], id: u32) -> Scored {
+    let own = logits[id as usize];
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let total: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
+    let logprob = (f64::from(own - max) - total.ln()) as f32;
+    Scored { id, logprob, rank: logits.iter().filter(|&&logit| logit > own).count() }
 }
 
 /// The `count` most likely tokens, most likely first.
@@ -138,8 +149,8 @@ mod tests {
     use super::all_finite;
     use super::most_likely_fast;
     use super::top_tokens;
-    use crate::engine::request::Sampling;
     use crate::latent::generate::most_likely;
+    use crate::latent::script::Sampling;
     use proptest::prelude::*;
 
     proptest! {

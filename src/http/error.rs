@@ -128,9 +128,13 @@ impl From<AskError> for ApiError {
         match error {
             AskError::EmptyQuestion
             | AskError::Tokenizer(_)
-            | AskError::Rejected(Rejected::UnknownId { .. } | Rejected::Empty) => {
-                Self::invalid("question", error)
-            }
+            | AskError::Rejected(
+                Rejected::UnknownId { .. }
+                | Rejected::Empty
+                | Rejected::TooManyBranches { .. }
+                | Rejected::TooLarge { .. }
+                | Rejected::Malformed(_),
+            ) => Self::invalid("question", error),
             AskError::TooManyLatentSteps { .. } => Self::invalid("latent_steps", error),
             AskError::Rejected(Rejected::Full { retry_after }) => Self::QueueFull { retry_after },
             AskError::Rejected(too_long @ Rejected::TooLong { .. }) => Self::TooLong(too_long),

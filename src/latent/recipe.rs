@@ -2,7 +2,7 @@
 //! tokenizer and no weights; what to assume where there is no manifest is `detect`'s business.
 
 use crate::latent::answer::AnswerRule;
-use crate::latent::program::StopRule;
+use crate::latent::script::StopRule;
 use crate::model::config::Config;
 use crate::model::config::MAX_SIZE;
 use serde::Deserialize;

@@ -5,8 +5,8 @@ use crate::engine::request::Finish;
 use crate::engine::request::Rejected;
 use crate::engine::request::Report;
 use crate::engine::request::Reused;
-use crate::engine::request::Sampling;
 use crate::engine::request::Thought;
+use crate::latent::script::Sampling;
 use crate::model::config::MAX_SIZE;
 use std::time::Duration;
 

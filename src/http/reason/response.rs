@@ -233,6 +233,7 @@ pub(super) fn finish_reason(finish: Finish) -> &'static str {
     match finish {
         Finish::Stop => "stop",
         Finish::Length => "length",
+        Finish::Done => "done",
     }
 }
 
@@ -253,7 +254,7 @@ mod tests {
 
     fn thought() -> Thought {
         let top_tokens = vec![TopToken { id: 7, probability: 0.5 }];
-        Thought { step: 2, norm: 1.5, vector: None, top_tokens }
+        Thought { step: 2, norm: 1.5, computed_norm: 1.5, vector: None, top_tokens }
     }
 
     #[test]
