@@ -7,7 +7,6 @@ use crate::latent::script::Fed;
 use crate::latent::script::Say;
 use crate::latent::script::Think;
 use std::hash::DefaultHasher;
-use std::hash::Hash as _;
 use std::hash::Hasher as _;
 use std::sync::Arc;
 

@@ -14,7 +14,6 @@ use crate::engine::request::Token;
 use crate::engine::runner::StepOutput;
 use crate::engine::runner::Yielded;
 use crate::engine::sampler::Sampler;
-use crate::engine::sampler::all_finite;
 use crate::engine::sampler::score;
 use crate::engine::sampler::top_tokens;
 use crate::engine::scheduler::Running;
@@ -23,6 +22,7 @@ use crate::engine::sequence::Outcome;
 use crate::engine::sequence::Sequence;
 use crate::latent::edits::length;
 use crate::metrics::Metrics;
+use coconut_kernels::vocabulary::all_finite;
 use std::time::Instant;
 
 /// Who is told of an outcome: a branch, its request, those that ask the same later, and who counts.

@@ -82,3 +82,62 @@ fn take_step(runner: &mut impl Run, scheduler: &mut Scheduler<(), ()>) -> Result
     }
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::plan::Segment;
+    use crate::engine::plan::Yields;
+
+    /// Notes rows and segments of each step.
+    #[derive(Default)]
+    struct Noting {
+        steps: Vec<(usize, usize)>,
+    }
+
+    impl Run for Noting {
+        fn run(&mut self, plan: &Plan, _: &[bool], out: &mut StepOutput) -> Result<()> {
+            let segments = &plan.segments;
+            self.steps.push((segments.iter().map(Segment::rows).sum(), segments.len()));
+            let yielded = |segment: &Segment| match segment.yields {
+                Yields::Nothing => Yielded::Nothing,
+                Yields::Thought => Yielded::Thought { thought: 0, logits: None },
+                Yields::Token => Yielded::Token { logits: 0 },
+                Yields::Scores(count) => Yielded::Scores { logits: 0, count },
+            };
+            out.numbers.thoughts.resize(out.width, 0.0);
+            out.yielded = segments.iter().map(yielded).collect();
+            Ok(())
+        }
+
+        fn reset(&mut self) {}
+    }
+
+    fn steps(config: EngineConfig, positions: usize, pages: usize) -> Vec<(usize, usize)> {
+        let mut runner = Noting::default();
+        warm_up(&mut runner, config, (positions, pages)).unwrap();
+        runner.steps
+    }
+
+    #[test]
+    fn a_request_alone_and_as_many_as_run_at_once_are_computed() {
+        let config = EngineConfig { max_running: 8, rows_per_step: 64, ..EngineConfig::default() };
+        let expected = [(64, 1), (1, 1), (1, 1), (64, 8), (8, 8), (8, 8)];
+        assert_eq!(steps(config, 1000, 1000), expected);
+    }
+
+    #[test]
+    fn small_memories_and_models_are_warmed_as_far_as_they_go() {
+        let config = EngineConfig::default();
+        assert_eq!(steps(config, 2, 1), []);
+        assert_eq!(steps(config, 3, 1), [(1, 1); 6]);
+        assert_eq!(steps(config, 16, 1), [(14, 1), (1, 1), (1, 1), (8, 1), (1, 1), (1, 1)]);
+        let huge = EngineConfig {
+            max_running: 1 << 16,
+            rows_per_step: 1 << 16,
+            ..EngineConfig::default()
+        };
+        let rows = steps(huge, 1 << 20, 1 << 20).into_iter().map(|(rows, _)| rows).max();
+        assert_eq!(rows, Some(MAX_ROWS));
+    }
+}

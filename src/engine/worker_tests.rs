@@ -244,5 +244,15 @@ async fn what_cannot_run_is_refused_at_once() {
         refused,
         Rejected::TooLong { prompt: 2, latent: 4, answer: 59, needed: 65, available: 64 }
     );
+    for latent_steps in [3, 1 << 20, usize::MAX] {
+        for max_tokens in [usize::MAX, usize::MAX - 5, usize::MAX - 12, 1 << 62] {
+            let endless = Program { latent_steps, max_tokens, ..program(1) };
+            let refused = engine.submit(of(&endless));
+            assert!(
+                matches!(refused, Err(Rejected::TooLong { .. })),
+                "{latent_steps} {max_tokens}"
+            );
+        }
+    }
     assert_eq!(engine.submit(request(100)).unwrap_err(), Rejected::UnknownId { id: 100 });
 }

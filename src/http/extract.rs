@@ -1,5 +1,7 @@
 //! JSON bodies and deadlines out of requests, with rejections that name the field. Does not know any route's types.
 
+use crate::http::desk::Work;
+use crate::http::encoding::Codings;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
 use crate::text::units::LONGEST_WAIT;
@@ -14,30 +16,32 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio::time::timeout_at;
 
 /// A request body, parsed.
 #[derive(Debug)]
 pub(super) struct Json<T>(pub(super) T);
 
-impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         if !says_json(request.headers()) {
             return Err(ApiError::UnsupportedMediaType);
         }
+        let codings = Codings::of(request.headers())?;
         let config = state.config();
-        let body =
-            tokio::time::timeout(config.request_timeout, Bytes::from_request(request, state))
-                .await
-                .map_err(|_elapsed| ApiError::BodyTimeout)?
-                .map_err(|rejection| match rejection.status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => {
-                        ApiError::BodyTooLarge { limit: config.max_body_bytes }
-                    }
-                    _ => ApiError::Malformed { message: rejection.body_text(), param: None },
-                })?;
-        parse(&body).map(Self)
+        let (limit, deadline) = (config.max_body_bytes, Instant::now() + config.request_timeout);
+        let body = timeout_at(deadline, Bytes::from_request(request, state))
+            .await
+            .map_err(|_elapsed| ApiError::BodyTimeout)?
+            .map_err(|rejection| match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit },
+                _ => ApiError::Malformed { message: rejection.body_text(), param: None },
+            })?;
+        let bytes = if codings.is_plain() { body.len() } else { limit };
+        let parsed = move || parse(&codings.decode(body, limit)?);
+        state.reading().run(Work::Parse(bytes), deadline, parsed).await?.map(Self)
     }
 }
 

@@ -2,10 +2,12 @@
 //! no scheduling.
 
 pub mod answer;
+pub mod built_in;
 pub mod checkpoint;
 pub mod convert;
 pub mod detect;
 pub mod edits;
+pub mod ends;
 pub mod families;
 pub mod generate;
 pub mod inspect;

@@ -122,7 +122,9 @@ impl Recipe {
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| RecipeError::Io { path: path.to_owned(), source })?;
-        serde_json::from_str(&text).map_err(|error| RecipeError::Malformed {
+        // With the field's name, which serde does not say by itself.
+        let mut json = serde_json::Deserializer::from_str(&text);
+        serde_path_to_error::deserialize(&mut json).map_err(|error| RecipeError::Malformed {
             path: path.to_owned(),
             reason: error.to_string(),
         })

@@ -155,10 +155,11 @@ fn scripts(program: &Program, width: usize) -> Vec<Script> {
         script(program, vec![think(3, vec![])], scores()),
         script(program, vec![], samples.collect()),
         script(program, vec![think(2, vec![])], Vec::new()),
-        script(program, vec![Act::Feed(vectors), think(1, vec![]), say(program)], vec![
-            leaf(vec![Act::Feed(ids(&long)), say(program)]),
-            continuation(3),
-        ]),
+        script(
+            program,
+            vec![Act::Feed(vectors), think(1, vec![]), say(program)],
+            vec![leaf(vec![Act::Feed(ids(&long)), say(program)]), continuation(3)],
+        ),
     ];
     for edit in [
         Edit::Set(vector(width, 0.2)),
@@ -193,7 +194,8 @@ fn the_engine_does_what_the_oracle_does_alone_and_with_everything_mixed() {
                 assert_same(&told, oracle, &format!("{name}, script {index} alone"));
             }
             let tickets: Vec<_> = scripts.iter().rev().map(submit).collect();
-            for (ticket, (index, oracle)) in tickets.into_iter().zip(oracle.iter().enumerate().rev())
+            for (ticket, (index, oracle)) in
+                tickets.into_iter().zip(oracle.iter().enumerate().rev())
             {
                 let (told, _) = collect(ticket);
                 assert_same(&told, oracle, &format!("{name}, script {index} among all"));

@@ -12,16 +12,17 @@ use utoipa::ToSchema;
 
 const MAX_TEMPERATURE: f64 = 2.0;
 const MAX_TOP_THOUGHT_TOKENS: usize = 100;
+const DEFAULT_TOP_THOUGHT_TOKENS: usize = 5;
 const MAX_STOP_STRINGS: usize = 16;
 const MAX_STOP_BYTES: usize = 256;
 
-/// A question and how to answer it.
+/// A question and how to answer it. Every field but the question may be absent; `null` says the same.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"question": "Tom is a wumpus. Every wumpus is a zumpus. Is Tom a zumpus or a lempus?"}))]
 pub(in crate::http) struct ReasonRequest {
     /// The question. The model's own prompt template is put around it.
-    #[schema(min_length = 1)]
+    #[schema(min_length = 1, pattern = r"\S")]
     pub(super) question: String,
     /// How many thoughts to compute before answering; the model's default where absent. 0 answers at once.
     #[schema(maximum = 1_048_576)]
@@ -30,12 +31,11 @@ pub(in crate::http) struct ReasonRequest {
     #[schema(minimum = 1, maximum = 1_048_576, example = 64)]
     pub(super) max_tokens: Option<usize>,
     /// Go on after end-of-sequence tokens, up to exactly `max_tokens`; for benchmarks, where all answers cost the same.
-    #[serde(default)]
-    pub(super) ignore_eos: bool,
+    #[schema(default = false)]
+    pub(super) ignore_eos: Option<bool>,
     /// 0 takes the most likely token, always.
-    #[serde(default)]
     #[schema(minimum = 0, maximum = 2, default = 0)]
-    pub(super) temperature: f64,
+    pub(super) temperature: Option<f64>,
     /// Choose among the smallest set of tokens whose probabilities reach this sum.
     #[schema(exclusive_minimum = 0, maximum = 1)]
     pub(super) top_p: Option<f64>,
@@ -47,19 +47,13 @@ pub(in crate::http) struct ReasonRequest {
     /// A string, or up to 16 of them, that end the answer and are not part of it.
     pub(super) stop: Option<Stop>,
     /// Answer as server-sent events while it is computed: `thought`, `token`, and at the end `done` or `error`.
-    #[serde(default)]
-    pub(super) stream: bool,
+    #[schema(default = false)]
+    pub(super) stream: Option<bool>,
     /// What to report beside the answer.
-    #[serde(default)]
-    pub(super) include: Vec<Include>,
+    pub(super) include: Option<Vec<Include>>,
     /// How many tokens to show per thought, with `thoughts` in `include`.
-    #[serde(default = "default_top_thought_tokens")]
     #[schema(maximum = 100, default = 5)]
-    pub(super) top_thought_tokens: usize,
-}
-
-fn default_top_thought_tokens() -> usize {
-    5
+    pub(super) top_thought_tokens: Option<usize>,
 }
 
 /// One string or several.
@@ -91,9 +85,9 @@ impl ReasonRequest {
         timeout: Duration,
         random: u64,
     ) -> Result<Question, ApiError> {
-        let reports = |include| self.include.contains(&include);
-        let top_thought_tokens =
-            within("top_thought_tokens", self.top_thought_tokens, 0..=MAX_TOP_THOUGHT_TOKENS)?;
+        let reports = |include| self.include.iter().flatten().any(|asked| *asked == include);
+        let asked = self.top_thought_tokens.unwrap_or(DEFAULT_TOP_THOUGHT_TOKENS);
+        let top_thought_tokens = within("top_thought_tokens", asked, 0..=MAX_TOP_THOUGHT_TOKENS)?;
         let report = Report {
             top_thought_tokens: if reports(Include::Thoughts) { top_thought_tokens } else { 0 },
             thought_vectors: reports(Include::ThoughtVectors),
@@ -111,7 +105,7 @@ impl ReasonRequest {
             text: self.question,
             latent_steps,
             max_tokens,
-            ignore_eos: self.ignore_eos,
+            ignore_eos: self.ignore_eos.unwrap_or(false),
             sampling,
             report,
             stop,
@@ -120,7 +114,8 @@ impl ReasonRequest {
     }
 
     fn sampling(&self, random: u64) -> Result<Sampling, ApiError> {
-        if !(0.0..=MAX_TEMPERATURE).contains(&self.temperature) {
+        let temperature = self.temperature.unwrap_or(0.0);
+        if !(0.0..=MAX_TEMPERATURE).contains(&temperature) {
             return Err(ApiError::invalid(
                 "temperature",
                 format!("must be from 0 to {MAX_TEMPERATURE}"),
@@ -133,7 +128,7 @@ impl ReasonRequest {
             return Err(ApiError::invalid("top_k", "must be at least 1"));
         }
         let seed = self.seed.unwrap_or(random);
-        Ok(Sampling { temperature: self.temperature, top_p: self.top_p, top_k: self.top_k, seed })
+        Ok(Sampling { temperature, top_p: self.top_p, top_k: self.top_k, seed })
     }
 }
 
@@ -186,6 +181,16 @@ mod tests {
         assert_eq!(question.sampling, Sampling { seed: 17, ..Sampling::GREEDY });
         assert_eq!(question.report, Report::default());
         assert!(question.stop.is_empty() && !question.ignore_eos);
+    }
+
+    #[test]
+    fn null_says_what_absence_says() {
+        let fields = ["latent_steps", "max_tokens", "ignore_eos", "temperature", "top_p", "top_k"];
+        let more = ["seed", "stop", "stream", "include", "top_thought_tokens"];
+        let nulls: serde_json::Map<_, _> =
+            fields.iter().chain(&more).map(|name| ((*name).to_owned(), Value::Null)).collect();
+        let (absent, null) = (question(json!({})).unwrap(), question(nulls.into()).unwrap());
+        assert_eq!(format!("{null:?}"), format!("{absent:?}"));
     }
 
     #[test]
