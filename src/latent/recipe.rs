@@ -3,7 +3,7 @@
 
 use crate::files;
 use crate::latent::answer::AnswerRule;
-use crate::latent::program::StopRule;
+use crate::latent::script::StopRule;
 use crate::model::config::Config;
 use crate::model::config::MAX_SIZE;
 use serde::Deserialize;

@@ -105,6 +105,8 @@ impl Transcript {
                 parts.push_back(Part::Thought(thought));
             }
             EventKind::FirstLogits(logits) => self.first_logits = Some(logits),
+            // No question asks for scores.
+            EventKind::Scored(_) => {}
             EventKind::Token(token) => return self.take_token(token, at, parts),
             EventKind::Finished(finish) => {
                 self.finish(finish, at, parts);

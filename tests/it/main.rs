@@ -33,6 +33,7 @@ mod parity;
 mod precision;
 mod questions;
 mod reuse;
+mod scripts;
 mod serve;
 mod support;
 mod text;
