@@ -16,7 +16,7 @@ use crate::bench::sweep::Axis;
 use crate::bench::sweep::Point;
 use crate::bench::sweep::Sweep;
 use crate::cli::flags::count;
-use crate::data;
+use crate::cli::questions::QuestionArgs;
 use crate::reason::types::MAX_COUNT;
 use crate::text::units::parse_seconds;
 use anyhow::Context as _;
@@ -53,7 +53,7 @@ struct ServerArgs {
     url: Uri,
     /// Key to send as `authorization: Bearer KEY`. Prefer the variable: other users of the machine can see flags.
     #[arg(long, env = "COCONUT_API_KEY", value_name = "KEY", hide_env_values = true, value_parser = parse_key)]
-    api_key: Option<String>,
+    api_key: Option<HeaderValue>,
     /// Longest time for one request.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     timeout: Duration,
@@ -64,10 +64,9 @@ struct ServerArgs {
 
 #[derive(Debug, Args)]
 struct LoadArgs {
-    /// Questions: a JSON list or JSON lines with `question`, `steps` and `answer`, or iCoT text. They are asked in this
-    /// order, again and again.
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
+    /// They are asked in their order, again and again.
+    #[command(flatten)]
+    questions: QuestionArgs,
     /// Clients, each of which asks as soon as it has its answer; with --rate, most requests in flight.
     /// [default: 1; with --rate 1024]
     #[arg(long, value_name = "N", value_parser = count(1..=MAX_CLIENTS))]
@@ -141,7 +140,7 @@ impl BenchArgs {
     }
 
     fn plan(&self) -> anyhow::Result<Plan> {
-        let questions = data::read(&self.load.data).context("--data")?;
+        let questions = self.load.questions.read(None).context("--data")?.examples();
         let load = &self.load;
         let requests = match (load.requests, load.duration) {
             (None, None) => Some(questions.len()),
@@ -151,7 +150,7 @@ impl BenchArgs {
         Ok(Plan {
             server: Server {
                 base: self.server.url.clone(),
-                api_key: self.server.api_key.clone(),
+                authorization: self.server.api_key.clone(),
                 timeout: self.server.timeout,
                 refused: match self.server.respect_retry_after {
                     true => Refused::Returns,
@@ -237,9 +236,11 @@ fn parse_url(text: &str) -> anyhow::Result<Uri> {
     Ok(uri)
 }
 
-fn parse_key(text: &str) -> anyhow::Result<String> {
-    HeaderValue::from_str(text).context("not a key that fits in a header")?;
-    Ok(text.to_owned())
+fn parse_key(text: &str) -> anyhow::Result<HeaderValue> {
+    let key = HeaderValue::from_str(&format!("Bearer {}", text.trim()));
+    let mut key = key.context("not a key that fits in a header")?;
+    key.set_sensitive(true);
+    Ok(key)
 }
 
 fn parse_rate(text: &str) -> anyhow::Result<f64> {

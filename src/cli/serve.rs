@@ -5,8 +5,10 @@ use crate::cli::flags::HubArgs;
 use crate::cli::flags::ModelArgs;
 use crate::cli::flags::count;
 use crate::cli::runtime::block_on;
+use crate::cli::secret::Secret;
 use crate::cli::telemetry;
 use crate::cli::telemetry::LogFormat;
+use crate::files;
 use crate::http;
 use crate::http::ApiKeys;
 use crate::http::Cors;
@@ -20,6 +22,7 @@ use crate::text::units::parse_seconds;
 use anyhow::Context as _;
 use anyhow::ensure;
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -92,12 +95,12 @@ struct AccessArgs {
         value_delimiter = ',',
         hide_env_values = true
     )]
-    api_keys: Option<Vec<String>>,
+    api_keys: Option<Vec<Secret>>,
     /// File with one key a line; blank lines and lines that start with # are skipped.
     #[arg(long, env = "COCONUT_API_KEYS_FILE", value_name = "FILE")]
     api_keys_file: Option<PathBuf>,
     /// Ask for a key on /metrics too; health checks are always open.
-    #[arg(long, env = "COCONUT_PROTECT_METRICS")]
+    #[arg(long, env = "COCONUT_PROTECT_METRICS", value_parser = FalseyValueParser::new())]
     protect_metrics: bool,
     /// Origins of web pages that may read answers, separated by commas: `https://example.org`, or `*` for all.
     #[arg(long, env = "COCONUT_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
@@ -123,7 +126,7 @@ impl ServeArgs {
         self.engine.compute.start_threads();
         let (name, engine) = (self.model_name, self.engine.config());
         let (processor, precision) = (self.engine.compute.device, self.engine.compute.precision());
-        let sought = self.model.sought(&self.hub)?;
+        let (sought, built_in) = self.model.sought(&self.hub)?;
         block_on(async {
             let listener = TcpListener::bind(listen)
                 .await
@@ -132,7 +135,9 @@ impl ServeArgs {
                 let load = move |metrics| {
                     let model = sought.locate().context("cannot find the model")?;
                     let config = ReasonerConfig { model, name, processor, precision, engine };
-                    Reasoner::load(&config, metrics).context("cannot load the model")
+                    let reasoner = Reasoner::load(&config, metrics);
+                    drop(built_in);
+                    reasoner.context("cannot load the model")
                 };
                 serve::run(listener, config, load, shutdown)
             })
@@ -173,10 +178,10 @@ impl AccessArgs {
     /// Keys that were meant to be there and are not would leave the server open: that is refused.
     fn api_keys(&self) -> anyhow::Result<ApiKeys> {
         let mut keys: Vec<String> =
-            self.api_keys.iter().flatten().map(|key| key.trim().to_owned()).collect();
+            self.api_keys.iter().flatten().map(|key| key.text().trim().to_owned()).collect();
         if let Some(path) = &self.api_keys_file {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
+            let text =
+                files::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             keys.extend(
                 text.lines()
                     .map(str::trim)

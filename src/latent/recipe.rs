@@ -1,8 +1,9 @@
 //! The manifest `coconut.json`: how a question becomes an answer with this checkpoint. Knows ids and templates, no
 //! tokenizer and no weights; what to assume where there is no manifest is `detect`'s business.
 
+use crate::files;
 use crate::latent::answer::AnswerRule;
-use crate::latent::program::StopRule;
+use crate::latent::script::StopRule;
 use crate::model::config::Config;
 use crate::model::config::MAX_SIZE;
 use serde::Deserialize;
@@ -120,9 +121,11 @@ impl Recipe {
 
     /// A manifest by itself. Its ids are not checked against a vocabulary yet.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path)
+        let text = files::read(path)
             .map_err(|source| RecipeError::Io { path: path.to_owned(), source })?;
-        serde_json::from_str(&text).map_err(|error| RecipeError::Malformed {
+        // With the field's name, which serde does not say by itself.
+        let mut json = serde_json::Deserializer::from_str(&text);
+        serde_path_to_error::deserialize(&mut json).map_err(|error| RecipeError::Malformed {
             path: path.to_owned(),
             reason: error.to_string(),
         })

@@ -12,8 +12,8 @@ use crate::latent::checkpoint::Checkpoint;
 use crate::latent::checkpoint::CheckpointError;
 use crate::latent::checkpoint::Location;
 use crate::latent::program::Program;
-use crate::latent::program::StopRule;
 use crate::latent::recipe::Recipe;
+use crate::latent::script::StopRule;
 use crate::metrics::Metrics;
 use crate::model::device::Processor;
 use crate::model::load::save::SavedType;
@@ -159,8 +159,7 @@ impl Reasoner {
         let (program, unknown) = self.program(question)?;
         let prompt = Prompt { tokens: program.prompt.len(), unknown };
         let ticket = self.engine.submit(Request {
-            program,
-            sampling: question.sampling.clone(),
+            script: program.script(question.sampling.clone()),
             report: question.report.clone(),
             deadline: Instant::now() + question.timeout.min(LONGEST_WAIT),
         })?;

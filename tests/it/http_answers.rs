@@ -231,6 +231,20 @@ async fn the_served_model_is_listed() {
     assert_eq!(model["coconut"]["max_positions"], 256);
 }
 
+/// What is computed before the server is ready is nobody's.
+#[tokio::test]
+async fn a_server_begins_with_nothing_counted_and_nothing_kept() {
+    let wire = wire();
+    let metrics = &wire.metrics;
+    assert_eq!(
+        (metrics.step_seconds.get_sample_count(), metrics.prompt_tokens_total.get()),
+        (0, 0)
+    );
+    assert_eq!((metrics.kv_positions_cached.get(), metrics.kv_positions_reserved.get()), (0, 0));
+    let usage = wire.ask(json!({"question": "!".repeat(100), "max_tokens": 1})).await.json();
+    assert_eq!(usage["usage"]["cached_positions"], 0, "{usage}");
+}
+
 // ===== refusals =====
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! The JSON of a question, and what it means to the layer below. Checks values that need no model to check.
 
 use crate::engine::request::Report;
-use crate::engine::request::Sampling;
 use crate::http::error::ApiError;
+use crate::latent::script::Sampling;
 use crate::reason::types::MAX_COUNT;
 use crate::reason::types::Question;
 use serde::Deserialize;
