@@ -201,7 +201,7 @@ fn imports(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
     for path in files.iter().filter(|path| !is_test(path)) {
         let of = needs.entry(module(path)).or_insert_with(BTreeSet::new);
         for_each_code_line(path, |_, line| {
-            of.extend(line.split("crate::").skip(1).filter_map(named))
+            of.extend(line.split("crate::").skip(1).filter_map(named));
         });
     }
     for (module, of) in &mut needs {
