@@ -2,6 +2,7 @@
 
 use crate::data::example::Example;
 use hyper::Uri;
+use hyper::header::HeaderValue;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -36,8 +37,8 @@ pub struct Plan {
 pub struct Server {
     /// Scheme, address and perhaps a prefix of the path.
     pub base: Uri,
-    /// Sent as `authorization: Bearer`.
-    pub api_key: Option<String>,
+    /// The `authorization`, marked as a secret.
+    pub authorization: Option<HeaderValue>,
     /// Longest time for one request, waiting after a refusal included.
     pub timeout: Duration,
     /// What to do when the server says when to come back.

@@ -142,7 +142,7 @@ mod tests {
         Plan {
             server: Server {
                 base: "http://localhost".parse().unwrap(),
-                api_key: None,
+                authorization: None,
                 timeout: Duration::from_secs(1),
                 refused: Refused::Counts,
             },

@@ -53,7 +53,7 @@ struct ServerArgs {
     url: Uri,
     /// Key to send as `authorization: Bearer KEY`. Prefer the variable: other users of the machine can see flags.
     #[arg(long, env = "COCONUT_API_KEY", value_name = "KEY", hide_env_values = true, value_parser = parse_key)]
-    api_key: Option<String>,
+    api_key: Option<HeaderValue>,
     /// Longest time for one request.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     timeout: Duration,
@@ -150,7 +150,7 @@ impl BenchArgs {
         Ok(Plan {
             server: Server {
                 base: self.server.url.clone(),
-                api_key: self.server.api_key.clone(),
+                authorization: self.server.api_key.clone(),
                 timeout: self.server.timeout,
                 refused: match self.server.respect_retry_after {
                     true => Refused::Returns,
@@ -236,9 +236,11 @@ fn parse_url(text: &str) -> anyhow::Result<Uri> {
     Ok(uri)
 }
 
-fn parse_key(text: &str) -> anyhow::Result<String> {
-    HeaderValue::from_str(text).context("not a key that fits in a header")?;
-    Ok(text.to_owned())
+fn parse_key(text: &str) -> anyhow::Result<HeaderValue> {
+    let key = HeaderValue::from_str(&format!("Bearer {}", text.trim()));
+    let mut key = key.context("not a key that fits in a header")?;
+    key.set_sensitive(true);
+    Ok(key)
 }
 
 fn parse_rate(text: &str) -> anyhow::Result<f64> {

@@ -73,7 +73,7 @@ impl EvalArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let Self { model, asked, results, hub, engine } = self;
         let questions = asked.questions.read(asked.limit).context("cannot read the questions")?;
-        let model = located(model, &hub)?;
+        let (model, built_in) = located(model, &hub)?;
         engine.compute.start_threads();
         let (processor, precision) = (engine.compute.device, engine.compute.precision());
         let mut engine = engine.config();
@@ -82,6 +82,7 @@ impl EvalArgs {
         let config = ReasonerConfig { model, name: None, processor, precision, engine };
         let reasoner = Reasoner::load(&config, Arc::new(Metrics::new()));
         let reasoner = reasoner.context("cannot load the model")?;
+        drop(built_in);
         let card = reasoner.card();
         let settings = Settings {
             latent_steps: asked.latent_steps.map_or(vec![card.default_latent_steps], |n| n.0),

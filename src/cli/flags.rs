@@ -1,6 +1,7 @@
 //! Flags that several commands share, each declared once: which checkpoint, which hub, which engine.
 
 use crate::cli::compute::ComputeArgs;
+use crate::cli::secret::Secret;
 use crate::cli::telemetry;
 use crate::cli::telemetry::LogFormat;
 use crate::engine::config::EngineConfig;
@@ -8,8 +9,11 @@ use crate::engine::config::KvBudget;
 use crate::engine::config::MAX_SETTING;
 use crate::engine::config::PrefixCache;
 use crate::files;
-use crate::hub;
-use crate::hub::Access;
+use crate::hub::config::Access;
+use crate::hub::config::Config;
+use crate::hub::config::Waits;
+use crate::latent::built_in;
+use crate::latent::built_in::BuiltIn;
 use crate::latent::checkpoint::Location;
 use crate::latent::locate::Sought;
 use crate::text::units::parse_bytes;
@@ -19,16 +23,13 @@ use clap::builder::FalseyValueParser;
 use clap::builder::PossibleValuesParser;
 use clap::builder::RangedU64ValueParser;
 use clap::builder::TypedValueParser;
+use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// KV memory where no flag says how much, in bytes.
 const DEFAULT_KV_BYTES: usize = 1 << 30;
-
-/// The wait before a download that broke off is tried again.
-const DOWNLOAD_PAUSE: Duration = Duration::from_secs(1);
 
 /// A count, refused by the flag's name and with its bounds where it is not between them.
 pub(crate) fn count(bounds: RangeInclusive<usize>) -> RangedU64ValueParser<usize> {
@@ -45,11 +46,11 @@ pub(crate) fn setting() -> RangedU64ValueParser<usize> {
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
     /// The checkpoint: its folder, a file with its weights, or its id on the hub: owner/name[/folder][@revision]. Any
-    /// published layout.
+    /// published layout. [default: the one inside this program, a small model that answers ProsQA's questions]
     #[arg(long, env = "COCONUT_MODEL", value_name = "PATH|ID")]
-    model: String,
-    /// The base model's config.json and tokenizer.json, for checkpoints that lack their own: a folder or an id. [default:
-    /// known for published ids]
+    model: Option<String>,
+    /// The base model's config.json, tokenizer.json or both, for checkpoints that lack their own: a folder or an id.
+    /// [default: known for published ids]
     #[arg(long, env = "COCONUT_BASE", value_name = "PATH|ID")]
     base: Option<String>,
     /// A manifest (coconut.json) to use instead of what is found.
@@ -71,7 +72,7 @@ pub(crate) struct HubArgs {
     hf_hub_cache: Option<PathBuf>,
     /// Token for private and gated models. Prefer the variable or the file: other users of the machine can see flags.
     #[arg(long, env = "HF_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    hf_token: Option<String>,
+    hf_token: Option<Secret>,
     /// File with the token. [default: token in the folder of --hf-home]
     #[arg(long, env = "HF_TOKEN_PATH", value_name = "FILE")]
     hf_token_path: Option<PathBuf>,
@@ -115,42 +116,63 @@ fn prefix_cache() -> impl TypedValueParser<Value = PrefixCache> {
 }
 
 impl ModelArgs {
-    /// What is asked for; nothing is looked for yet.
-    pub(crate) fn sought(self, hub: &HubArgs) -> anyhow::Result<Sought> {
-        Ok(Sought { model: self.model, base: self.base, recipe: self.recipe, hub: hub.config()? })
+    /// What is asked for; nothing is looked for yet. The default checkpoint is there for as long as the second is kept.
+    pub(crate) fn sought(self, hub: &HubArgs) -> anyhow::Result<(Sought, Option<BuiltIn>)> {
+        let (base, recipe, hub) = (self.base, self.recipe, hub.config()?);
+        let (model, built_in) = match self.model {
+            Some(model) => (model, None),
+            None => {
+                tracing::info!("no --model: taking the default checkpoint, {}", built_in::NAME);
+                let built_in = BuiltIn::lay_out(&std::env::temp_dir())?;
+                (built_in.path().to_string_lossy().into_owned(), Some(built_in))
+            }
+        };
+        Ok((Sought { model, base, recipe, hub }, built_in))
     }
 }
 
 impl HubArgs {
-    fn config(&self) -> anyhow::Result<hub::Config> {
+    fn config(&self) -> anyhow::Result<Config> {
         let home = match &self.hf_home {
             Some(home) => Some(home.clone()),
             None => std::env::home_dir().map(|home| home.join(".cache/huggingface")),
         };
         let cache = self.hf_hub_cache.clone();
         let cache = cache.or_else(|| home.as_deref().map(|home| home.join("hub")));
-        Ok(hub::Config {
+        Ok(Config {
             endpoint: self.hf_endpoint.trim_end_matches('/').to_owned(),
             // Only an id needs it; a process without a home may still serve a folder.
             cache: cache.unwrap_or_else(|| std::env::temp_dir().join("huggingface/hub")),
             token: self.token(home.as_deref())?,
             access: if self.offline { Access::Offline } else { Access::Online },
-            pause: DOWNLOAD_PAUSE,
+            waits: Waits::default(),
         })
     }
 
-    /// The token, or that of a file; only the file that a flag names must exist.
+    /// The token, or that of a file, as `huggingface_hub` reads both: what is empty or absent is none.
     fn token(&self, home: Option<&Path>) -> anyhow::Result<Option<String>> {
-        let text = match (&self.hf_token, &self.hf_token_path, home) {
-            (Some(token), _, _) => token.clone(),
-            (None, Some(path), _) => {
-                files::read(path).with_context(|| format!("cannot read {}", path.display()))?
+        if let Some(token) = self.hf_token.as_ref().and_then(|token| cleaned(token.text())) {
+            return Ok(Some(token));
+        }
+        let usual = || home.map(|home| home.join("token"));
+        let Some(path) = self.hf_token_path.clone().or_else(usual) else { return Ok(None) };
+        match files::read(&path) {
+            Ok(text) => Ok(cleaned(&text)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if self.hf_token_path.is_some() {
+                    tracing::warn!(path = %path.display(), "the token's file is not there");
+                }
+                Ok(None)
             }
-            (None, None, Some(home)) => files::read(&home.join("token")).unwrap_or_default(),
-            (None, None, None) => String::new(),
-        };
-        Ok(Some(text.trim().to_owned()).filter(|token| !token.is_empty()))
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
     }
+}
+
+/// A token without what editors and shells put around it.
+fn cleaned(text: &str) -> Option<String> {
+    let text = text.replace(['\r', '\n', '\u{feff}'], "");
+    Some(text.trim().to_owned()).filter(|token| !token.is_empty())
 }
 
 impl EngineArgs {
@@ -171,10 +193,14 @@ impl EngineArgs {
     }
 }
 
-/// The checkpoint's files; what is downloaded is told on standard error.
-pub(crate) fn located(model: ModelArgs, hub: &HubArgs) -> anyhow::Result<Location> {
+/// The checkpoint's files, and what keeps the default ones; what is downloaded is told on standard error.
+pub(crate) fn located(
+    model: ModelArgs,
+    hub: &HubArgs,
+) -> anyhow::Result<(Location, Option<BuiltIn>)> {
     telemetry::init(LogFormat::Text, "info")?;
-    model.sought(hub)?.locate().context("cannot find the model")
+    let (sought, built_in) = model.sought(hub)?;
+    Ok((sought.locate().context("cannot find the model")?, built_in))
 }
 
 #[cfg(test)]
@@ -207,11 +233,21 @@ mod tests {
             let words: Vec<&str> = ["--hf-home", home].iter().chain(words).copied().collect();
             flags(&words).hub.config()
         };
-        assert_eq!(config(&["--hf-token", ""]).unwrap().token, None);
-        std::fs::write(Path::new(home).join("token"), "from the file\n").unwrap();
-        assert_eq!(config(&[]).unwrap().token.as_deref(), Some("from the file"));
-        assert_eq!(config(&["--hf-token", "given"]).unwrap().token.as_deref(), Some("given"));
-        assert!(config(&["--hf-token-path", "no/such/file"]).is_err());
+        let token = |words: &[&str]| config(words).unwrap().token;
+        for none in ["", " \n", "\u{feff}"] {
+            assert_eq!(token(&["--hf-token", none]), None, "{none:?}");
+        }
+        assert_eq!(token(&["--hf-token-path", "no/such/file"]), None);
+        let file = Path::new(home).join("token");
+        for text in ["in-the-file", "\u{feff}in-the-file\r\n", " in-the-file \n\n"] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(token(&[]).as_deref(), Some("in-the-file"), "{text:?}");
+        }
+        assert_eq!(token(&["--hf-token", ""]).as_deref(), Some("in-the-file"));
+        assert_eq!(token(&["--hf-token", " given\n"]).as_deref(), Some("given"));
+        let named = ["--hf-token-path", file.to_str().unwrap()];
+        assert_eq!(token(&named).as_deref(), Some("in-the-file"));
+        assert!(config(&["--hf-token-path", home]).is_err(), "a folder is no file");
         let config = config(&["--offline", "--hf-token", "given"]).unwrap();
         assert_eq!(config.cache, Path::new(home).join("hub"));
         assert_eq!(config.access, Access::Offline);

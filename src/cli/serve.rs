@@ -5,6 +5,7 @@ use crate::cli::flags::HubArgs;
 use crate::cli::flags::ModelArgs;
 use crate::cli::flags::count;
 use crate::cli::runtime::block_on;
+use crate::cli::secret::Secret;
 use crate::cli::telemetry;
 use crate::cli::telemetry::LogFormat;
 use crate::files;
@@ -21,6 +22,7 @@ use crate::text::units::parse_seconds;
 use anyhow::Context as _;
 use anyhow::ensure;
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -72,8 +74,12 @@ struct NetworkArgs {
     /// Silence in a stream after which a comment is sent, so that proxies keep the connection.
     #[arg(long, env = "COCONUT_PING_INTERVAL", value_name = "SECONDS", default_value = "15", value_parser = parse_seconds)]
     ping_interval: Duration,
-    /// Time for accepted requests to finish after SIGTERM or SIGINT; then they are ended. A second signal ends the
-    /// process at once. An orchestrator's own limit must be longer (Kubernetes: terminationGracePeriodSeconds).
+    /// Time after SIGTERM or SIGINT in which questions are still answered while /health/ready says no and every answer
+    /// asks its client to connect elsewhere. As long as load balancers take to notice.
+    #[arg(long, env = "COCONUT_DRAIN_DELAY", value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
+    drain_delay: Duration,
+    /// Time for accepted requests to finish after that; then they are ended. A second signal ends the process at once.
+    /// An orchestrator's own limit must be 10 s longer than both (Kubernetes: terminationGracePeriodSeconds).
     #[arg(long, env = "COCONUT_GRACE_PERIOD", value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
     grace_period: Duration,
 }
@@ -89,12 +95,12 @@ struct AccessArgs {
         value_delimiter = ',',
         hide_env_values = true
     )]
-    api_keys: Option<Vec<String>>,
+    api_keys: Option<Vec<Secret>>,
     /// File with one key a line; blank lines and lines that start with # are skipped.
     #[arg(long, env = "COCONUT_API_KEYS_FILE", value_name = "FILE")]
     api_keys_file: Option<PathBuf>,
     /// Ask for a key on /metrics too; health checks are always open.
-    #[arg(long, env = "COCONUT_PROTECT_METRICS")]
+    #[arg(long, env = "COCONUT_PROTECT_METRICS", value_parser = FalseyValueParser::new())]
     protect_metrics: bool,
     /// Origins of web pages that may read answers, separated by commas: `https://example.org`, or `*` for all.
     #[arg(long, env = "COCONUT_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
@@ -120,7 +126,7 @@ impl ServeArgs {
         self.engine.compute.start_threads();
         let (name, engine) = (self.model_name, self.engine.config());
         let (processor, precision) = (self.engine.compute.device, self.engine.compute.precision());
-        let sought = self.model.sought(&self.hub)?;
+        let (sought, built_in) = self.model.sought(&self.hub)?;
         block_on(async {
             let listener = TcpListener::bind(listen)
                 .await
@@ -129,7 +135,9 @@ impl ServeArgs {
                 let load = move |metrics| {
                     let model = sought.locate().context("cannot find the model")?;
                     let config = ReasonerConfig { model, name, processor, precision, engine };
-                    Reasoner::load(&config, metrics).context("cannot load the model")
+                    let reasoner = Reasoner::load(&config, metrics);
+                    drop(built_in);
+                    reasoner.context("cannot load the model")
                 };
                 serve::run(listener, config, load, shutdown)
             })
@@ -160,6 +168,7 @@ impl ServeArgs {
                 max_connections: network.max_connections,
                 header_read_timeout: network.header_read_timeout,
             },
+            drain_delay: network.drain_delay,
             grace_period: network.grace_period,
         })
     }
@@ -169,7 +178,7 @@ impl AccessArgs {
     /// Keys that were meant to be there and are not would leave the server open: that is refused.
     fn api_keys(&self) -> anyhow::Result<ApiKeys> {
         let mut keys: Vec<String> =
-            self.api_keys.iter().flatten().map(|key| key.trim().to_owned()).collect();
+            self.api_keys.iter().flatten().map(|key| key.text().trim().to_owned()).collect();
         if let Some(path) = &self.api_keys_file {
             let text =
                 files::read(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -231,6 +240,8 @@ mod tests {
         for flag in ["--request-timeout", "--header-read-timeout", "--ping-interval"] {
             assert!(serve(&[flag, "0"]).serve_config().is_err(), "{flag}");
         }
-        assert!(serve(&["--grace-period", "0"]).serve_config().is_ok());
+        for flag in ["--grace-period", "--drain-delay"] {
+            assert!(serve(&[flag, "0"]).serve_config().is_ok(), "{flag}");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! JSON bodies and deadlines out of requests, with rejections that name the field. Does not know any route's types.
 
 use crate::files;
+use crate::http::desk::Work;
+use crate::http::encoding::Codings;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
 use crate::text::units::LONGEST_WAIT;
@@ -15,30 +17,32 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio::time::timeout_at;
 
 /// A request body, parsed.
 #[derive(Debug)]
 pub(super) struct Json<T>(pub(super) T);
 
-impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         if !says_json(request.headers()) {
             return Err(ApiError::UnsupportedMediaType);
         }
+        let codings = Codings::of(request.headers())?;
         let config = state.config();
-        let body =
-            tokio::time::timeout(config.request_timeout, Bytes::from_request(request, state))
-                .await
-                .map_err(|_elapsed| ApiError::BodyTimeout)?
-                .map_err(|rejection| match rejection.status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => {
-                        ApiError::BodyTooLarge { limit: config.max_body_bytes }
-                    }
-                    _ => ApiError::Malformed { message: rejection.body_text(), param: None },
-                })?;
-        parse(&body).map(Self)
+        let (limit, deadline) = (config.max_body_bytes, Instant::now() + config.request_timeout);
+        let body = timeout_at(deadline, Bytes::from_request(request, state))
+            .await
+            .map_err(|_elapsed| ApiError::BodyTimeout)?
+            .map_err(|rejection| match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit },
+                _ => ApiError::Malformed { message: rejection.body_text(), param: None },
+            })?;
+        let bytes = if codings.is_plain() { body.len() } else { limit };
+        let parsed = move || parse(&codings.decode(body, limit)?);
+        state.reading().run(Work::Parse(bytes), deadline, parsed).await?.map(Self)
     }
 }
 
@@ -99,6 +103,9 @@ pub(super) struct Deadline(pub(super) Instant);
 /// Where a client says how many seconds it is willing to wait.
 pub(super) const TIMEOUT_HEADER: &str = "x-request-timeout";
 
+/// No answer is there sooner, in seconds.
+const LEAST_TIMEOUT: f64 = 0.1;
+
 impl FromRequestParts<AppState> for Deadline {
     type Rejection = ApiError;
 
@@ -117,9 +124,10 @@ fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
         .to_str()
         .ok()
         .and_then(|text| text.trim().parse::<f64>().ok())
-        .filter(|seconds| *seconds > 0.0);
+        .filter(|seconds| *seconds >= LEAST_TIMEOUT);
     let Some(seconds) = seconds else {
-        let message = format!("{TIMEOUT_HEADER}: must be a number of seconds above 0");
+        let message =
+            format!("{TIMEOUT_HEADER}: must be a number of seconds, at least {LEAST_TIMEOUT}");
         return Err(ApiError::Malformed { message, param: Some(TIMEOUT_HEADER.to_owned()) });
     };
     Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
@@ -195,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_header_must_be_a_positive_number() {
+    fn a_timeout_header_must_be_a_number_that_makes_sense() {
         let asked = |value| {
             asked_timeout(&HeaderMap::from_iter([(
                 TIMEOUT_HEADER.parse().unwrap(),
@@ -204,7 +212,7 @@ mod tests {
         };
         assert_eq!(asked("2.5").unwrap(), Some(Duration::from_millis(2500)));
         assert_eq!(asked("1e300").unwrap(), Some(Duration::MAX));
-        for value in ["0", "-1", "soon", "NaN"] {
+        for value in ["0", "0.09", "-1", "soon", "NaN"] {
             assert!(asked(value).is_err(), "{value}");
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::files;
 use crate::latent::answer::AnswerRule;
-use crate::latent::program::StopRule;
+use crate::latent::script::StopRule;
 use crate::model::config::Config;
 use crate::model::config::MAX_SIZE;
 use serde::Deserialize;
@@ -123,7 +123,9 @@ impl Recipe {
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
         let text = files::read(path)
             .map_err(|source| RecipeError::Io { path: path.to_owned(), source })?;
-        serde_json::from_str(&text).map_err(|error| RecipeError::Malformed {
+        // With the field's name, which serde does not say by itself.
+        let mut json = serde_json::Deserializer::from_str(&text);
+        serde_path_to_error::deserialize(&mut json).map_err(|error| RecipeError::Malformed {
             path: path.to_owned(),
             reason: error.to_string(),
         })

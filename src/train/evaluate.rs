@@ -3,6 +3,7 @@
 use crate::data::example::Example;
 use crate::latent::program::Program;
 use crate::latent::recipe::Recipe;
+use crate::latent::script::Sampling;
 use crate::model::Model;
 use crate::text::Tokenizer;
 use crate::train::error::Result;
@@ -105,7 +106,7 @@ impl Exam<'_> {
         let positions = model.config().max_positions;
         let room = program.room(positions);
         let program = Program { max_tokens: program.max_tokens.min(room), ..program };
-        Ok(match program.positions() {
+        Ok(match program.script(Sampling::GREEDY).positions() {
             taken if taken <= positions => Ok(program),
             taken => Err(taken),
         })

@@ -40,7 +40,7 @@ const MUST_NOT_NAME: &[(&str, &[&str])] = &[
     ("train", &["axum", "hyper", "prometheus", "tokio", "tower", "utoipa"]),
     ("reason", &["axum", "hyper", "prometheus", "serde_json", "tower", "utoipa"]),
     ("bench", &["axum", "candle_core", "candle_nn", "prometheus", "tokenizers", "utoipa"]),
-    ("eval", &["axum", "candle_core", "candle_nn", "hf_hub", "hyper", "tokenizers", "utoipa"]),
+    ("eval", &["axum", "candle_core", "candle_nn", "ureq", "hyper", "tokenizers", "utoipa"]),
     ("http", &["candle_core", "candle_nn", "candle_transformers", "safetensors", "tokenizers"]),
 ];
 

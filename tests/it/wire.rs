@@ -19,6 +19,7 @@ use coconut::model::device::Processor;
 use coconut::reason::reasoner::Reasoner;
 use coconut::reason::reasoner::ReasonerConfig;
 use serde_json::Value;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tower::ServiceExt as _;
 
@@ -74,8 +75,29 @@ impl Wire {
         Self::with(Arc::new(reasoner), metrics)
     }
 
+    /// A server with the checkpoint in this folder.
+    pub fn serving(folder: PathBuf) -> Self {
+        let (model, engine) = (Location::folder(folder), EngineConfig::default());
+        let config =
+            ReasonerConfig { model, name: None, processor: Processor::Cpu, precision: F32, engine };
+        let metrics = Arc::new(Metrics::new());
+        let reasoner = Reasoner::load(&config, Arc::clone(&metrics)).unwrap();
+        Self::with(Arc::new(reasoner), metrics)
+    }
+
+    /// A server with the fixture and other settings of the wire.
+    pub fn limited(config: Config) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let reasoner = Arc::new(reasoner(EngineConfig::default(), Arc::clone(&metrics)));
+        Self::with_config(config, reasoner, metrics)
+    }
+
     fn with(reasoner: Arc<Reasoner>, metrics: Arc<Metrics>) -> Self {
-        let state = AppState::new(Config::default(), Arc::clone(&metrics));
+        Self::with_config(Config::default(), reasoner, metrics)
+    }
+
+    fn with_config(config: Config, reasoner: Arc<Reasoner>, metrics: Arc<Metrics>) -> Self {
+        let state = AppState::new(config, Arc::clone(&metrics));
         state.serve(reasoner);
         Self { router: http::router(&state), metrics }
     }

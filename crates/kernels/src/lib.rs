@@ -48,3 +48,4 @@ pub mod team;
 #[cfg(test)]
 mod tests;
 mod tile;
+pub mod vocabulary;
