@@ -15,9 +15,11 @@
 //! | [`data`] | questions for training and evaluation: read and made |
 //! | [`hub`] | repositories of published models and the cache; not what is in the files |
 //! | [`text`], [`metrics`] | tokenizer and incremental decoding; one typed struct of all metrics |
+//! | [`contents`] | what the bytes of a file are, whatever its name says |
 
 pub mod bench;
 pub mod cli;
+pub mod contents;
 pub mod data;
 pub mod engine;
 pub mod eval;

@@ -1,6 +1,7 @@
 //! `config.json` as Hugging Face writes it, read into the one description of a transformer that the rest uses.
 //! Knows architectures by name and nothing of their weights; every refusal names the field.
 
+use crate::contents;
 use crate::model::config_json;
 use crate::model::config_json::invalid;
 use crate::model::error::Error;
@@ -143,8 +144,7 @@ pub struct LatentIds {
 impl Config {
     /// Reads `config.json`.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let text = contents::read_text(path).map_err(|error| Error::no_text(path, error))?;
         let value: Value = serde_json::from_str(&text).map_err(|error| Error::Malformed {
             path: path.to_owned(),
             reason: error.to_string(),

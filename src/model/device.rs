@@ -66,7 +66,7 @@ impl Processor {
         match self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Cuda(number) => Device::new_cuda(number)
-                .map_err(|source| Error::Processor { processor: self, source }),
+                .map_err(|reason| Error::Processor { processor: self, reason }),
         }
     }
 }

@@ -10,15 +10,16 @@ use std::process::Command;
 
 /// The layers, lowest first, and the layers each one may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
+    ("contents", &[]),
     ("metrics", &[]),
-    ("text", &[]),
-    ("data", &[]),
+    ("text", &["contents"]),
+    ("data", &["contents"]),
     ("bench", &["data"]),
     ("hub", &[]),
-    ("model", &[]),
-    ("latent", &["hub", "model", "text"]),
+    ("model", &["contents"]),
+    ("latent", &["contents", "hub", "model", "text"]),
     ("engine", &["latent", "metrics", "model"]),
-    ("train", &["data", "latent", "model", "text"]),
+    ("train", &["contents", "data", "latent", "model", "text"]),
     ("reason", &["engine", "latent", "metrics", "model", "text"]),
     ("eval", &["data", "engine", "latent", "reason"]),
     ("http", &["engine", "latent", "metrics", "reason", "text"]),
@@ -26,6 +27,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 
 /// External crates that a layer must stay ignorant of.
 const MUST_NOT_NAME: &[(&str, &[&str])] = &[
+    ("contents", &["axum", "candle_core", "safetensors", "serde_json", "tokenizers", "tokio"]),
     ("metrics", &["axum", "candle_core", "candle_nn", "serde_json", "tokio"]),
     ("text", &["axum", "candle_core", "candle_nn", "prometheus", "tokio", "utoipa"]),
     ("data", &["axum", "candle_core", "candle_nn", "prometheus", "tokenizers", "tokio", "utoipa"]),

@@ -63,3 +63,4 @@ mod tile_avx2;
 #[cfg(target_arch = "x86_64")]
 mod tile_avx512;
 mod tile_portable;
+mod write;

@@ -9,6 +9,8 @@ pub mod save;
 pub mod tensors;
 pub mod weights;
 
+use crate::contents;
+use crate::contents::NoText;
 use crate::model::Model;
 use crate::model::config::Config;
 use crate::model::error::Error;
@@ -52,7 +54,7 @@ impl Found {
     /// that lack their own.
     pub fn open(path: &Path, base: Option<&Path>) -> Result<Self> {
         let files = Files::find(path)?;
-        let tensors = Tensors::open(&files.weights, files.format)?;
+        let tensors = Tensors::open(&files.weights)?;
         let mut layout = Layout::of(&tensors, path)?;
         let (mut config_json, from_base) = match (read_config(&files.folder)?, base) {
             (Own::Usable(value), _) => (value, false),
@@ -121,22 +123,22 @@ enum Own {
 /// The published raw checkpoints come with no config.json, with an empty one, or with one that names no architecture.
 fn read_config(folder: &Path) -> Result<Own> {
     let path = folder.join("config.json");
-    let io = |source| Error::Io { path: path.clone(), source };
     let malformed = |reason: String| Error::Malformed { path: path.clone(), reason };
     match std::fs::metadata(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Ok(Own::Lacking("absent"));
         }
-        Err(error) => return Err(io(error)),
+        Err(error) => return Err(Error::io(&path)(error)),
         Ok(metadata) if metadata.len() > MAX_CONFIG_BYTES => {
             return Err(malformed("is too long to be a config".to_owned()));
         }
         Ok(_) => {}
     }
-    let text = std::fs::read_to_string(&path).map_err(io)?;
-    if text.trim().is_empty() {
-        return Ok(Own::Lacking("empty"));
-    }
+    let text = match contents::read_text(&path) {
+        Ok(text) => text,
+        Err(NoText::Empty) => return Ok(Own::Lacking("empty")),
+        Err(error) => return Err(Error::no_text(&path, error)),
+    };
     let value: Value = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
     match value.get("model_type") {
         Some(_) => Ok(Own::Usable(value)),
