@@ -1,6 +1,8 @@
 //! Files of questions, read one at a time: memory is that of one question, however long the file. Knows the three forms
 //! in which such files are published, not what the questions are about.
 
+use crate::contents;
+use crate::contents::Contents;
 use crate::data::Error;
 use crate::data::Example;
 use crate::data::icot;
@@ -171,7 +173,15 @@ struct Source {
 impl Source {
     /// Takes the byte order mark, and the bracket of a list.
     fn form(&mut self, is_text: bool) -> io::Result<Form> {
-        if self.inner.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+        let start = self.inner.fill_buf()?;
+        match contents::recognise(start) {
+            Contents::Foreign(foreign) => return Err(io::Error::other(foreign.to_string())),
+            Contents::Safetensors | Contents::Torch => {
+                return Err(io::Error::other("is a file of weights, not of questions"));
+            }
+            Contents::Empty | Contents::Other => {}
+        }
+        if start.starts_with(BYTE_ORDER_MARK) {
             self.inner.consume(BYTE_ORDER_MARK.len());
         }
         if is_text {

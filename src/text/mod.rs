@@ -5,6 +5,7 @@ pub mod stop;
 pub mod units;
 pub mod word_level;
 
+use crate::contents;
 use serde::de::IgnoredAny;
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -40,7 +41,7 @@ impl Tokenizer {
     /// Reads `tokenizer.json`.
     pub fn load(path: &Path) -> Result<Self, TextError> {
         let refused = |reason| TextError::Load { path: path.to_owned(), reason };
-        let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+        let text = contents::read_text(path).map_err(|error| refused(error.to_string()))?;
         parse(&text).map_err(refused)
     }
 
@@ -53,6 +54,11 @@ impl Tokenizer {
     /// Number of tokens, added ones included.
     pub fn size(&self) -> usize {
         self.inner.get_vocab_size(true)
+    }
+
+    /// The last id of those that are no added tokens.
+    pub fn last_word(&self) -> Option<u32> {
+        u32::try_from(self.inner.get_vocab_size(false)).ok()?.checked_sub(1)
     }
 
     /// The id of a token by its exact text.

@@ -1,6 +1,8 @@
 //! The configuration of a run, one TOML file. A run is a list of phases, each with its own objective and data; most have
 //! one. Every refusal names the field. Knows no weights.
 
+use crate::contents;
+use crate::contents::NoText;
 use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::method::Method;
@@ -152,8 +154,11 @@ impl Settings {
     /// # Errors
     /// Where the file cannot be read or a field cannot be used.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         let refused = |reason| Error::Config { path: path.to_owned(), reason };
+        let text = contents::read_text(path).map_err(|error| match error {
+            NoText::Io(error) => Error::io(path)(error),
+            other => refused(other.to_string()),
+        })?;
         let settings: Self =
             toml::from_str(&text).map_err(|error| refused(error.to_string().trim().to_owned()))?;
         match settings.check() {

@@ -2,7 +2,6 @@
 //! random numbers follow from the seed and the step, so there is nothing else. A state is written under a temporary name
 //! and renamed when complete: a kill at any moment leaves the one before. Knows files, no data.
 
-use crate::model::load::tensors::Format;
 use crate::model::load::tensors::Tensors;
 use crate::model::parameters::Stored;
 use crate::train::error::Error;
@@ -97,7 +96,7 @@ pub fn load(state: &Path, variables: &Variables) -> Result<(Position, Memory)> {
     let position: Position =
         serde_json::from_str(&text).map_err(|error| Error::state(&path, &error))?;
     let path = state.join(WEIGHTS);
-    let weights = Tensors::open(&[&path], Format::Safetensors)?;
+    let weights = Tensors::open(&[&path])?;
     let wrong = |name: &str| Error::state(state, &format!("has no fitting tensor `{name}`"));
     for Variable { name, stored, var } in variables.iter() {
         let data = floats(&weights, name, var.elem_count()).ok_or_else(|| wrong(name))?;
@@ -110,7 +109,7 @@ pub fn load(state: &Path, variables: &Variables) -> Result<(Position, Memory)> {
         var.set(&tensor)?;
     }
     let path = state.join(OPTIMIZER);
-    let averages = Tensors::open(&[&path], Format::Safetensors)?;
+    let averages = Tensors::open(&[&path])?;
     let read = |variable: &Variable| {
         let count = variable.var.elem_count();
         let all = (0..).map_while(|index| {

@@ -30,5 +30,6 @@ mod text;
 mod tidy;
 mod training;
 mod training_runs;
+mod weight_files;
 mod wire;
 mod wire_parity;

@@ -7,6 +7,7 @@ pub mod layout;
 pub mod pickle;
 pub mod save;
 pub mod tensors;
+mod wanted;
 pub mod weights;
 
 use crate::contents;
@@ -20,6 +21,8 @@ use crate::model::load::files::Files;
 use crate::model::load::layout::EMBEDDINGS;
 use crate::model::load::layout::Layout;
 use crate::model::load::tensors::Tensors;
+use crate::model::load::wanted::Wanted;
+use crate::model::load::wanted::wanted;
 use crate::model::load::weights::Weights;
 use candle_core::DType;
 use candle_core::Device;
@@ -77,24 +80,32 @@ impl Found {
         }
         let base = base.filter(|_| from_base).map(Path::to_owned);
         let base_vocabulary = usize::try_from(base_vocabulary).unwrap_or(0);
-        Ok(Self { files, layout, config, config_json, base_vocabulary, base, tensors })
+        let found = Self { files, layout, config, config_json, base_vocabulary, base, tensors };
+        found.check()?;
+        Ok(found)
+    }
+
+    /// Refuses missing and unknown tensors, and those of other shapes and types than are read. All of it is known from
+    /// the headers of the files, so it is the same whether the weights are read afterwards or not.
+    fn check(&self) -> Result<()> {
+        let mut weights = Weights::new(&self.tensors, &self.layout, None);
+        for Wanted { name, shape, stored } in wanted(&self.config) {
+            weights.expect(&name, &shape, stored)?;
+        }
+        weights.check()
     }
 
     /// Reads the weights onto a device, in f32 or bf16. `lora_alpha` overrides that of the published checkpoints.
     pub fn model(&self, lora_alpha: Option<f64>, device: &Device, dtype: DType) -> Result<Model> {
         let weights = Weights::new(&self.tensors, &self.layout, lora_alpha);
         let mut weights = weights.onto(device, dtype);
-        let model = Model::new(self.config.clone(), &mut weights, device)?;
-        weights.check()?;
-        Ok(model)
+        Model::new(self.config.clone(), &mut weights, device)
     }
 
     /// Packs the weights for the CPU, straight from the files: no second copy of them is held meanwhile.
     pub fn host_model(&self, lora_alpha: Option<f64>, format: Format) -> Result<HostModel> {
         let mut weights = Weights::new(&self.tensors, &self.layout, lora_alpha);
-        let model = HostModel::new(self.config.clone(), &mut weights, format)?;
-        weights.check()?;
-        Ok(model)
+        HostModel::new(self.config.clone(), &mut weights, format)
     }
 
     /// The tensors as they lie in the files.
