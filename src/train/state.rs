@@ -2,6 +2,7 @@
 //! random numbers follow from the seed and the step, so there is nothing else. A state is written under a temporary name
 //! and renamed when complete: a kill at any moment leaves the one before. Knows files, no data.
 
+use crate::model::load::save::SavedType;
 use crate::model::load::tensors::Tensors;
 use crate::model::parameters::Stored;
 use crate::train::error::Error;
@@ -126,16 +127,14 @@ pub fn load(state: &Path, variables: &Variables) -> Result<(Position, Memory)> {
 }
 
 fn save_memory(path: &Path, variables: &Variables, memory: &Memory) -> Result<()> {
-    let bytes = |data: &Vec<f32>| data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
-    let named: Vec<(String, usize, Vec<u8>)> = variables
-        .iter()
-        .zip(&memory.averages)
-        .flat_map(|(variable, averages)| {
-            let averages = averages.iter().enumerate();
-            averages
-                .map(move |(index, data)| (average_name(variable, index), data.len(), bytes(data)))
-        })
-        .collect();
+    let mut named = Vec::new();
+    for (variable, averages) in variables.iter().zip(&memory.averages) {
+        for (index, data) in averages.iter().enumerate() {
+            let name = average_name(variable, index);
+            let bytes = SavedType::F32.bytes(&name, data)?;
+            named.push((name, data.len(), bytes));
+        }
+    }
     let views = named.iter().map(|(name, length, bytes)| {
         let view = TensorView::new(Dtype::F32, vec![*length], bytes);
         (name, view.expect("a tensor has as many bytes as its shape says"))
