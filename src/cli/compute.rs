@@ -1,10 +1,10 @@
 //! Flags of how a model is computed: where, types and threads.
 
-use crate::model::attention::paged::KvType;
 use crate::model::device::Processor;
 use crate::reason::reasoner::Precision;
 use clap::Args;
 use clap::ValueEnum;
+use coconut_kernels::attend::layer::KvType;
 use coconut_kernels::packed::Format;
 use coconut_kernels::team::Team;
 use std::num::NonZeroUsize;

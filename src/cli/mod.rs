@@ -10,6 +10,7 @@ mod generate_data;
 mod healthcheck;
 mod inspect;
 mod openapi;
+mod runtime;
 mod serve;
 mod telemetry;
 mod train;
@@ -21,13 +22,11 @@ use crate::cli::generate_data::GenerateDataArgs;
 use crate::cli::healthcheck::HealthcheckArgs;
 use crate::cli::inspect::InspectArgs;
 use crate::cli::openapi::OpenapiArgs;
+use crate::cli::runtime::block_on;
 use crate::cli::serve::ServeArgs;
 use crate::cli::train::TrainArgs;
-use anyhow::Context as _;
 use clap::Parser;
 use clap::Subcommand;
-use std::future::Future;
-use tokio::runtime::Runtime;
 
 /// Serve language models that reason in a continuous latent space.
 #[derive(Debug, Parser)]
@@ -74,14 +73,6 @@ impl Cli {
             Command::Openapi(args) => args.run(),
         }
     }
-}
-
-/// Runs a future to its end, and ends with it: whatever it left running in the background is not waited for.
-fn block_on<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
-    let runtime = Runtime::new().context("cannot start the async runtime")?;
-    let result = runtime.block_on(future);
-    runtime.shutdown_background();
-    Ok(result)
 }
 
 #[cfg(test)]

@@ -2,9 +2,7 @@
 //! or an archive is called that, with what to do about it. Knows beginnings of files; what is in them, it does not know.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
-use std::io::Read as _;
 use std::path::Path;
 
 /// As many bytes from the beginning of a file as are ever looked at.
@@ -146,53 +144,27 @@ fn is_of_torch(zip: &[u8]) -> bool {
     stored && zip.get(30..30 + length).is_none_or(|name| name.contains(&b'/'))
 }
 
-/// Why a file is no text.
-#[derive(Debug, thiserror::Error)]
-pub enum NoText {
-    /// It cannot be read.
-    #[error("{0}")]
-    Io(io::Error),
-    /// It has nothing but white space.
-    #[error("is empty")]
-    Empty,
-    /// It is something else.
-    #[error("{0}")]
-    Foreign(Foreign),
-    /// It is tensors.
-    #[error("is a file of weights and not text")]
-    Weights,
-    /// Nobody knows.
-    #[error("is not UTF-8 text (at byte {0})")]
-    Unknown(usize),
-}
-
-/// The whole text of a file, without a byte order mark. Text of white space alone is none.
+/// The whole text of a file, without a byte order mark.
 ///
 /// # Errors
-/// If the file cannot be read or is not such text.
-pub fn read_text(path: &Path) -> Result<String, NoText> {
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(NoText::Io)?;
-    text(bytes)
-}
-
-/// [`read_text`] of bytes that are here.
-///
-/// # Errors
-/// If they are not such text.
-pub fn text(mut bytes: Vec<u8>) -> Result<String, NoText> {
-    match recognise(&bytes) {
-        Contents::Empty => return Err(NoText::Empty),
-        Contents::Safetensors | Contents::Torch => return Err(NoText::Weights),
-        Contents::Foreign(foreign) => return Err(NoText::Foreign(foreign)),
-        Contents::Other => {}
+/// If the file cannot be read; with what it is instead, if it is no text.
+pub fn read(path: &Path) -> io::Result<String> {
+    let mut bytes = std::fs::read(path)?;
+    let other = match recognise(&bytes) {
+        Contents::Foreign(foreign) => Some(foreign.to_string()),
+        Contents::Safetensors | Contents::Torch => Some("is a file of weights, not text".to_owned()),
+        Contents::Empty | Contents::Other => None,
+    };
+    if let Some(reason) = other {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
     }
     if bytes.starts_with(BYTE_ORDER_MARK) {
         bytes.drain(..BYTE_ORDER_MARK.len());
     }
-    let text = String::from_utf8(bytes);
-    let text = text.map_err(|error| NoText::Unknown(error.utf8_error().valid_up_to()))?;
-    if text.trim().is_empty() { Err(NoText::Empty) } else { Ok(text) }
+    String::from_utf8(bytes).map_err(|error| {
+        let reason = format!("is not UTF-8 text: {}", error.utf8_error());
+        io::Error::new(io::ErrorKind::InvalidData, reason)
+    })
 }
 
 #[cfg(test)]
@@ -246,11 +218,16 @@ mod tests {
 
     #[test]
     fn text_comes_without_its_mark_or_with_what_it_is_instead() {
-        assert_eq!(text("\u{feff}{}\n".into()).unwrap(), "{}\n");
-        let refused = |bytes: &[u8]| text(bytes.to_vec()).unwrap_err().to_string();
-        assert_eq!(refused(b""), "is empty");
-        assert_eq!(refused(b"\xef\xbb\xbf \r\n"), "is empty");
-        assert_eq!(refused(b"seed = \xff"), "is not UTF-8 text (at byte 7)");
-        assert!(refused(b"\x02\0\0\0\0\0\0\0{}").contains("weights"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            read(&path).map_err(|error| error.to_string())
+        };
+        assert_eq!(read("\u{feff}{}\n".as_bytes()).unwrap(), "{}\n");
+        assert_eq!(read(b"").unwrap(), "");
+        assert!(read(b"seed = \xff").unwrap_err().contains("not UTF-8"));
+        assert!(read(b"\x02\0\0\0\0\0\0\0{}").unwrap_err().contains("weights"));
+        assert!(read(b"<html>").unwrap_err().contains("web page"));
     }
 }

@@ -18,7 +18,7 @@ use crate::engine::sequence::SequenceId;
 use crate::engine::sequence::Yields;
 use crate::latent::program::Program;
 use crate::latent::program::StopRule;
-use crate::model::attention::paged::PAGE_POSITIONS;
+use crate::model::attention::geometry::PAGE_POSITIONS;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 //! The engine's settings. Knows numbers, not where they come from.
 
-use crate::model::attention::paged::KvType;
+use coconut_kernels::attend::layer::KvType;
 
 /// Settings of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ use crate::engine::shared::Shared;
 use crate::engine::worker::Submission;
 use crate::engine::worker::Worker;
 use crate::metrics::Metrics;
-use crate::model::attention::paged::PAGE_POSITIONS;
+use crate::model::attention::geometry::PAGE_POSITIONS;
 use crate::model::serving::Served;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -3,7 +3,7 @@
 //! pages. Knows what was fed and numbers of pages; not who holds a page, and no tensor.
 
 use crate::latent::program::Program;
-use crate::model::attention::paged::PAGE_POSITIONS;
+use crate::model::attention::geometry::PAGE_POSITIONS;
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use crate::engine::books_tests::PAGES;
 use crate::engine::config::PrefixCache;
 use crate::engine::sequence::RowKind;
 use crate::engine::sequence::Yields;
-use crate::model::attention::paged::PAGE_POSITIONS;
+use crate::model::attention::geometry::PAGE_POSITIONS;
 use proptest::prelude::*;
 
 fn arrivals() -> impl Strategy<Value = Arrival> {

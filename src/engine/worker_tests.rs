@@ -19,7 +19,7 @@ use crate::engine::shared::EngineState;
 use crate::latent::program::Program;
 use crate::latent::program::StopRule;
 use crate::metrics::Metrics;
-use crate::model::serving::Output;
+use crate::model::pass::Output;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::SyncSender;

@@ -8,6 +8,7 @@ mod config;
 mod docs;
 mod error;
 mod extract;
+mod keys;
 mod models;
 mod operations;
 mod reason;
@@ -19,11 +20,11 @@ pub mod listen;
 pub mod serve;
 pub mod shutdown;
 
-pub use auth::ApiKeys;
 pub use config::Config;
 pub use config::Cors;
 pub use config::CorsError;
 pub use docs::document;
+pub use keys::ApiKeys;
 pub use state::AppState;
 
 use crate::http::auth::require_key;

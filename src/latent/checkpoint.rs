@@ -142,7 +142,9 @@ impl Checkpoint {
             (Processor::Cuda(_), Weights::Bf16) => DType::BF16,
             (Processor::Cuda(_), Weights::Int8) => return Err(ModelError::Int8 { processor }),
         };
-        Ok(self.tensors(&processor.open()?, dtype)?.into())
+        let device =
+            processor.open().map_err(|reason| ModelError::Processor { processor, reason })?;
+        Ok(self.tensors(&device, dtype)?.into())
     }
 
     /// Reads the weights onto a device, in f32 or bf16.

@@ -2,7 +2,6 @@
 //! tokenizer and no weights; what to assume where there is no manifest is `detect`'s business.
 
 use crate::contents;
-use crate::contents::NoText;
 use crate::latent::answer::AnswerRule;
 use crate::latent::program::StopRule;
 use crate::model::config::Config;
@@ -131,14 +130,13 @@ impl Recipe {
 
     /// A manifest by itself. Its ids are not checked against a vocabulary yet.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let path = path.to_owned();
-        let text = match contents::read_text(&path) {
-            Ok(text) => text,
-            Err(NoText::Io(reason)) => return Err(RecipeError::Io { path, reason }),
-            Err(other) => return Err(RecipeError::Malformed { path, reason: other.to_string() }),
-        };
-        serde_json::from_str(&text)
-            .map_err(|error| RecipeError::Malformed { path, reason: error.to_string() })
+        let malformed = |reason| RecipeError::Malformed { path: path.to_owned(), reason };
+        let text = contents::read(path)
+            .map_err(|reason| RecipeError::Io { path: path.to_owned(), reason })?;
+        match text.trim().is_empty() {
+            true => Err(malformed("is empty".to_owned())),
+            false => serde_json::from_str(&text).map_err(|error| malformed(error.to_string())),
+        }
     }
 
     /// When answers end.

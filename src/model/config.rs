@@ -144,7 +144,7 @@ pub struct LatentIds {
 impl Config {
     /// Reads `config.json`.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = contents::read_text(path).map_err(|error| Error::no_text(path, error))?;
+        let text = contents::read(path).map_err(Error::io(path))?;
         let value: Value = serde_json::from_str(&text).map_err(|error| Error::Malformed {
             path: path.to_owned(),
             reason: error.to_string(),

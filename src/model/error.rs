@@ -1,6 +1,5 @@
 //! What can go wrong between a folder of weights and hidden states. Knows no request and no status code.
 
-use crate::contents::NoText;
 use crate::model::device::Processor;
 use std::path::Path;
 use std::path::PathBuf;
@@ -172,15 +171,6 @@ impl Error {
         match value.is_finite() {
             true => Self::Narrow { name, value: value.into(), kept },
             false => Self::NotFinite { name, value },
-        }
-    }
-
-    /// What a file is instead of text.
-    pub(crate) fn no_text(path: &Path, error: NoText) -> Self {
-        let path = path.to_owned();
-        match error {
-            NoText::Io(reason) => Self::Io { path, reason },
-            other => Self::Malformed { path, reason: other.to_string() },
         }
     }
 }

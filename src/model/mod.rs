@@ -17,6 +17,7 @@ pub mod load;
 mod numbers;
 pub mod ops;
 pub mod parameters;
+pub mod pass;
 mod plan;
 mod projector;
 mod qwen2;

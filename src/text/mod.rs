@@ -41,7 +41,10 @@ impl Tokenizer {
     /// Reads `tokenizer.json`.
     pub fn load(path: &Path) -> Result<Self, TextError> {
         let refused = |reason| TextError::Load { path: path.to_owned(), reason };
-        let text = contents::read_text(path).map_err(|error| refused(error.to_string()))?;
+        let text = contents::read(path).map_err(|error| refused(error.to_string()))?;
+        if text.trim().is_empty() {
+            return Err(refused("is empty".to_owned()));
+        }
         parse(&text).map_err(refused)
     }
 

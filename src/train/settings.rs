@@ -2,7 +2,6 @@
 //! one. Every refusal names the field. Knows no weights.
 
 use crate::contents;
-use crate::contents::NoText;
 use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::method::Method;
@@ -154,11 +153,8 @@ impl Settings {
     /// # Errors
     /// Where the file cannot be read or a field cannot be used.
     pub fn read(path: &Path) -> Result<Self> {
+        let text = contents::read(path).map_err(Error::io(path))?;
         let refused = |reason| Error::Config { path: path.to_owned(), reason };
-        let text = contents::read_text(path).map_err(|error| match error {
-            NoText::Io(error) => Error::io(path)(error),
-            other => refused(other.to_string()),
-        })?;
         let settings: Self =
             toml::from_str(&text).map_err(|error| refused(error.to_string().trim().to_owned()))?;
         match settings.check() {

@@ -3,13 +3,13 @@
 use candle_core::Device;
 use candle_core::Tensor;
 use coconut::model::attention::Attention;
+use coconut::model::attention::geometry::pages_for;
 use coconut::model::attention::paged::KvMemory;
-use coconut::model::attention::paged::KvType;
 use coconut::model::attention::paged::Paged;
-use coconut::model::attention::paged::PagedRows;
-use coconut::model::attention::paged::Place;
-use coconut::model::attention::paged::pages_for;
+use coconut::model::attention::rows::PagedRows;
+use coconut::model::attention::rows::Place;
 use coconut::model::config::Config;
+use coconut_kernels::attend::layer::KvType;
 use proptest::prelude::*;
 use serde_json::json;
 use std::sync::Arc;

@@ -5,10 +5,10 @@
 )]
 
 use crate::isa::compiled_per_isa;
-use crate::packed::BLOCK_CHUNKS;
-use crate::packed::CHUNK;
-use crate::packed::Format;
-use crate::packed::OFFSET;
+use crate::format::BLOCK_CHUNKS;
+use crate::format::CHUNK;
+use crate::format::Format;
+use crate::format::OFFSET;
 use crate::rows::RowShape;
 use crate::rows::words_per_step;
 

@@ -10,7 +10,7 @@ use crate::isa::compiled_per_isa;
 use crate::math::activate;
 use crate::output::Output;
 use crate::packed::Columns;
-use crate::packed::PANEL;
+use crate::format::PANEL;
 use std::ops::Range;
 
 /// How a product meets what the output holds.

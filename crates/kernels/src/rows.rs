@@ -6,9 +6,9 @@
 //! starting values (i32) that undo the offset of the weights.
 
 use crate::isa::Isa;
-use crate::packed::BLOCK_CHUNKS;
-use crate::packed::CHUNK;
-use crate::packed::Format;
+use crate::format::BLOCK_CHUNKS;
+use crate::format::CHUNK;
+use crate::format::Format;
 use std::ops::Range;
 
 /// Rows that go through all weights together: their words should stay in the second cache beside a panel.

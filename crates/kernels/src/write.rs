@@ -7,10 +7,10 @@ use crate::isa::compiled_per_isa;
 use crate::lines::Line;
 use crate::lines::floats_mut;
 use crate::lines::words_mut;
-use crate::packed::Format;
-use crate::packed::OFFSET;
-use crate::packed::PANEL;
-use crate::packed::SCALE_LINES;
+use crate::format::Format;
+use crate::format::OFFSET;
+use crate::format::PANEL;
+use crate::format::SCALE_LINES;
 
 /// Bits of infinity; what is larger is no number. The sign is left out.
 const INFINITE: u32 = 0x7f80_0000;
@@ -22,14 +22,14 @@ const SMALL: f32 = 1e-36;
 
 /// block (up to 128 inputs, padded with zeros to whole chunks, 32) -> lines, as many as its inputs fill. False if a
 /// weight is not finite, or not in this format.
-pub(super) fn write(isa: Isa, format: Format, block: &[f32], lines: &mut [Line]) -> bool {
+pub(crate) fn write(isa: Isa, format: Format, block: &[f32], lines: &mut [Line]) -> bool {
     let mut largest = 0;
     write_block(isa, format, block, lines, &mut largest);
     largest < INFINITE
 }
 
 /// Whether a weight is finite in this format.
-pub(super) fn is_kept(format: Format, x: f32) -> bool {
+pub(crate) fn is_kept(format: Format, x: f32) -> bool {
     match format {
         Format::F32 | Format::Int8 => x.is_finite(),
         Format::Bf16 => f32::from_bits(bf16_bits(x)).is_finite(),

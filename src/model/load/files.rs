@@ -244,7 +244,10 @@ fn with_number(shard: &str, number: usize) -> String {
 /// The shard files that an index names, in order, each once.
 fn indexed(index: &Path) -> Result<Vec<PathBuf>> {
     let malformed = |reason: String| Error::Malformed { path: index.to_owned(), reason };
-    let text = contents::read_text(index).map_err(|error| Error::no_text(index, error))?;
+    let text = contents::read(index).map_err(Error::io(index))?;
+    if text.trim().is_empty() {
+        return Err(malformed("is empty".to_owned()));
+    }
     let parsed: Index =
         serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
     let files: BTreeSet<String> = parsed.weight_map.into_values().collect();

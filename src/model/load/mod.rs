@@ -11,7 +11,6 @@ mod wanted;
 pub mod weights;
 
 use crate::contents;
-use crate::contents::NoText;
 use crate::model::Model;
 use crate::model::config::Config;
 use crate::model::error::Error;
@@ -145,11 +144,10 @@ fn read_config(folder: &Path) -> Result<Own> {
         }
         Ok(_) => {}
     }
-    let text = match contents::read_text(&path) {
-        Ok(text) => text,
-        Err(NoText::Empty) => return Ok(Own::Lacking("empty")),
-        Err(error) => return Err(Error::no_text(&path, error)),
-    };
+    let text = contents::read(&path).map_err(Error::io(&path))?;
+    if text.trim().is_empty() {
+        return Ok(Own::Lacking("empty"));
+    }
     let value: Value = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
     match value.get("model_type") {
         Some(_) => Ok(Own::Usable(value)),

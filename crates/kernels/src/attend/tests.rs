@@ -1,8 +1,9 @@
 //! Attention over pages against sums in f64, on random ragged batches.
 
+use crate::attend::pages::PagesMut;
+use crate::attend::write::write;
 use crate::attend::*;
 use crate::isa::Isa;
-use crate::kv_write::write;
 use half::bf16;
 use proptest::prelude::*;
 

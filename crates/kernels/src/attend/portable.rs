@@ -1,10 +1,10 @@
 //! Attention of one query after another in plain loops: the fallback, and what the vector kernel is tested against.
 #![expect(unsafe_code, reason = "writes its part of a shared output")]
 
-use crate::attend::Element;
-use crate::attend::PAGE;
-use crate::attend::Task;
-use crate::attend::softmax;
+use crate::attend::element::Element;
+use crate::attend::pages::PAGE;
+use crate::attend::task::Task;
+use crate::attend::task::softmax;
 use crate::math::fma;
 
 /// All queries of a task; `scores` is room to work in.

@@ -7,11 +7,11 @@
     reason = "vector loads and stores, and code compiled for instructions found at run time"
 )]
 
-use crate::attend::Element;
-use crate::attend::PAGE;
-use crate::attend::Task;
-use crate::attend_queries::Mix;
-use crate::attend_queries::Queries;
+use crate::attend::element::Element;
+use crate::attend::pages::PAGE;
+use crate::attend::queries::Mix;
+use crate::attend::queries::Queries;
+use crate::attend::task::Task;
 use std::arch::x86_64::*;
 
 /// Queries that go through the pages together.
@@ -19,52 +19,6 @@ const QUERIES: usize = 4;
 
 /// Sums that are added to in turn, so that none waits for its last addition: two a cycle, each four cycles long.
 const CHAINS: usize = 8;
-
-/// Loads of elements as 16 floats.
-pub trait Vectors: Sized {
-    /// # Safety
-    /// The processor has AVX-512, and 16 elements lie at `from`.
-    unsafe fn load(from: *const Self) -> __m512;
-
-    /// # Safety
-    /// The processor has AVX-512, and the elements at `from` that `mask` names are there; the others become 0.
-    unsafe fn load_some(mask: __mmask16, from: *const Self) -> __m512;
-}
-
-impl Vectors for f32 {
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn load(from: *const Self) -> __m512 {
-        // SAFETY: the caller's.
-        unsafe { _mm512_loadu_ps(from) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn load_some(mask: __mmask16, from: *const Self) -> __m512 {
-        // SAFETY: the caller's.
-        unsafe { _mm512_maskz_loadu_ps(mask, from) }
-    }
-}
-
-/// The bits of a bf16: the upper half of an f32.
-impl Vectors for u16 {
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn load(from: *const Self) -> __m512 {
-        // SAFETY: the caller's; 16 elements are 32 bytes.
-        let halves = unsafe { _mm256_loadu_si256(from.cast()) };
-        _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    unsafe fn load_some(mask: __mmask16, from: *const Self) -> __m512 {
-        // SAFETY: the caller's.
-        let halves = unsafe { _mm256_maskz_loadu_epi16(mask, from.cast()) };
-        _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
-    }
-}
 
 /// All queries of a task; `scores` is room to work in. Called by `attend` on processors that have AVX-512.
 pub(super) fn run<T: Element>(task: &Task<'_, T>, scores: &mut Vec<[f32; PAGE]>) {

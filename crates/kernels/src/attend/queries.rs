@@ -2,9 +2,9 @@
 //! scores weigh. Knows no vector instruction.
 #![expect(unsafe_code, reason = "takes its parts of a shared output")]
 
-use crate::attend::PAGE;
-use crate::attend::Task;
-use crate::attend::softmax;
+use crate::attend::pages::PAGE;
+use crate::attend::task::Task;
+use crate::attend::task::softmax;
 
 /// `Q` queries of a task that go through the pages together.
 pub(super) struct Queries<'a, const Q: usize> {

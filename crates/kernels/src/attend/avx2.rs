@@ -7,44 +7,17 @@
     reason = "vector loads and stores, and code compiled for instructions found at run time"
 )]
 
-use crate::attend::Element;
-use crate::attend::PAGE;
-use crate::attend::Task;
-use crate::attend_queries::Mix;
-use crate::attend_queries::Queries;
+use crate::attend::element::Element;
+use crate::attend::pages::PAGE;
+use crate::attend::queries::Mix;
+use crate::attend::queries::Queries;
+use crate::attend::task::Task;
 use std::arch::x86_64::*;
 
 /// Floats of a register.
 const LANES: usize = 8;
 /// Registers of the scores of a page.
 const HALVES: usize = PAGE / LANES;
-
-/// Loads of elements as 8 floats.
-pub trait Eights: Sized {
-    /// # Safety
-    /// The processor has AVX2, and 8 elements lie at `from`.
-    unsafe fn load_8(from: *const Self) -> __m256;
-}
-
-impl Eights for f32 {
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn load_8(from: *const Self) -> __m256 {
-        // SAFETY: the caller's.
-        unsafe { _mm256_loadu_ps(from) }
-    }
-}
-
-/// The bits of a bf16: the upper half of an f32.
-impl Eights for u16 {
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn load_8(from: *const Self) -> __m256 {
-        // SAFETY: the caller's; 8 elements are 16 bytes.
-        let halves = unsafe { _mm_loadu_si128(from.cast()) };
-        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves)))
-    }
-}
 
 /// All queries of a task; `scores` is room to work in. Called by `attend` on processors that have AVX2.
 pub(super) fn run<T: Element>(task: &Task<'_, T>, scores: &mut Vec<[f32; PAGE]>) {

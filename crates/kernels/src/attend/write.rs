@@ -1,10 +1,10 @@
 //! Writes keys and values of new rows into their pages, for `attend`. Knows no sequence: a row names its slot.
 #![expect(unsafe_code, reason = "threads write the pages of different heads")]
 
-use crate::attend::Element;
-use crate::attend::Heads;
-use crate::attend::PAGE;
-use crate::attend::PagesMut;
+use crate::attend::element::Element;
+use crate::attend::pages::Heads;
+use crate::attend::pages::PAGE;
+use crate::attend::pages::PagesMut;
 use crate::output::Output;
 use crate::team::Team;
 
@@ -15,7 +15,12 @@ const MIN_SHARED_FLOATS: usize = 1 << 13;
 ///
 /// # Panics
 /// If the lengths do not fit, or a slot is not there.
-pub fn write<T: Element>(pages: PagesMut<'_, T>, k: Heads<'_>, v: Heads<'_>, slots: &[usize]) {
+pub(super) fn write<T: Element>(
+    pages: PagesMut<'_, T>,
+    k: Heads<'_>,
+    v: Heads<'_>,
+    slots: &[usize],
+) {
     let PagesMut { keys, values, kv_heads, head_size: size } = pages;
     assert_eq!([k.count, v.count], [kv_heads; 2], "keys and values (R, G, E)");
     // One row of these is what one page keeps for one head.

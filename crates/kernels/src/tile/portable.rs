@@ -6,12 +6,12 @@ use crate::lines::floats;
 use crate::lines::floats_mut;
 use crate::lines::words;
 use crate::math::fma;
-use crate::packed::BLOCK_CHUNKS;
-use crate::packed::CHUNK;
-use crate::packed::Format;
-use crate::packed::PANEL;
-use crate::packed::SCALE_LINES;
-use crate::tile::Tile;
+use crate::format::BLOCK_CHUNKS;
+use crate::format::CHUNK;
+use crate::format::Format;
+use crate::format::PANEL;
+use crate::format::SCALE_LINES;
+use crate::tile::shape::Tile;
 
 /// sums += x * weights
 pub(super) fn multiply(format: Format, tile: &mut Tile<'_>) {
