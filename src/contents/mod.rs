@@ -152,7 +152,9 @@ pub fn read(path: &Path) -> io::Result<String> {
     let mut bytes = std::fs::read(path)?;
     let other = match recognise(&bytes) {
         Contents::Foreign(foreign) => Some(foreign.to_string()),
-        Contents::Safetensors | Contents::Torch => Some("is a file of weights, not text".to_owned()),
+        Contents::Safetensors | Contents::Torch => {
+            Some("is a file of weights, not text".to_owned())
+        }
         Contents::Empty | Contents::Other => None,
     };
     if let Some(reason) = other {

@@ -93,7 +93,8 @@ mod tests {
         let all = |count: usize| (0..count).map(|i| i as f32 - 3.0).collect::<Vec<f32>>();
         for count in [1, 127, 128, 300] {
             let x = all(count);
-            let bytes = |to: &dyn Fn(f32) -> Vec<u8>| x.iter().flat_map(|&x| to(x)).collect::<Vec<u8>>();
+            let bytes =
+                |to: &dyn Fn(f32) -> Vec<u8>| x.iter().flat_map(|&x| to(x)).collect::<Vec<u8>>();
             assert_eq!(read(DType::F32, &bytes(&|x| x.to_le_bytes().into())), x);
             assert_eq!(read(DType::F64, &bytes(&|x| f64::from(x).to_le_bytes().into())), x);
             assert_eq!(read(DType::F16, &bytes(&|x| f16::from_f32(x).to_le_bytes().into())), x);

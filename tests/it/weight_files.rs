@@ -43,9 +43,10 @@ fn edited(edit: impl FnOnce(&mut Stored)) -> TempDir {
     let path = folder.path().join("model.safetensors");
     let file = std::fs::read(&path).unwrap();
     let tensors = SafeTensors::deserialize(&file).unwrap();
-    let stored = tensors.tensors().into_iter().map(|(name, view)| {
-        (name, (view.dtype(), view.shape().to_vec(), view.data().to_vec()))
-    });
+    let stored = tensors
+        .tensors()
+        .into_iter()
+        .map(|(name, view)| (name, (view.dtype(), view.shape().to_vec(), view.data().to_vec())));
     let mut stored: Stored = stored.collect();
     edit(&mut stored);
     let views = stored.iter().map(|(name, (dtype, shape, bytes))| {
@@ -73,7 +74,8 @@ fn refused(folder: &Path, words: &[&str]) {
 /// SHA-256 of the converted weights.
 fn converted(folder: &Path, dtype: Option<SavedType>) -> Result<String, String> {
     let out = TempDir::new().unwrap();
-    let conversion = Conversion { from: Location::folder(folder), to: out.path().join("out"), dtype };
+    let conversion =
+        Conversion { from: Location::folder(folder), to: out.path().join("out"), dtype };
     let converted = convert(&conversion);
     let left = std::fs::read_dir(out.path()).unwrap().count();
     assert_eq!(left, usize::from(converted.is_ok()), "an error leaves nothing behind");
@@ -114,6 +116,24 @@ fn missing_shards_are_named_with_what_wants_them() {
     std::fs::write(folder.path().join(INDEX), map.to_string()).unwrap();
     open(folder.path()).unwrap();
     open(&folder.path().join(INDEX)).unwrap();
+}
+
+#[test]
+fn what_is_not_there_is_said_once() {
+    let folder = TempDir::new().unwrap();
+    let recipe = Some(folder.path().join("recipe.json"));
+    let here = data("coconut-gpt2-hf");
+    for location in [
+        Location::folder(folder.path().join("model")),
+        Location { recipe, ..Location::folder(&here) },
+    ] {
+        let error = anyhow::Error::from(Checkpoint::open(&location).unwrap_err());
+        let said = format!("{:#}", error.context("cannot inspect"));
+        assert_eq!(said.matches("No such file").count(), 1, "{said}");
+    }
+    let settings = Settings::read(&folder.path().join("run.toml")).unwrap_err();
+    let said = format!("{:#}", anyhow::Error::from(settings));
+    assert_eq!(said.matches("No such file").count(), 1, "{said}");
 }
 
 #[test]
@@ -303,7 +323,10 @@ fn narrowing_makes_no_infinities() {
     for name in [matrix, vector] {
         let large = with_number(name, 1e5);
         let error = converted(large.path(), Some(SavedType::F16)).unwrap_err();
-        assert!(error.contains(name) && error.contains("1e5") && error.contains("float16"), "{error}");
+        assert!(
+            error.contains(name) && error.contains("1e5") && error.contains("float16"),
+            "{error}"
+        );
         converted(large.path(), Some(SavedType::BF16)).unwrap();
         let larger = with_number(name, f32::MAX);
         let error = converted(larger.path(), Some(SavedType::BF16)).unwrap_err();
@@ -328,10 +351,13 @@ fn narrowing_makes_no_infinities() {
 
 #[test]
 fn weights_that_are_no_numbers_are_named_before_anybody_asks() {
-    for name in ["transformer.wte.weight", "transformer.h.2.attn.c_attn.weight", "transformer.ln_f.bias"] {
+    for name in
+        ["transformer.wte.weight", "transformer.h.2.attn.c_attn.weight", "transformer.ln_f.bias"]
+    {
         for value in [f32::NAN, f32::NEG_INFINITY] {
             let folder = with_number(name, value);
-            let says = |error: String| assert!(error.contains(name) && error.contains("holds"), "{error}");
+            let says =
+                |error: String| assert!(error.contains(name) && error.contains("holds"), "{error}");
             for dtype in [SavedType::F32, SavedType::BF16, SavedType::F16] {
                 says(converted(folder.path(), Some(dtype)).unwrap_err());
             }

@@ -3,13 +3,13 @@
 use crate::activation::Activation;
 use crate::epilogue::Combine;
 use crate::epilogue::Epilogue;
+use crate::format::BLOCK_INPUTS;
+use crate::format::Format;
 use crate::isa::Isa;
 use crate::lines::Line;
 use crate::lines::words;
 use crate::matmul::matmul_on;
-use crate::format::BLOCK_INPUTS;
 use crate::packed::Columns;
-use crate::format::Format;
 use crate::packed::PackedMatrix;
 use crate::write::write;
 use half::bf16;
@@ -221,14 +221,15 @@ fn what_is_not_finite_stays_so() {
 fn weights_that_cannot_be_kept_are_refused_with_their_place() {
     let (inputs, outputs) = (300, 70);
     let pack = |format, columns, at: &[(usize, usize, f32)]| {
-        let packed = PackedMatrix::pack((inputs, outputs), format, columns, |range, inputs, block| {
-            for &(input, column, value) in at {
-                let panel = column / 32 * columns.outputs_per_panel();
-                if inputs.contains(&input) && range.start == panel {
-                    block[(input - inputs.start) * 32 + column % 32] = value;
+        let packed =
+            PackedMatrix::pack((inputs, outputs), format, columns, |range, inputs, block| {
+                for &(input, column, value) in at {
+                    let panel = column / 32 * columns.outputs_per_panel();
+                    if inputs.contains(&input) && range.start == panel {
+                        block[(input - inputs.start) * 32 + column % 32] = value;
+                    }
                 }
-            }
-        });
+            });
         packed.map(|packed| packed.bytes()).map_err(|unfit| (unfit.output, unfit.half))
     };
     for format in [Format::F32, Format::Bf16, Format::Int8] {

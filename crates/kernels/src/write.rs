@@ -2,15 +2,15 @@
 #![expect(unsafe_code, reason = "compiled for several sets of instructions")]
 
 use crate::convert::bf16_bits;
+use crate::format::Format;
+use crate::format::OFFSET;
+use crate::format::PANEL;
+use crate::format::SCALE_LINES;
 use crate::isa::Isa;
 use crate::isa::compiled_per_isa;
 use crate::lines::Line;
 use crate::lines::floats_mut;
 use crate::lines::words_mut;
-use crate::format::Format;
-use crate::format::OFFSET;
-use crate::format::PANEL;
-use crate::format::SCALE_LINES;
 
 /// Bits of infinity; what is larger is no number. The sign is left out.
 const INFINITE: u32 = 0x7f80_0000;

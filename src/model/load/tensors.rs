@@ -176,9 +176,7 @@ fn format_of(bytes: &[u8]) -> Result<Format, String> {
         Contents::Torch => Ok(Format::Torch),
         Contents::Empty => Err("is empty: download it again".to_owned()),
         Contents::Foreign(foreign) => Err(foreign.to_string()),
-        Contents::Other => {
-            Err("is neither a safetensors file nor a torch.save archive".to_owned())
-        }
+        Contents::Other => Err("is neither a safetensors file nor a torch.save archive".to_owned()),
     }
 }
 
