@@ -64,7 +64,8 @@ fn attention(criterion: &mut Criterion) {
     .expect("a GPT-2");
     for (sequences, before, rows) in [(1, 128, 1), (16, 128, 1), (16, 512, 1), (1, 0, 256)] {
         let pages = pages_for(before + rows);
-        let mut memory = KvMemory::host(&config, sequences * pages, KvType::F32);
+        let memory = KvMemory::host(&config, sequences * pages, KvType::F32);
+        let mut memory = memory.expect("KV memory");
         let first_page = |sequence: usize| (sequence * pages) as u32;
         let tables = (0..sequences)
             .map(|sequence| (first_page(sequence)..first_page(sequence + 1)).collect())

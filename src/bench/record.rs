@@ -65,9 +65,9 @@ impl Recorder {
         if let Some(first_token) = sample.first_token {
             record(&mut self.first_token, first_token - sample.intended);
         }
-        self.prompt_tokens += answered.prompt_tokens;
-        self.thoughts += answered.thoughts;
-        self.tokens += answered.tokens;
+        self.prompt_tokens = self.prompt_tokens.saturating_add(answered.prompt_tokens);
+        self.thoughts = self.thoughts.saturating_add(answered.thoughts);
+        self.tokens = self.tokens.saturating_add(answered.tokens);
         self.answers.insert(sample.number, (answered.answer, answered.text));
     }
 
@@ -141,7 +141,7 @@ mod tests {
         Plan {
             server: Server {
                 base: "http://localhost".parse().unwrap(),
-                api_key: None,
+                authorization: None,
                 timeout: Duration::from_secs(1),
                 refused: Refused::Counts,
             },

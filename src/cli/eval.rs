@@ -3,7 +3,9 @@
 use crate::cli::flags::EngineArgs;
 use crate::cli::flags::HubArgs;
 use crate::cli::flags::ModelArgs;
+use crate::cli::flags::count;
 use crate::cli::flags::located;
+use crate::cli::flags::setting;
 use crate::data;
 use crate::eval::Settings;
 use crate::eval::evaluate;
@@ -12,6 +14,7 @@ use crate::eval::report::Report;
 use crate::metrics::Metrics;
 use crate::reason::reasoner::Reasoner;
 use crate::reason::reasoner::ReasonerConfig;
+use crate::reason::types::MAX_COUNT;
 use crate::text::units::Counts;
 use crate::text::units::parse_counts;
 use anyhow::Context as _;
@@ -50,11 +53,11 @@ struct AskedArgs {
     #[arg(long, value_name = "N")]
     limit: Option<NonZeroUsize>,
     /// Most answer tokens. [default: what the checkpoint's recipe says]
-    #[arg(long, value_name = "N")]
-    max_tokens: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = count(1..=MAX_COUNT))]
+    max_tokens: Option<usize>,
     /// Questions that are asked at the same time. [default: --max-running]
-    #[arg(long, value_name = "N")]
-    concurrency: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = setting())]
+    concurrency: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -73,19 +76,20 @@ impl EvalArgs {
         let Self { model, asked, results, hub, engine } = self;
         let mut examples = data::read(&asked.data).context("cannot read the questions")?;
         examples.truncate(asked.limit.map_or(usize::MAX, NonZeroUsize::get));
-        let model = located(model, &hub)?;
+        let (model, built_in) = located(model, &hub)?;
         engine.compute.start_threads();
         let (processor, precision) = (engine.compute.device, engine.compute.precision());
         let mut engine = engine.config();
-        let concurrency = asked.concurrency.map_or(engine.max_running, NonZeroUsize::get);
+        let concurrency = asked.concurrency.unwrap_or(engine.max_running);
         engine.max_queued = engine.max_queued.max(concurrency);
         let config = ReasonerConfig { model, name: None, processor, precision, engine };
         let reasoner = Reasoner::load(&config, Arc::new(Metrics::new()));
         let reasoner = reasoner.context("cannot load the model")?;
+        drop(built_in);
         let card = reasoner.card();
         let settings = Settings {
             latent_steps: asked.latent_steps.map_or(vec![card.default_latent_steps], |n| n.0),
-            max_tokens: asked.max_tokens.map(NonZeroUsize::get),
+            max_tokens: asked.max_tokens,
             concurrency,
         };
         let runtime = Runtime::new().context("cannot start the async runtime")?;

@@ -1,8 +1,10 @@
 //! `coconut generate-data`: questions to train and evaluate on, and the tokenizer for them. Flags, files and what is
 //! printed; what questions are is known below.
 
+use crate::cli::flags::count;
 use crate::data;
 use crate::data::icot;
+use crate::data::multiplication::MAX_DIGITS;
 use crate::data::multiplication::Multiplications;
 use crate::data::multiplication::Split;
 use crate::data::prosqa::generate::Config;
@@ -21,12 +23,16 @@ use anyhow::ensure;
 use clap::Args;
 use clap::Subcommand;
 use clap::ValueEnum;
+use clap::value_parser;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use std::io::Write as _;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::path::PathBuf;
+
+/// More than any disk is meant for.
+const MAX_QUESTIONS: u64 = 1_000_000_000;
 
 /// Flags of `coconut generate-data`.
 #[derive(Debug, Args)]
@@ -50,7 +56,7 @@ enum Data {
 #[derive(Debug, Args)]
 struct OutArgs {
     /// How many questions.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(0..=MAX_QUESTIONS))]
     count: u64,
     /// The same seed gives the same questions, on every machine.
     #[arg(long, value_name = "N", default_value = "0")]
@@ -68,7 +74,7 @@ struct ProsqaArgs {
     #[arg(long, value_name = "A..B", value_parser = parse_range)]
     nodes: Option<RangeInclusive<usize>>,
     /// Fewest hops from the entity to the answer. [default: 3, with --nodes 2]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count(1..=Generator::MAX_NODES))]
     min_hops: Option<usize>,
     /// Write a JSON object a line instead of one list.
     #[arg(long)]
@@ -83,7 +89,7 @@ struct MultiplicationArgs {
     #[command(flatten)]
     out: OutArgs,
     /// Digits of each factor, up to 18.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=i64::from(MAX_DIGITS)))]
     digits: u32,
     /// Which part of all multiplications; no part has a question of another, whatever the seeds.
     #[arg(long, value_enum, default_value = "train")]

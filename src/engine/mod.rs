@@ -5,9 +5,13 @@
 mod books_tests;
 pub mod config;
 mod live;
+mod outcome;
 mod pages;
 mod recall;
 pub mod request;
+#[cfg(test)]
+pub(crate) mod restart_tests;
+mod restarts;
 mod reuse;
 mod runner;
 mod sampler;
@@ -16,11 +20,13 @@ mod scheduler;
 mod scheduler_tests;
 mod sequence;
 pub mod shared;
+mod warm_up;
 mod worker;
 #[cfg(test)]
 mod worker_tests;
 
 use crate::engine::config::EngineConfig;
+use crate::engine::config::MAX_SETTING;
 use crate::engine::config::PrefixCache;
 use crate::engine::live::Live;
 use crate::engine::live::Stamps;
@@ -28,6 +34,7 @@ use crate::engine::recall::Recall;
 use crate::engine::request::Event;
 use crate::engine::request::Rejected;
 use crate::engine::request::Request;
+use crate::engine::restarts::Restarts;
 use crate::engine::runner::ModelRunner;
 use crate::engine::runner::Run;
 use crate::engine::runner::StepOutput;
@@ -35,6 +42,7 @@ use crate::engine::sampler::Sampler;
 use crate::engine::scheduler::Scheduler;
 use crate::engine::shared::EngineState;
 use crate::engine::shared::Shared;
+use crate::engine::warm_up::warm_up;
 use crate::engine::worker::Submission;
 use crate::engine::worker::Worker;
 use crate::metrics::Metrics;
@@ -51,6 +59,9 @@ use tokio::sync::mpsc;
 
 /// Events of a request beside its thoughts and tokens: admitted, prefilled, first logits, the end; and one to spare.
 const OTHER_EVENTS: usize = 5;
+
+/// Slots are numbered with 32 bits.
+const MAX_PAGES: usize = u32::MAX as usize / PAGE_POSITIONS;
 
 /// A running engine. Dropping it lets the thread finish what was accepted and end.
 #[derive(Debug)]
@@ -80,32 +91,54 @@ pub enum StartError {
         /// What the budget amounts to.
         positions: usize,
     },
-    /// A setting is zero that must not be.
-    #[error("{0} must be at least 1")]
-    Zero(&'static str),
-    /// The KV memory cannot be had.
-    #[error(transparent)]
-    Tensor(#[from] candle_core::Error),
+    /// A setting is out of its bounds.
+    #[error("{0} must be from 1 to {MAX_SETTING}")]
+    Setting(&'static str),
+    /// The system does not have the KV memory.
+    #[error(
+        "there is no KV memory for {positions} positions, {bytes_per_position} bytes each; ask for less of it, or for fewer requests at once: {source}"
+    )]
+    KvMemory {
+        /// How many were asked for.
+        positions: usize,
+        /// What each takes.
+        bytes_per_position: usize,
+        /// What the system said.
+        source: candle_core::Error,
+    },
+    /// The model computes nothing.
+    #[error("the first step fails: {0}")]
+    FirstStep(candle_core::Error),
     /// The system gives no thread.
     #[error("the engine's thread does not start: {0}")]
     Thread(std::io::Error),
 }
 
 impl Engine {
-    /// Starts the thread that owns `model`.
+    /// Starts the thread that owns `model`, after a first pass of all that requests will compute.
     pub fn start(
         model: impl Into<Served>,
         config: EngineConfig,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
-        let model = model.into();
+        Self::start_as(model.into(), config, metrics, |runner| runner)
+    }
+
+    /// The same, with steps run by what becomes of the usual runner.
+    pub(crate) fn start_as<R: Run + 'static>(
+        model: Served,
+        config: EngineConfig,
+        metrics: Arc<Metrics>,
+        become_runner: impl FnOnce(ModelRunner) -> R,
+    ) -> Result<Self, StartError> {
+        config.check().map_err(StartError::Setting)?;
         let sizes = model.config();
         let bytes_per_position = sizes.kv_floats_per_position() * config.kv_type.bytes();
         let budget = config.kv.positions(bytes_per_position);
         // More than every running sequence can fill is never used.
         let useful =
             config.max_running.saturating_mul(sizes.max_positions.next_multiple_of(PAGE_POSITIONS));
-        let pages = budget.min(useful) / PAGE_POSITIONS;
+        let pages = (budget.min(useful) / PAGE_POSITIONS).min(MAX_PAGES);
         if pages == 0 {
             return Err(StartError::NoMemory { positions: budget });
         }
@@ -113,8 +146,12 @@ impl Engine {
             positions: sizes.max_positions.min(pages * PAGE_POSITIONS),
             vocab_size: sizes.vocab_size,
         };
-        let memory = model.kv_memory(pages, config.kv_type)?;
-        Self::start_with(ModelRunner::new(model, memory), (config, limits, pages), metrics)
+        let memory = model.kv_memory(pages, config.kv_type).map_err(|source| {
+            StartError::KvMemory { positions: pages * PAGE_POSITIONS, bytes_per_position, source }
+        })?;
+        let mut runner = ModelRunner::new(model, memory);
+        warm_up(&mut runner, config, (limits.positions, pages)).map_err(StartError::FirstStep)?;
+        Self::start_with(become_runner(runner), (config, limits, pages), metrics)
     }
 
     fn start_with(
@@ -122,14 +159,6 @@ impl Engine {
         (config, limits, pages): (EngineConfig, Limits, usize),
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
-        let settings = [
-            ("max_running", config.max_running),
-            ("max_queued", config.max_queued),
-            ("rows_per_step", config.rows_per_step),
-        ];
-        if let Some((name, _)) = settings.iter().find(|(_, value)| *value == 0) {
-            return Err(StartError::Zero(name));
-        }
         let shared = Arc::new(Shared::new());
         // As deep as the queue, so that whoever holds a place in the queue can also send.
         let (sender, receiver) = sync_channel(config.max_queued);
@@ -145,6 +174,7 @@ impl Engine {
             scheduler: Scheduler::new(config, pages),
             recall: Recall::new(kept),
             runner,
+            restarts: Restarts::default(),
             output: StepOutput::default(),
             metrics: Arc::clone(&metrics),
             shared: Arc::clone(&shared),
@@ -221,7 +251,7 @@ impl Engine {
         let needed = program.positions();
         if needed > available {
             let (prompt, latent) = (program.prompt.len(), program.latent_positions());
-            let answer = needed - prompt - latent;
+            let answer = program.max_tokens.saturating_sub(1);
             return Err(Rejected::TooLong { prompt, latent, answer, needed, available });
         }
         if program.prompt.is_empty() || program.max_tokens == 0 {

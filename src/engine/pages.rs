@@ -62,6 +62,11 @@ impl PagePool {
         Self { ledger: Arc::new(Mutex::new(ledger)), pages }
     }
 
+    /// A pool of as many pages, all free.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(self.pages)
+    }
+
     /// Pages for so many positions, or `None` while too many are held by others.
     pub(crate) fn reserve(&self, positions: usize, shareable: Shareable) -> Option<Reservation> {
         let mut ledger = lock(&self.ledger);

@@ -132,9 +132,14 @@ pub enum Failure {
     /// The request's deadline passed.
     #[error("the request's deadline passed")]
     Deadline,
-    /// A hidden state was not finite.
-    #[error("a hidden state of this request is not finite")]
+    /// A hidden state or a logit was not finite.
+    #[error(
+        "what the model computed for this request is not finite: its weights are wrong, or too large for the type they are computed in"
+    )]
     NonFinite,
+    /// A step failed that the request took part in; the engine goes on without it.
+    #[error("a step of the engine failed while it computed this request")]
+    Step,
     /// The engine failed and will take no more requests.
     #[error("the engine failed")]
     Engine,

@@ -22,6 +22,10 @@ pub(crate) trait Run: Send {
     /// `shown[i]` asks for the head's view of the thought that `segments[i]` yields. Every thought that one call
     /// yields is fed in the next, or its sequence has ended. `output` is overwritten; its memory is used again.
     fn run(&mut self, segments: &[Segment], shown: &[bool], output: &mut StepOutput) -> Result<()>;
+
+    /// Forgets what earlier calls left behind: one of them ended midway. What is in KV memory stays, and is not read by
+    /// sequences that begin later.
+    fn reset(&mut self);
 }
 
 /// What one step gives.
@@ -105,6 +109,13 @@ impl Run for ModelRunner {
         self.thought_rows = noted.thought_of.iter().zip(0..).map(|(&id, row)| (id, row)).collect();
         self.thoughts.clone_from(&output.numbers.thoughts);
         Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.thoughts.clear();
+        self.thought_rows.clear();
+        self.fed.clear();
+        self.model.reset();
     }
 }
 

@@ -137,6 +137,13 @@ impl<T> Scheduler<T> {
         gone
     }
 
+    /// Starts anew with a memory that nobody holds. Gives back who ran; who waits goes on waiting.
+    pub(crate) fn restart(&mut self) -> Vec<T> {
+        // Reservations of the old pool are given back to that one, which goes with the last of them.
+        self.pool = self.pool.anew();
+        self.running.drain(..).map(|running| running.payload).collect()
+    }
+
     /// Lets no later request reuse what is in KV memory now.
     pub(crate) fn forget(&self) {
         self.pool.forget();

@@ -1,22 +1,22 @@
-//! The engine's thread: `schedule -> run -> postprocess` until nobody can submit any more. Knows when things happen and
-//! who is told; what is computed is the runner's, in which order the scheduler's.
+//! The engine's thread: `schedule -> run -> postprocess` until nobody can submit any more, and what becomes of everybody
+//! where one of these fails. Knows when things happen and who is told; what is computed is the runner's, in which order the
+//! scheduler's.
 
 use crate::engine::live::Live;
-use crate::engine::recall::Kept;
+use crate::engine::outcome::admitted;
+use crate::engine::outcome::remember;
+use crate::engine::outcome::take_thought;
+use crate::engine::outcome::take_token;
 use crate::engine::recall::Recall;
 use crate::engine::request::EventKind;
 use crate::engine::request::Failure;
 use crate::engine::request::Finish;
 use crate::engine::request::Request;
-use crate::engine::request::Token;
+use crate::engine::restarts::Restarts;
 use crate::engine::runner::Run;
 use crate::engine::runner::StepOutput;
 use crate::engine::runner::Yielded;
-use crate::engine::sampler::all_finite;
-use crate::engine::sampler::top_tokens;
-use crate::engine::scheduler::Running;
 use crate::engine::scheduler::Scheduler;
-use crate::engine::sequence::Advanced;
 use crate::engine::sequence::Outcome;
 use crate::engine::sequence::RowKind;
 use crate::engine::sequence::Segment;
@@ -39,6 +39,7 @@ pub(crate) struct Worker<R> {
     pub(crate) scheduler: Scheduler<Live>,
     pub(crate) recall: Recall,
     pub(crate) runner: R,
+    pub(crate) restarts: Restarts,
     /// What the last step gave; kept for its memory.
     pub(crate) output: StepOutput,
     pub(crate) metrics: Arc<Metrics>,
@@ -47,25 +48,39 @@ pub(crate) struct Worker<R> {
 
 /// How a request ended, for the metrics.
 #[derive(Clone, Copy)]
-enum End {
+pub(crate) enum End {
     Finished(Finish),
     Failed(Failure),
     Cancelled,
 }
 
+/// Why a step has no outcome.
+enum Broken {
+    /// The forward pass failed. Who waits has no part in it.
+    Pass(String),
+    /// The books of who runs and waits failed. What they say of anybody is not certain.
+    Books(String),
+}
+
 impl<R: Run> Worker<R> {
-    /// Works until the submitting side is gone and everything accepted is done, or until a step fails.
+    /// Works until the submitting side is gone and everything accepted is done, or until steps fail too often.
     pub(crate) fn work(mut self) {
         while self.receive() {
-            let segments = self.schedule();
-            if segments.is_empty() {
-                continue;
-            }
-            if !self.run(&segments) {
+            if let Err(broken) = self.step()
+                && !caught(|| self.recover(&broken)).unwrap_or(false)
+            {
                 return self.die();
             }
-            self.postprocess(&segments);
         }
+    }
+
+    fn step(&mut self) -> Result<(), Broken> {
+        let segments = caught(|| self.schedule()).map_err(Broken::Books)?;
+        if segments.is_empty() {
+            return Ok(());
+        }
+        caught(|| self.run(&segments)).flatten().map_err(Broken::Pass)?;
+        caught(|| self.postprocess(&segments)).map_err(Broken::Books)
     }
 
     /// Takes in what was submitted; waits if there is nothing else to do. False when nothing can come any more.
@@ -111,8 +126,8 @@ impl<R: Run> Worker<R> {
         self.scheduler.plan()
     }
 
-    /// One forward pass into `output`. False if it failed or panicked.
-    fn run(&mut self, segments: &[Segment]) -> bool {
+    /// One forward pass into `output`.
+    fn run(&mut self, segments: &[Segment]) -> Result<(), String> {
         let shown: Vec<bool> = segments
             .iter()
             .map(|segment| {
@@ -121,20 +136,9 @@ impl<R: Run> Worker<R> {
             })
             .collect();
         let start = Instant::now();
-        let run = || self.runner.run(segments, &shown, &mut self.output);
-        let result = catch_unwind(AssertUnwindSafe(run));
+        self.runner.run(segments, &shown, &mut self.output).map_err(|error| error.to_string())?;
         self.record_step(segments, start);
-        match result {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                tracing::error!(%error, "a step failed");
-                false
-            }
-            Err(_) => {
-                tracing::error!("a step panicked");
-                false
-            }
-        }
+        Ok(())
     }
 
     /// Hands out what the step gave and takes out who is done.
@@ -182,6 +186,7 @@ impl<R: Run> Worker<R> {
             End::Finished(Finish::Length) => "length",
             End::Failed(Failure::Deadline) => "deadline",
             End::Failed(Failure::NonFinite) => "nonfinite",
+            End::Failed(Failure::Step) => "step",
             End::Failed(Failure::Engine) => "engine",
             End::Failed(Failure::Stopped) => "stopped",
             End::Cancelled => "cancelled",
@@ -200,8 +205,39 @@ impl<R: Run> Worker<R> {
         }
     }
 
-    /// After a failed step nothing in KV memory can be trusted: everything accepted gets an error, nothing new is
-    /// taken, and liveness turns red.
+    /// After a failed step nothing that was computed can be trusted: who runs gets an error, KV memory and thoughts are
+    /// forgotten, and the runner starts anew. Who waits has not begun, and goes on waiting. False where steps fail too often
+    /// for that.
+    fn recover(&mut self, broken: &Broken) -> bool {
+        let now = Instant::now();
+        let (Broken::Pass(reason) | Broken::Books(reason)) = broken;
+        if !self.restarts.allow(now) {
+            tracing::error!(reason, "a step failed, once too often: the engine is dead");
+            return false;
+        }
+        let mut gone = self.scheduler.restart();
+        if let Broken::Books(_) = broken {
+            gone.extend(self.scheduler.take_if(|_| true));
+        }
+        self.recall.clear();
+        self.output = StepOutput::default();
+        self.runner.reset();
+        self.metrics.engine_restarts_total.inc();
+        self.record_load();
+        let waiting = self.scheduler.load().waiting;
+        tracing::error!(
+            reason,
+            failed_requests = gone.len(),
+            waiting_requests = waiting,
+            "a step failed: the engine starts anew"
+        );
+        for live in gone {
+            self.end(live, End::Failed(Failure::Step), now);
+        }
+        true
+    }
+
+    /// Everything accepted gets an error, nothing new is taken, and liveness turns red.
     fn die(mut self) {
         self.shared.advance_state(EngineState::Dead);
         let now = Instant::now();
@@ -253,115 +289,11 @@ impl<R: Run> Worker<R> {
     }
 }
 
-/// Tells a request that it takes part in steps, and what it need not compute.
-fn admitted(running: &mut Running<Live>, now: Instant, metrics: &Metrics) {
-    let (sequence, live) = (&running.sequence, &mut running.payload);
-    live.place = None;
-    live.stamps.admitted = Some(now);
-    metrics.queue_seconds.observe((now - live.stamps.submitted).as_secs_f64());
-    let (program, reused) = (sequence.program(), sequence.reused());
-    let positions = program.prompt.len() + program.latent_steps;
-    metrics.prefix_cache_queries_total.inc_by(positions as u64);
-    metrics.prefix_cache_hits_total.inc_by(reused.positions as u64);
-    metrics.thought_cache_queries_total.inc_by(program.latent_steps as u64);
-    metrics.thought_cache_hits_total.inc_by(reused.thoughts as u64);
-    live.spend(reused.positions as u64);
-    live.send(now, EventKind::Admitted(reused));
-}
-
-/// Keeps the thoughts of a request whose latent steps are done, for those that ask the same.
-fn remember(running: &mut Running<Live>, recall: &mut Recall) {
-    let thoughts = std::mem::take(&mut running.payload.thoughts);
-    if thoughts.len() > running.sequence.reused().thoughts {
-        recall.keep(&running.sequence.program().prompt, thoughts);
-    }
-}
-
-/// Marks the end of prefill with the first thing that comes after it, and reports the thoughts that are known from
-/// earlier requests.
-fn prefilled(live: &mut Live, now: Instant, metrics: &Metrics) {
-    if live.stamps.prefilled.is_none() {
-        live.stamps.prefilled = Some(now);
-        let since = live.stamps.admitted.unwrap_or(live.stamps.submitted);
-        metrics.prefill_seconds.observe((now - since).as_secs_f64());
-        live.send(now, EventKind::Prefilled);
-        for (step, thought) in (1..).zip(&live.thoughts) {
-            live.send(now, EventKind::Thought(thought.reported(step, &live.report)));
-        }
-    }
-}
-
-/// A thought and, where asked for, the head's view of it.
-fn take_thought(
-    running: &mut Running<Live>,
-    segment: &Segment,
-    (vector, logits): (&[f32], Option<&[f32]>),
-    metrics: &Metrics,
-) -> Option<End> {
-    let now = Instant::now();
-    let live = &mut running.payload;
-    prefilled(live, now, metrics);
-    if !all_finite(vector) {
-        return Some(End::Failed(Failure::NonFinite));
-    }
-    let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-    metrics.thought_norm.observe(f64::from(norm));
-    if let Advanced::Thought { step } = running.sequence.advance(segment, Outcome::Thought) {
-        let top_tokens = logits
-            .map(|logits| top_tokens(logits, live.report.top_thought_tokens))
-            .unwrap_or_default();
-        let thought = Kept { vector: vector.into(), norm, top_tokens };
-        live.send(now, EventKind::Thought(thought.reported(step, &live.report)));
-        live.thoughts.push(thought);
-    }
-    None
-}
-
-/// An answer token chosen from `logits`.
-fn take_token(
-    running: &mut Running<Live>,
-    segment: &Segment,
-    logits: &[f32],
-    metrics: &Metrics,
-) -> Option<End> {
-    let now = Instant::now();
-    let live = &mut running.payload;
-    prefilled(live, now, metrics);
-    if !all_finite(logits) {
-        return Some(End::Failed(Failure::NonFinite));
-    }
-    let id = live.sampler.choose(logits);
-    if live.report.first_logits && !live.first_logits_sent {
-        live.first_logits_sent = true;
-        live.send(now, EventKind::FirstLogits(logits.to_vec()));
-    }
-    record_token(live, now, metrics);
-    let logprob = live.report.logprobs.then(|| live.sampler.logprob(logits, id));
-    let token = EventKind::Token(Token { id, logprob });
-    match running.sequence.advance(segment, Outcome::Token(id)) {
-        Advanced::On | Advanced::Thought { .. } => None,
-        Advanced::Token => {
-            live.send(now, token);
-            None
-        }
-        Advanced::LastToken(finish) => {
-            live.send(now, token);
-            Some(End::Finished(finish))
-        }
-        Advanced::Ended(finish) => Some(End::Finished(finish)),
-    }
-}
-
-fn record_token(live: &mut Live, now: Instant, metrics: &Metrics) {
-    metrics.completion_tokens_total.inc();
-    match live.stamps.last_token.replace(now) {
-        Some(before) => metrics.inter_token_seconds.observe((now - before).as_secs_f64()),
-        None => {
-            let since = live.stamps.prefilled.unwrap_or(now);
-            metrics.latent_seconds.observe((now - since).as_secs_f64());
-            metrics
-                .time_to_first_token_seconds
-                .observe((now - live.stamps.submitted).as_secs_f64());
-        }
-    }
+/// What `work` gives, or what it panicked with.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        format!("panic: {}", text.as_deref().unwrap_or("without a message"))
+    })
 }

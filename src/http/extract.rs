@@ -1,7 +1,10 @@
 //! JSON bodies and deadlines out of requests, with rejections that name the field. Does not know any route's types.
 
+use crate::http::desk::Work;
+use crate::http::encoding::Codings;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
+use crate::text::units::LONGEST_WAIT;
 use axum::body::Bytes;
 use axum::extract::FromRequest;
 use axum::extract::FromRequestParts;
@@ -13,30 +16,32 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio::time::timeout_at;
 
 /// A request body, parsed.
 #[derive(Debug)]
 pub(super) struct Json<T>(pub(super) T);
 
-impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         if !says_json(request.headers()) {
             return Err(ApiError::UnsupportedMediaType);
         }
+        let codings = Codings::of(request.headers())?;
         let config = state.config();
-        let body =
-            tokio::time::timeout(config.request_timeout, Bytes::from_request(request, state))
-                .await
-                .map_err(|_elapsed| ApiError::BodyTimeout)?
-                .map_err(|rejection| match rejection.status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => {
-                        ApiError::BodyTooLarge { limit: config.max_body_bytes }
-                    }
-                    _ => ApiError::Malformed { message: rejection.body_text(), param: None },
-                })?;
-        parse(&body).map(Self)
+        let (limit, deadline) = (config.max_body_bytes, Instant::now() + config.request_timeout);
+        let body = timeout_at(deadline, Bytes::from_request(request, state))
+            .await
+            .map_err(|_elapsed| ApiError::BodyTimeout)?
+            .map_err(|rejection| match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit },
+                _ => ApiError::Malformed { message: rejection.body_text(), param: None },
+            })?;
+        let bytes = if codings.is_plain() { body.len() } else { limit };
+        let parsed = move || parse(&codings.decode(body, limit)?);
+        state.reading().run(Work::Parse(bytes), deadline, parsed).await?.map(Self)
     }
 }
 
@@ -65,6 +70,8 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         match error.inner().classify() {
             serde_json::error::Category::Data => invalid(&error),
+            // Not for serde_json, but for JSON, 1e999 is a number like others.
+            _ if error.inner().to_string().starts_with("number out of range") => invalid(&error),
             _ => malformed(error.inner()),
         }
     })?;
@@ -97,7 +104,7 @@ impl FromRequestParts<AppState> for Deadline {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let asked = asked_timeout(&parts.headers)?;
-        let limit = state.config().request_timeout;
+        let limit = state.config().request_timeout.min(LONGEST_WAIT);
         Ok(Self(Instant::now() + asked.map_or(limit, |asked| asked.min(limit))))
     }
 }
@@ -149,6 +156,7 @@ mod tests {
     fn a_wrong_unknown_or_missing_field_is_named() {
         assert_eq!(blamed(r#"{"name":1}"#).as_deref(), Some("name"));
         assert_eq!(blamed(r#"{"name":"a","sizes":[1,"x"]}"#).as_deref(), Some("sizes[1]"));
+        assert_eq!(blamed(r#"{"name":"a","sizes":[1e999]}"#).as_deref(), Some("sizes[0]"));
         assert_eq!(blamed(r#"{"name":"a","colour":1}"#).as_deref(), Some("colour"));
         assert_eq!(blamed(r#"{"sizes":[]}"#).as_deref(), Some("name"));
         assert_eq!(blamed("[\"a\"]"), None);

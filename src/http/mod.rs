@@ -5,14 +5,21 @@
 
 mod auth;
 mod config;
+mod connection;
+mod desk;
 mod docs;
+mod encoding;
 mod error;
 mod extract;
+mod held;
 mod keys;
+mod linger;
 mod models;
 mod operations;
 mod reason;
 mod request_id;
+#[cfg(test)]
+mod restart_tests;
 mod state;
 mod track;
 
@@ -88,7 +95,13 @@ fn cors(cors: &Cors) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, request_id::HEADER, timeout])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_ENCODING,
+            header::CONTENT_TYPE,
+            request_id::HEADER,
+            timeout,
+        ])
         .expose_headers([header::RETRY_AFTER, request_id::HEADER])
         .max_age(Duration::from_secs(3600));
     Some(layer)

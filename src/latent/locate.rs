@@ -2,9 +2,9 @@
 //! id is looked for on the hub. Puts together what the hub has, which files make a checkpoint, and what is known of
 //! published ids; reads no file itself.
 
-use crate::hub;
 use crate::hub::Hub;
 use crate::hub::Snapshot;
+use crate::hub::config::Config;
 use crate::hub::error::Error;
 use crate::hub::id::Id;
 use crate::latent::checkpoint::Location;
@@ -21,9 +21,14 @@ use std::path::PathBuf;
 /// What makes a folder's weights a model.
 const NEEDED: [&str; 2] = ["config.json", "tokenizer.json"];
 
-/// Small files that are fetched where they are, beside those.
-const WELCOME: [&str; 4] =
-    [MANIFEST, "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"];
+/// Small files that are fetched where they are, with weights or a base model.
+const BESIDE: [&str; 5] = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+];
 
 /// A checkpoint as an operator names it.
 #[derive(Clone, Debug)]
@@ -35,7 +40,7 @@ pub struct Sought {
     /// A manifest to use instead of what is found.
     pub recipe: Option<PathBuf>,
     /// Where ids are looked for.
-    pub hub: hub::Config,
+    pub hub: Config,
 }
 
 /// A checkpoint among the files of a repository.
@@ -62,12 +67,12 @@ impl Sought {
     }
 
     fn on_hub(&self, id: &Id) -> anyhow::Result<Location> {
-        let hub = Hub::new(self.hub.clone())?;
+        let hub = Hub::new(&self.hub)?;
         let snapshot = hub.snapshot(id).with_context(|| {
             format!("there is no file or folder `{}`, and as an id on the hub", self.model)
         })?;
         let chosen = chosen(&snapshot, id)?;
-        let small = beside(&snapshot, &chosen.folder, &[&NEEDED[..], &WELCOME].concat());
+        let small = beside(&snapshot, &chosen.folder, &[&BESIDE[..], &[MANIFEST]].concat());
         let weights = chosen.weights.iter().cloned();
         let names: Vec<String> = small.into_iter().chain(weights).collect();
         let root = snapshot.fetch(names.iter().map(String::as_str))?;
@@ -75,30 +80,35 @@ impl Sought {
         let model = chosen.file.map_or_else(|| folder.clone(), |file| root.join(file));
         let base = match &self.base {
             Some(base) => Some(self.base_folder(base)?),
-            None => self.known_base(&snapshot, id, &chosen.folder)?,
+            None => self.known_base(&snapshot, id, &root, &folder)?,
         };
         let (recipe, id) = (self.recipe.clone(), Some(id.repository.clone()));
         Ok(Location { model, base, recipe, id })
     }
 
     /// Where config and tokenizer come from if the checkpoint has not both: the top of its repository, or the base model
-    /// of a published id.
+    /// of a published id. The top may have but one of them, which is better than none. `folder` is the checkpoint's.
     fn known_base(
         &self,
         snapshot: &Snapshot<'_>,
         id: &Id,
-        folder: &str,
+        root: &Path,
+        folder: &Path,
     ) -> anyhow::Result<Option<PathBuf>> {
-        if beside(snapshot, folder, &NEEDED).len() == NEEDED.len() {
-            return Ok(None);
-        }
-        let top = beside(snapshot, "", &NEEDED);
-        if top.len() == NEEDED.len() {
-            return Ok(Some(snapshot.fetch(top.iter().map(String::as_str))?));
-        }
-        match published::find(&id.repository).and_then(|published| published.base) {
-            Some(base) => Ok(Some(self.base_folder(base)?)),
-            None => Ok(None),
+        // Some published checkpoints have an empty config.json.
+        let has = |name: &str| {
+            std::fs::metadata(folder.join(name)).is_ok_and(|metadata| metadata.len() > 0)
+        };
+        let lacking = NEEDED.into_iter().filter(|name| !has(name));
+        let at_top: Vec<bool> = lacking.map(|name| folder != root && snapshot.has(name)).collect();
+        let published = published::find(&id.repository).and_then(|published| published.base);
+        match published {
+            Some(base) if at_top.contains(&false) => Ok(Some(self.base_folder(base)?)),
+            _ if at_top.contains(&true) => {
+                let top = beside(snapshot, "", &BESIDE);
+                Ok(Some(snapshot.fetch(top.iter().map(String::as_str))?))
+            }
+            _ => Ok(None),
         }
     }
 
@@ -106,9 +116,9 @@ impl Sought {
     fn base_folder(&self, base: &str) -> anyhow::Result<PathBuf> {
         let Some(id) = id_of(base) else { return Ok(PathBuf::from(base)) };
         let fetched = || -> Result<PathBuf, Error> {
-            let hub = Hub::new(self.hub.clone())?;
+            let hub = Hub::new(&self.hub)?;
             let snapshot = hub.snapshot(&id)?;
-            let names = beside(&snapshot, &id.within, &[&NEEDED[..], &WELCOME[1..]].concat());
+            let names = beside(&snapshot, &id.within, &BESIDE);
             Ok(snapshot.fetch(names.iter().map(String::as_str))?.join(&id.within))
         };
         fetched().with_context(|| {

@@ -2,9 +2,11 @@
 //! no scheduling.
 
 pub mod answer;
+pub mod built_in;
 pub mod checkpoint;
 pub mod convert;
 pub mod detect;
+pub mod ends;
 pub mod families;
 pub mod generate;
 pub mod inspect;

@@ -38,12 +38,22 @@ impl StopRule {
 
 impl Program {
     /// Positions that the program can take at most: what is reserved in KV memory. The last answer token is never fed.
+    /// Whatever the numbers, the sum is not below any of them: a program that asks for too much is seen to.
     pub fn positions(&self) -> usize {
-        self.prompt.len() + self.latent_positions() + self.max_tokens.saturating_sub(1)
+        self.positions_before_answer().saturating_add(self.max_tokens.saturating_sub(1))
     }
 
     /// Positions of the thoughts and the forced ids.
     pub fn latent_positions(&self) -> usize {
-        self.latent_steps + self.forced.len()
+        self.latent_steps.saturating_add(self.forced.len())
+    }
+
+    /// The most answer tokens that so many positions leave; there is always room for one, which is never fed.
+    pub fn room(&self, positions: usize) -> usize {
+        positions.saturating_sub(self.positions_before_answer()).saturating_add(1)
+    }
+
+    fn positions_before_answer(&self) -> usize {
+        self.prompt.len().saturating_add(self.latent_positions())
     }
 }

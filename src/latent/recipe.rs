@@ -5,6 +5,7 @@ use crate::contents;
 use crate::latent::answer::AnswerRule;
 use crate::latent::program::StopRule;
 use crate::model::config::Config;
+use crate::model::config::MAX_SIZE;
 use serde::Deserialize;
 use serde::Serialize;
 use std::io::ErrorKind;
@@ -133,10 +134,12 @@ impl Recipe {
         let malformed = |reason| RecipeError::Malformed { path: path.to_owned(), reason };
         let text = contents::read(path)
             .map_err(|reason| RecipeError::Io { path: path.to_owned(), reason })?;
-        match text.trim().is_empty() {
-            true => Err(malformed("is empty".to_owned())),
-            false => serde_json::from_str(&text).map_err(|error| malformed(error.to_string())),
+        if text.trim().is_empty() {
+            return Err(malformed("is empty".to_owned()));
         }
+        // With the field's name, which serde does not say by itself.
+        let mut json = serde_json::Deserializer::from_str(&text);
+        serde_path_to_error::deserialize(&mut json).map_err(|error| malformed(error.to_string()))
     }
 
     /// When answers end.
@@ -169,6 +172,16 @@ impl Recipe {
                     config.vocab_size
                 ));
             }
+        }
+        let counts = [
+            ("latent_steps.max", self.latent_steps.max),
+            ("max_tokens", self.max_tokens.unwrap_or(1)),
+            ("eos_count", self.eos_count),
+        ];
+        if let Some((field, count)) = counts.into_iter().find(|(_, count)| *count > MAX_SIZE) {
+            return Err(format!(
+                "`{field}` is {count}; no model has more than {MAX_SIZE} positions"
+            ));
         }
         if self.latent_steps.default > self.latent_steps.max {
             return Err("`latent_steps.default` is more than `latent_steps.max`".to_owned());

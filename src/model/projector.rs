@@ -32,8 +32,3 @@ pub(super) fn plan(width: usize, inner: usize) -> ProjectorPlan {
         },
     }
 }
-
-/// Number of weights.
-pub(super) fn parameter_count(width: usize, inner: usize) -> usize {
-    2 * width * inner + inner + 3 * width
-}

@@ -47,8 +47,17 @@ impl Served {
     /// KV memory of `pages` pages, where this model can use it.
     pub fn kv_memory(&self, pages: usize, kind: KvType) -> Result<KvMemory> {
         match self {
-            Self::Host(model) => Ok(KvMemory::host(model.config(), pages, kind)),
+            Self::Host(model) => KvMemory::host(model.config(), pages, kind),
             Self::Chain(model) => KvMemory::device(model.config(), pages, kind, model.device()),
+        }
+    }
+
+    /// Forgets what a pass that ended midway left behind.
+    pub fn reset(&mut self) {
+        match self {
+            Self::Host(model) => model.reset(),
+            // Its tensors went with the pass.
+            Self::Chain(_) => {}
         }
     }
 

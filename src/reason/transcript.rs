@@ -14,8 +14,10 @@ use crate::reason::types::Part;
 use crate::reason::types::Timings;
 use crate::reason::types::TokenText;
 use crate::reason::types::Usage;
+use crate::reason::types::Warning;
 use crate::text::Tokenizer;
 use crate::text::decode::IncrementalDecoder;
+use crate::text::encode::Unknown;
 use crate::text::stop::StopWatch;
 use crate::text::stop::Watched;
 use std::collections::VecDeque;
@@ -35,9 +37,16 @@ pub(crate) struct Transcript {
     tokens: Vec<TokenText>,
     thoughts: Vec<Thought>,
     first_logits: Option<Vec<f32>>,
-    prompt_tokens: usize,
+    prompt: Prompt,
     reused: Reused,
     clock: Clock,
+}
+
+/// What the question came to.
+#[derive(Clone, Debug)]
+pub(crate) struct Prompt {
+    pub(crate) tokens: usize,
+    pub(crate) unknown: Unknown,
 }
 
 /// When the phases ended.
@@ -62,7 +71,7 @@ impl Transcript {
     pub(crate) fn new(
         (tokenizer, rule): (Arc<Tokenizer>, AnswerRule),
         stop: Vec<String>,
-        prompt_tokens: usize,
+        prompt: Prompt,
         submitted: Instant,
     ) -> Self {
         Self {
@@ -75,7 +84,7 @@ impl Transcript {
             tokens: Vec::new(),
             thoughts: Vec::new(),
             first_logits: None,
-            prompt_tokens,
+            prompt,
             reused: Reused::default(),
             clock: Clock { submitted, admitted: None, prefilled: None, first_token: None },
         }
@@ -160,12 +169,15 @@ impl Transcript {
 
     fn done(&mut self, finish: Finish, at: Instant, parts: &mut VecDeque<Part>) {
         let usage = Usage {
-            prompt_tokens: self.prompt_tokens,
+            prompt_tokens: self.prompt.tokens,
+            unknown_tokens: self.prompt.unknown.tokens,
             latent_steps: self.thoughts.len(),
             completion_tokens: self.tokens.len(),
             reused: self.reused,
         };
         let text = std::mem::take(&mut self.text);
+        let unknown = std::mem::take(&mut self.prompt.unknown);
+        let warning = (unknown.tokens > 0).then_some(Warning::UnknownTokens(unknown));
         parts.push_back(Part::Done(Box::new(Answer {
             answer: self.rule.extract(&text),
             text,
@@ -175,6 +187,7 @@ impl Transcript {
             first_logits: self.first_logits.take(),
             usage,
             timings: self.clock.timings(at),
+            warnings: warning.into_iter().collect(),
         })));
     }
 }

@@ -1,16 +1,20 @@
 //! Text to ids and back, whole or token by token. Knows tokenizers, no model and no recipe.
 
 pub mod decode;
+pub mod encode;
+mod habits;
 pub mod stop;
 pub mod units;
 pub mod word_level;
 
 use crate::contents;
-use serde::de::IgnoredAny;
+use crate::text::habits::Facts;
+use crate::text::habits::Habits;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::path::PathBuf;
 use tokenizers::AddedToken;
+use tokenizers::Encoding;
 
 /// A first text for every tokenizer.
 const PROBE: &str = "Is 2 + 2 = 4? Déjà vu.\n";
@@ -19,6 +23,7 @@ const PROBE: &str = "Is 2 + 2 = 4? Déjà vu.\n";
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    habits: Habits,
 }
 
 /// Why text and ids do not convert.
@@ -87,11 +92,12 @@ impl Tokenizer {
 
     /// Text to ids.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, TextError> {
-        let encoding = self
-            .inner
-            .encode(text, add_special_tokens)
-            .map_err(|error| TextError::Encode(error.to_string()))?;
-        Ok(encoding.get_ids().to_vec())
+        Ok(self.encoding(text, add_special_tokens)?.get_ids().to_vec())
+    }
+
+    fn encoding(&self, text: &str, add_special_tokens: bool) -> Result<Encoding, TextError> {
+        let encoded = self.inner.encode(text, add_special_tokens);
+        encoded.map_err(|error| TextError::Encode(error.to_string()))
     }
 
     /// Ids to text; special tokens are left out, bytes that are no UTF-8 become U+FFFD.
@@ -111,7 +117,7 @@ impl Tokenizer {
 /// The tokenizer library panics on some malformed files, which come from strangers: JSON is checked first, and what
 /// remains is caught, with a first text encoded under the same guard.
 fn parse(text: &str) -> Result<Tokenizer, String> {
-    serde_json::from_str::<IgnoredAny>(text).map_err(|error| error.to_string())?;
+    let facts: Facts = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let parsed = catch_unwind(|| {
         let mut inner: tokenizers::Tokenizer =
             text.parse().map_err(|error: tokenizers::Error| error.to_string())?;
@@ -120,7 +126,8 @@ fn parse(text: &str) -> Result<Tokenizer, String> {
         inner.with_truncation(None).map_err(|error| error.to_string())?;
         let encoding = inner.encode(PROBE, true).map_err(|error| error.to_string())?;
         inner.decode(encoding.get_ids(), true).map_err(|error| error.to_string())?;
-        Ok(Tokenizer { inner })
+        let habits = Habits::of(&facts, &inner);
+        Ok(Tokenizer { inner, habits })
     });
     parsed.unwrap_or_else(|_| Err("is no tokenizer that can be used".to_owned()))
 }

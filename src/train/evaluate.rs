@@ -74,9 +74,8 @@ impl Exam<'_> {
             stop: recipe.stop_rule(),
             masked: recipe.masked.clone(),
         };
-        let room = (model.config().max_positions + 1)
-            .saturating_sub(program.prompt.len() + program.latent_positions());
-        Ok(Program { max_tokens: program.max_tokens.min(room).max(1), ..program })
+        let room = program.room(model.config().max_positions);
+        Ok(Program { max_tokens: program.max_tokens.min(room), ..program })
     }
 }
 

@@ -145,7 +145,10 @@ impl Method {
                     return Err(("uniform_prob", "is no probability".to_owned()));
                 }
                 if curriculum.max_latent_stage * curriculum.c_thought > 512 {
-                    return Err(("max_latent_stage", "gives more than 512 thoughts".to_owned()));
+                    return Err((
+                        "max_latent_stage",
+                        "times `c_thought` is more than 512 thoughts".to_owned(),
+                    ));
                 }
                 Ok(())
             }

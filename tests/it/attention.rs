@@ -41,7 +41,7 @@ proptest! {
     ) {
         let (heads, size) = (kv_heads * group, 2 * half_size);
         let config = config(heads, kv_heads, size);
-        let mut host = KvMemory::host(&config, PAGES, KvType::F32);
+        let mut host = KvMemory::host(&config, PAGES, KvType::F32).unwrap();
         let mut plain = KvMemory::device(&config, PAGES, KvType::F32, &Device::Cpu).unwrap();
         let mut pages = page_order.into_iter();
         let tables: Vec<Arc<[u32]>> = lengths

@@ -40,7 +40,7 @@ const MUST_NOT_NAME: &[(&str, &[&str])] = &[
     ("train", &["axum", "hyper", "prometheus", "tokio", "tower", "utoipa"]),
     ("reason", &["axum", "hyper", "prometheus", "serde_json", "tower", "utoipa"]),
     ("bench", &["axum", "candle_core", "candle_nn", "prometheus", "tokenizers", "utoipa"]),
-    ("eval", &["axum", "candle_core", "candle_nn", "hf_hub", "hyper", "tokenizers", "utoipa"]),
+    ("eval", &["axum", "candle_core", "candle_nn", "ureq", "hyper", "tokenizers", "utoipa"]),
     ("http", &["candle_core", "candle_nn", "candle_transformers", "safetensors", "tokenizers"]),
 ];
 
@@ -189,7 +189,7 @@ fn imports(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
     for path in files.iter().filter(|path| !is_test(path)) {
         let of = needs.entry(module(path)).or_insert_with(BTreeSet::new);
         for_each_code_line(path, |_, line| {
-            of.extend(line.split("crate::").skip(1).filter_map(named))
+            of.extend(line.split("crate::").skip(1).filter_map(named));
         });
     }
     for (module, of) in &mut needs {

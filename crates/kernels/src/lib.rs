@@ -49,4 +49,5 @@ pub mod team;
 #[cfg(test)]
 mod tests;
 mod tile;
+pub mod vocabulary;
 mod write;

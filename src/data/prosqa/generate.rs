@@ -92,7 +92,7 @@ impl Generator {
             Size::Within(nodes) => (*nodes.start(), *nodes.end()),
         };
         // The way to the target, and the other root with its leaf.
-        let needed = config.min_hops + 3;
+        let needed = config.min_hops.saturating_add(3);
         let why = match () {
             () if config.min_hops == 0 => "a target is at least 1 hop away".to_owned(),
             () if smallest > largest => format!("no number of nodes is in {smallest}..{largest}"),

@@ -1,12 +1,17 @@
 //! An answer as server-sent events. Does not know how parts are written as JSON.
 
+use super::response::LAST_WORK;
 use super::response::ReasonResponse;
 use super::response::ThoughtBody;
 use super::response::TokenBody;
 use super::response::View;
+use super::response::answer_bytes;
+use super::response::thought_bytes;
 use super::watched::Watched;
+use crate::http::desk::Work;
 use crate::http::error::ApiError;
 use crate::http::error::ErrorBody;
+use crate::http::state::AppState;
 use crate::reason::types::Part;
 use axum::http::HeaderName;
 use axum::response::IntoResponse;
@@ -17,23 +22,36 @@ use axum::response::sse::KeepAlive;
 use futures::stream;
 use serde::Serialize;
 use std::convert::Infallible;
-use std::time::Duration;
+use std::sync::Arc;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 /// Asks proxies not to collect events before passing them on.
 const NO_BUFFERING: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
 
-/// Events `thought` and `token` as they happen, then one `done` or `error`; a comment after each `ping` of silence.
-pub(super) fn response(reply: Watched, view: View, ping: Duration) -> Response {
-    let events = stream::unfold(Some((reply, view)), async |state| {
-        let (mut reply, view) = state?;
+/// Events `thought` and `token` as they happen, then one `done` or `error`; a comment after each ping interval of silence.
+pub(super) fn response(reply: Watched, view: View, state: AppState) -> Response {
+    let (ping, view) = (state.config().ping_interval, Arc::new(view));
+    let events = stream::unfold(Some((reply, view, state)), async |writing| {
+        let (mut reply, view, state) = writing?;
         let part = reply.next().await;
         let more = matches!(part, Part::Thought(_) | Part::Token(_));
-        let event = ReasonEvent::of(part, &view).into_event();
-        Some((Ok::<_, Infallible>(event), more.then_some((reply, view))))
+        let (work, shown) = (Work::Write(bytes(&part)), Arc::clone(&view));
+        let written = move || ReasonEvent::of(part, &shown).into_event();
+        let event = state.writing().run(work, Instant::now() + LAST_WORK, written).await;
+        let event = event.unwrap_or_else(|error| ReasonEvent::Error(error.body()).into_event());
+        Some((Ok::<_, Infallible>(event), more.then_some((reply, view, state))))
     });
     let ping = KeepAlive::new().interval(ping).text("ping");
     ([NO_BUFFERING], Sse::new(events).keep_alive(ping)).into_response()
+}
+
+fn bytes(part: &Part) -> usize {
+    match part {
+        Part::Thought(thought) => thought_bytes(thought),
+        Part::Done(answer) => answer_bytes(answer),
+        Part::Token(_) | Part::Failed(_) => 0,
+    }
 }
 
 /// What an event's `data` holds; `event` names which.

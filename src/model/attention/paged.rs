@@ -26,8 +26,8 @@ pub enum KvMemory {
 
 impl KvMemory {
     /// Memory on the CPU for `pages` pages, taken from the system as it is first touched.
-    pub fn host(config: &Config, pages: usize, kind: KvType) -> Self {
-        Self::Host(HostKv::new(Geometry::of(config, pages), kind))
+    pub fn host(config: &Config, pages: usize, kind: KvType) -> Result<Self> {
+        Ok(Self::Host(HostKv::new(Geometry::of(config, pages), kind)?))
     }
 
     /// Memory for `pages` pages on any device, the CPU included.

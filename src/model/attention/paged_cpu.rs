@@ -21,9 +21,11 @@ pub struct HostKv {
 }
 
 impl HostKv {
-    pub(crate) fn new(geometry: Geometry, kind: KvType) -> Self {
-        let layers = (0..geometry.layers).map(|_| KvLayer::new(geometry.layer, kind));
-        Self { kv_heads: geometry.layer.kv_heads, layers: layers.collect() }
+    /// Fails where the system does not have so much memory.
+    pub(crate) fn new(geometry: Geometry, kind: KvType) -> Result<Self> {
+        let layers = (0..geometry.layers).map(|_| KvLayer::try_new(geometry.layer, kind));
+        let layers = layers.collect::<std::io::Result<_>>()?;
+        Ok(Self { kv_heads: geometry.layer.kv_heads, layers })
     }
 
     /// Puts k and v (R, G, E) of one layer into the slots (R,).

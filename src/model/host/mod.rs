@@ -94,6 +94,11 @@ impl HostModel {
         &self.config
     }
 
+    /// Forgets what a pass that ended midway left behind.
+    pub(crate) fn reset(&mut self) {
+        self.rows = Rows::default();
+    }
+
     /// One forward pass over KV memory; thoughts and logits of the rows that are wanted.
     pub(crate) fn pass(&mut self, pass: &Pass<'_>, memory: &mut HostKv, out: &mut Output) {
         self.rows.places(pass);

@@ -1,6 +1,7 @@
 //! From a published checkpoint to a model: files found, layout understood, config completed from what the tensors say,
 //! weights mapped, merged and read. Knows layouts of files and names of tensors, no recipe and no text.
 
+pub mod beside;
 pub mod files;
 mod known;
 pub mod layout;
@@ -10,12 +11,13 @@ pub mod tensors;
 mod wanted;
 pub mod weights;
 
-use crate::contents;
 use crate::model::Model;
 use crate::model::config::Config;
+use crate::model::config::json::state_rows;
 use crate::model::error::Error;
 use crate::model::error::Result;
 use crate::model::host::HostModel;
+use crate::model::load::beside::Beside;
 use crate::model::load::files::Files;
 use crate::model::load::layout::EMBEDDINGS;
 use crate::model::load::layout::Layout;
@@ -30,9 +32,6 @@ use serde_json::Value;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// A config.json longer than this is no config.json, in bytes.
-const MAX_CONFIG_BYTES: u64 = 1 << 20;
-
 /// A checkpoint that was found and understood; its weights are mapped and not read yet.
 #[derive(Debug)]
 pub struct Found {
@@ -46,29 +45,25 @@ pub struct Found {
     pub config_json: Value,
     /// The vocabulary that config.json names: that of the base model, where the markers came later.
     pub base_vocabulary: usize,
-    /// The folder that config.json came from, if it was not the checkpoint's own.
-    pub base: Option<PathBuf>,
+    /// What config.json was found to be, and where.
+    pub config_from: ConfigFrom,
+    /// The folder with what the checkpoint lacks.
+    base: Option<PathBuf>,
     tensors: Tensors,
 }
 
 impl Found {
-    /// `path` is a folder or a file with weights; `base` a folder with config.json and tokenizer.json for checkpoints
-    /// that lack their own.
+    /// `path` is a folder or a file with weights; `base` a folder with config.json, tokenizer.json or both for
+    /// checkpoints that lack their own.
     pub fn open(path: &Path, base: Option<&Path>) -> Result<Self> {
+        if let Some(base) = base {
+            // Nothing is made up in the place of what it should have had.
+            std::fs::metadata(base).map_err(Error::io(base))?;
+        }
         let files = Files::find(path)?;
         let tensors = Tensors::open(&files.weights)?;
         let mut layout = Layout::of(&tensors, path)?;
-        let (mut config_json, from_base) = match (read_config(&files.folder)?, base) {
-            (Own::Usable(value), _) => (value, false),
-            (Own::Lacking(_), Some(base)) => match read_config(base)? {
-                Own::Usable(value) => (value, true),
-                Own::Lacking(what) => return Err(no_config(base, what, &layout, &tensors)),
-            },
-            (Own::Lacking(what), None) => match known_config(&layout, &tensors) {
-                Some(value) => (value, false),
-                None => return Err(no_config(&files.folder, what, &layout, &tensors)),
-            },
-        };
+        let (mut config_json, config_from) = config_json(&files.folder, base, &layout, &tensors)?;
         let base_vocabulary = config_json.get("vocab_size").and_then(Value::as_u64).unwrap_or(0);
         fit_sizes(&mut config_json, &layout, &tensors);
         let mut config = Config::from_json(&config_json)?;
@@ -77,9 +72,10 @@ impl Found {
         if config.tied {
             layout.drop_tied_head(&tensors)?;
         }
-        let base = base.filter(|_| from_base).map(Path::to_owned);
         let base_vocabulary = usize::try_from(base_vocabulary).unwrap_or(0);
-        let found = Self { files, layout, config, config_json, base_vocabulary, base, tensors };
+        let base = base.map(Path::to_owned);
+        let found =
+            Self { files, layout, config, config_json, base_vocabulary, config_from, base, tensors };
         found.check()?;
         Ok(found)
     }
@@ -92,6 +88,12 @@ impl Found {
             weights.expect(&name, &shape, stored)?;
         }
         weights.check()
+    }
+
+    /// A file that the checkpoint has beside its weights, or its base model in its place.
+    pub fn file(&self, name: &str) -> Option<PathBuf> {
+        let places = [Some(&self.files.folder), self.base.as_ref()].into_iter().flatten();
+        places.map(|place| place.join(name)).find(|path| path.is_file())
     }
 
     /// Reads the weights onto a device, in f32 or bf16. `lora_alpha` overrides that of the published checkpoints.
@@ -125,33 +127,56 @@ pub fn load_model(folder: &Path, device: &Device) -> Result<Model> {
     Found::open(folder, None)?.model(None, device, DType::F32)
 }
 
-enum Own {
+/// Where the architecture is described.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigFrom {
+    /// In the checkpoint's own config.json.
+    Own,
+    /// In the base model's, in this folder.
+    Base(PathBuf),
+    /// In the sizes of the tensors, which leave no doubt.
+    Sizes,
+}
+
+/// config.json from the first place that has one: the checkpoint's folder, that of its base model, the sizes of the
+/// tensors.
+fn config_json(
+    own: &Path,
+    base: Option<&Path>,
+    layout: &Layout,
+    tensors: &Tensors,
+) -> Result<(Value, ConfigFrom)> {
+    let mut lacking = match read_config(own)? {
+        Described::Usable(value) => return Ok((value, ConfigFrom::Own)),
+        Described::Lacking(what) => (own, what),
+    };
+    if let Some(base) = base {
+        match read_config(base)? {
+            Described::Usable(value) => return Ok((value, ConfigFrom::Base(base.to_owned()))),
+            Described::Lacking(what) => lacking = (base, what),
+        }
+    }
+    match known_config(layout, tensors) {
+        Some(value) => Ok((value, ConfigFrom::Sizes)),
+        None => Err(no_config(lacking.0, lacking.1, layout, tensors)),
+    }
+}
+
+enum Described {
     Usable(Value),
     Lacking(&'static str),
 }
 
 /// The published raw checkpoints come with no config.json, with an empty one, or with one that names no architecture.
-fn read_config(folder: &Path) -> Result<Own> {
-    let path = folder.join("config.json");
-    let malformed = |reason: String| Error::Malformed { path: path.clone(), reason };
-    match std::fs::metadata(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Own::Lacking("absent"));
-        }
-        Err(error) => return Err(Error::io(&path)(error)),
-        Ok(metadata) if metadata.len() > MAX_CONFIG_BYTES => {
-            return Err(malformed("is too long to be a config".to_owned()));
-        }
-        Ok(_) => {}
-    }
-    let text = contents::read(&path).map_err(Error::io(&path))?;
-    if text.trim().is_empty() {
-        return Ok(Own::Lacking("empty"));
-    }
-    let value: Value = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
-    match value.get("model_type") {
-        Some(_) => Ok(Own::Usable(value)),
-        None => Ok(Own::Lacking("without a model_type")),
+fn read_config(folder: &Path) -> Result<Described> {
+    let value = match beside::read(&folder.join("config.json"))? {
+        Beside::Absent => return Ok(Described::Lacking("absent")),
+        Beside::Empty => return Ok(Described::Lacking("empty")),
+        Beside::Object(value) => value,
+    };
+    match value["model_type"].is_null() {
+        true => Ok(Described::Lacking("without a model_type")),
+        false => Ok(Described::Usable(value)),
     }
 }
 
@@ -160,7 +185,7 @@ fn check_layers(config: &Config, layout: &Layout) -> Result<()> {
     match layers(layout) {
         found if found == config.layers => Ok(()),
         found => {
-            let field = "num_hidden_layers (n_layer)";
+            let field = "num_hidden_layers (n_layer)".to_owned();
             let reason = format!("is {}, the weights have {found} layers", config.layers);
             Err(Error::Config { field, reason })
         }
@@ -203,16 +228,9 @@ fn layer_of(name: &str) -> Option<usize> {
 
 /// The published raw checkpoints have more rows than the base model's config says: the markers came later.
 fn fit_sizes(config: &mut Value, layout: &Layout, tensors: &Tensors) {
-    let fields = [(EMBEDDINGS[0], "vocab_size"), (EMBEDDINGS[1], "vocab_size")];
-    let positions =
-        [("transformer.wpe.weight", "n_positions"), ("transformer.wpe.weight", "n_ctx")];
-    for (name, field) in fields.into_iter().chain(positions) {
-        if let Some(&[rows, _]) = shape_of(name, layout, tensors)
-            && config.get(field).is_some()
-        {
-            config[field] = Value::from(rows);
-        }
-    }
+    let rows = |name: &&str| shape_of(name, layout, tensors)?.first().copied();
+    let positions = rows(&"transformer.wpe.weight");
+    state_rows(config, EMBEDDINGS.iter().find_map(rows), positions);
 }
 
 fn shape_of<'a>(name: &str, layout: &Layout, tensors: &'a Tensors) -> Option<&'a [usize]> {

@@ -101,6 +101,9 @@ impl OptimizerConfig {
         if !self.betas.into_iter().all(fraction) || !fraction(self.momentum) {
             return Err(("betas or momentum", "are not from 0 to below 1".to_owned()));
         }
+        if self.eps < 0.0 || self.eps.is_nan() {
+            return Err(("eps", "is negative".to_owned()));
+        }
         if self.clip.is_some_and(|clip| clip <= 0.0 || clip.is_nan()) {
             return Err(("clip", "is not above 0".to_owned()));
         }

@@ -11,6 +11,7 @@ use crate::attend::pages::View;
 use crate::attend::write::write;
 use crate::isa::Isa;
 use crate::memory::Zeroed;
+use std::io::Result;
 
 /// How numbers are kept in KV memory; computed with in f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +44,13 @@ pub struct KvShape {
     pub head_size: usize,
 }
 
+impl KvShape {
+    /// Numbers of the keys of one page, and of its values.
+    fn page(self) -> usize {
+        PAGE * self.kv_heads * self.head_size
+    }
+}
+
 /// Keys and values of one layer.
 #[derive(Debug)]
 pub struct KvLayer {
@@ -60,15 +68,28 @@ enum Numbers {
 impl KvLayer {
     /// All zeros.
     ///
-    /// # Panics
-    /// If the system has no more memory.
-    pub fn new(shape: KvShape, kind: KvType) -> Self {
-        let count = shape.pages * PAGE * shape.kv_heads * shape.head_size;
+    /// # Errors
+    /// If the system does not have so much memory.
+    pub fn try_new(shape: KvShape, kind: KvType) -> Result<Self> {
+        // So many that the system cannot have them either.
+        let count = shape.pages.saturating_mul(shape.page());
         let numbers = match kind {
-            KvType::F32 => Numbers::F32([Zeroed::new(count), Zeroed::new(count)]),
-            KvType::Bf16 => Numbers::Bf16([Zeroed::new(count), Zeroed::new(count)]),
+            KvType::F32 => Numbers::F32([Zeroed::try_new(count)?, Zeroed::try_new(count)?]),
+            KvType::Bf16 => Numbers::Bf16([Zeroed::try_new(count)?, Zeroed::try_new(count)?]),
         };
-        Self { shape, numbers }
+        Ok(Self { shape, numbers })
+    }
+
+    /// Puts what stands in the page `from` into the page `to`.
+    ///
+    /// # Panics
+    /// If one of them is not there.
+    pub fn copy_page(&mut self, from: usize, to: usize) {
+        let page = self.shape.page();
+        match &mut self.numbers {
+            Numbers::F32(numbers) => copy_page(numbers, page, [from, to]),
+            Numbers::Bf16(numbers) => copy_page(numbers, page, [from, to]),
+        }
     }
 
     /// k and v (R, G, E) into the slots (R,): page number times 16 plus the place within the page.
@@ -92,6 +113,12 @@ impl KvLayer {
             Numbers::F32(numbers) => attend_on(isa, pages(self.shape, numbers), q, views, out),
             Numbers::Bf16(numbers) => attend_on(isa, pages(self.shape, numbers), q, views, out),
         }
+    }
+}
+
+fn copy_page<T: Element>(numbers: &mut [Zeroed<T>; 2], page: usize, [from, to]: [usize; 2]) {
+    for numbers in numbers {
+        numbers.copy_within(from * page..(from + 1) * page, to * page);
     }
 }
 
