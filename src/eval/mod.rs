@@ -147,5 +147,6 @@ fn outcome(reasoner: &Reasoner, answer: Answer, example: &Example) -> Outcome {
         tokens: answer.usage.completion_tokens,
         thoughts: answer.usage.latent_steps,
         seconds: answer.timings.total.as_secs_f64(),
+        warnings: answer.warnings.iter().map(ToString::to_string).collect(),
     }
 }

@@ -62,6 +62,9 @@ pub enum Outcome {
         thoughts: usize,
         /// From the question to the answer.
         seconds: f64,
+        /// What makes it worth less, such as words that the model does not know.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<String>,
     },
     /// It could not be asked, or the model failed at it; counts as wrong.
     Unanswered {
@@ -96,6 +99,14 @@ impl Run {
         })
     }
 
+    /// Questions that the model did not see as they are, each with the first reason.
+    pub fn warned(&self) -> impl Iterator<Item = (u64, &str)> {
+        self.scored.iter().filter_map(|scored| match &scored.outcome {
+            Outcome::Answered { warnings, .. } => Some((scored.number, warnings.first()?.as_str())),
+            Outcome::Unanswered { .. } => None,
+        })
+    }
+
     /// Means over the answers: tokens, thoughts, seconds.
     fn means(&self) -> [f64; 3] {
         let (mut sums, mut count) = ([0.0; 3], 0.0);
@@ -116,6 +127,7 @@ impl Run {
             "questions": self.scored.len(),
             "correct": self.correct(),
             "unanswered": self.unanswered().count(),
+            "with_warnings": self.warned().count(),
             "accuracy": accuracy,
             "accuracy_95": interval,
             "mean_tokens": tokens,
@@ -165,6 +177,12 @@ impl fmt::Display for Report {
                 accuracy * 100.0,
                 run.wall.as_secs_f64()
             )?;
+        }
+        // The same at any number of latent steps.
+        let mut warned = self.runs.iter().take(1).flat_map(Run::warned);
+        if let Some((number, warning)) = warned.next() {
+            let count = warned.count() + 1;
+            write!(f, "\n{count} with a warning; question {number}: {warning}")?;
         }
         for run in &self.runs {
             let mut unanswered = run.unanswered();

@@ -1,6 +1,6 @@
 //! JSON bodies and deadlines out of requests, with rejections that name the field. Does not know any route's types.
 
-use crate::files;
+use crate::files::text;
 use crate::http::desk::Work;
 use crate::http::encoding::Codings;
 use crate::http::error::ApiError;
@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
+use utoipa::IntoParams;
 
 /// A request body, parsed.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         message: error.to_string(),
         param: None,
     };
-    let body = files::text(body).map_err(|error| malformed(&format!("the body {error}")))?;
+    let body = text::text(body).map_err(|error| malformed(&format!("the body {error}")))?;
     // serde would take a list for a struct's fields in order.
     if body.trim_start().starts_with('[') {
         return Err(ApiError::Invalid {
@@ -103,8 +104,23 @@ pub(super) struct Deadline(pub(super) Instant);
 /// Where a client says how many seconds it is willing to wait.
 pub(super) const TIMEOUT_HEADER: &str = "x-request-timeout";
 
-/// No answer is there sooner, in seconds.
-const LEAST_TIMEOUT: f64 = 0.1;
+/// The headers that a question may have, for the document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read by `Deadline` and `track`")]
+pub(super) struct Headers {
+    /// Seconds to wait for the answer, such as `30` or `2.5`; the server's limit where that is less. Below 1 there may be
+    /// no time for an answer.
+    #[param(
+        rename = "x-request-timeout",
+        pattern = r"^[1-9][0-9]{0,5}(\.[0-9]{1,6})?$",
+        required = false
+    )]
+    timeout: String,
+    /// Returned, and written to the server's log.
+    #[param(rename = "x-request-id", required = false)]
+    id: String,
+}
 
 impl FromRequestParts<AppState> for Deadline {
     type Rejection = ApiError;
@@ -124,10 +140,9 @@ fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
         .to_str()
         .ok()
         .and_then(|text| text.trim().parse::<f64>().ok())
-        .filter(|seconds| *seconds >= LEAST_TIMEOUT);
+        .filter(|seconds| *seconds > 0.0);
     let Some(seconds) = seconds else {
-        let message =
-            format!("{TIMEOUT_HEADER}: must be a number of seconds, at least {LEAST_TIMEOUT}");
+        let message = format!("{TIMEOUT_HEADER}: must be a number of seconds above 0");
         return Err(ApiError::Malformed { message, param: Some(TIMEOUT_HEADER.to_owned()) });
     };
     Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
@@ -203,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_header_must_be_a_number_that_makes_sense() {
+    fn a_timeout_header_must_be_a_positive_number() {
         let asked = |value| {
             asked_timeout(&HeaderMap::from_iter([(
                 TIMEOUT_HEADER.parse().unwrap(),
@@ -212,7 +227,7 @@ mod tests {
         };
         assert_eq!(asked("2.5").unwrap(), Some(Duration::from_millis(2500)));
         assert_eq!(asked("1e300").unwrap(), Some(Duration::MAX));
-        for value in ["0", "0.09", "-1", "soon", "NaN"] {
+        for value in ["0", "-1", "soon", "NaN"] {
             assert!(asked(value).is_err(), "{value}");
         }
     }

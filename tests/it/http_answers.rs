@@ -9,12 +9,13 @@ use crate::wire::Event;
 use crate::wire::MODEL;
 use crate::wire::Wire;
 use crate::wire::asking;
+use crate::wire::json_request;
+use axum::body::Body;
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use coconut::engine::config::EngineConfig;
 use coconut::engine::config::PrefixCache;
-use coconut::http;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use futures::poll;
@@ -22,7 +23,6 @@ use serde_json::Value;
 use serde_json::json;
 use std::path::Path;
 use std::pin::pin;
-use std::time::Duration;
 use tower::ServiceExt as _;
 
 const QUESTION: &str = "Every lempus is a yerpus. Is Bob a lempus?";
@@ -302,11 +302,17 @@ fn a_megabyte_of_question_keeps_nobody_waiting_and_is_refused_by_its_beginning()
 
 #[tokio::test]
 async fn a_deadline_that_passes_ends_the_request() {
-    let request_timeout = Duration::from_micros(1);
-    let wire = Wire::limited(http::Config { request_timeout, ..http::Config::default() });
-    let question = |stream| json!({"question": QUESTION, "stream": stream, "max_tokens": 100});
-    wire.ask(question(false)).await.blames(504, "deadline_exceeded");
-    let events = wire.ask(question(true)).await.events();
+    let wire = wire();
+    let question =
+        |stream| json!({"question": QUESTION, "stream": stream, "max_tokens": 100}).to_string();
+    let hurried = |stream| {
+        json_request()
+            .header("x-request-timeout", "0.000001")
+            .body(Body::from(question(stream)))
+            .unwrap()
+    };
+    wire.send(hurried(false)).await.blames(504, "deadline_exceeded");
+    let events = wire.send(hurried(true)).await.events();
     let last = events.last().unwrap();
     assert_eq!(
         (last.name.as_str(), &last.data["error"]["code"]),
