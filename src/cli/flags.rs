@@ -8,6 +8,7 @@ use crate::engine::config::EngineConfig;
 use crate::engine::config::KvBudget;
 use crate::engine::config::MAX_SETTING;
 use crate::engine::config::PrefixCache;
+use crate::files;
 use crate::hub::config::Access;
 use crate::hub::config::Config;
 use crate::hub::config::Waits;
@@ -155,7 +156,7 @@ impl HubArgs {
         }
         let usual = || home.map(|home| home.join("token"));
         let Some(path) = self.hf_token_path.clone().or_else(usual) else { return Ok(None) };
-        match std::fs::read_to_string(&path) {
+        match files::read(&path) {
             Ok(text) => Ok(cleaned(&text)),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 if self.hf_token_path.is_some() {

@@ -25,6 +25,7 @@ impl Kept {
         Thought {
             step,
             norm: self.norm,
+            computed_norm: self.norm,
             vector: report.thought_vectors.then(|| self.vector.to_vec()),
             top_tokens: self.top_tokens[..shown].to_vec(),
         }

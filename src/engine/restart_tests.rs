@@ -1,6 +1,8 @@
 //! Steps that fail: who gets an error, who goes on waiting, what is forgotten, and when it is the end.
 
 use crate::engine::config::EngineConfig;
+use crate::engine::plan::Plan;
+use crate::engine::plan::Segment;
 use crate::engine::request::EventKind;
 use crate::engine::request::Failure;
 use crate::engine::request::Finish;
@@ -9,7 +11,6 @@ use crate::engine::request::Reused;
 use crate::engine::runner::ModelRunner;
 use crate::engine::runner::Run;
 use crate::engine::runner::StepOutput;
-use crate::engine::sequence::Segment;
 use crate::engine::shared::EngineState;
 use crate::engine::worker_tests::Bench;
 use crate::engine::worker_tests::ERROR;
@@ -18,7 +19,10 @@ use crate::engine::worker_tests::PANIC;
 use crate::engine::worker_tests::bench;
 use crate::engine::worker_tests::events;
 use crate::engine::worker_tests::last_failure;
+use crate::engine::worker_tests::of;
+use crate::engine::worker_tests::program;
 use crate::engine::worker_tests::request;
+use crate::latent::program::Program;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -32,20 +36,21 @@ pub(crate) struct Breaking {
 impl Run for Breaking {
     fn run(
         &mut self,
-        segments: &[Segment],
+        plan: &Plan,
         shown: &[bool],
         output: &mut StepOutput,
     ) -> candle_core::Result<()> {
         let lit =
             self.fuse.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if lit.is_err() {
-            return self.runner.run(segments, shown, output);
+            return self.runner.run(plan, shown, output);
         }
         let nowhere = |segment: &Segment| Segment {
             table: vec![u32::MAX; segment.table.len()].into(),
             ..segment.clone()
         };
-        self.runner.run(&segments.iter().map(nowhere).collect::<Vec<_>>(), shown, output)
+        let segments = plan.segments.iter().map(nowhere).collect();
+        self.runner.run(&Plan { segments, ..plan.clone() }, shown, output)
     }
 
     fn reset(&mut self) {
@@ -101,12 +106,8 @@ async fn who_waits_has_no_part_in_a_failed_step() {
 async fn nothing_that_was_computed_before_a_failed_step_is_used_after_it() {
     let Bench { engine, steps, .. } = bench(one_at_a_time());
     drop(steps);
-    let long = || {
-        let mut request = request(1);
-        request.program.prompt = vec![1; 40];
-        request
-    };
-    let thoughts = request(1).program.latent_steps;
+    let long = || of(&Program { prompt: vec![1; 40], ..program(1) });
+    let thoughts = program(1).latent_steps;
     assert_eq!(reused(&events(&mut engine.submit(long()).unwrap()).await), Some(Reused::default()));
     let again = reused(&events(&mut engine.submit(long()).unwrap()).await).unwrap();
     assert!(again.positions > 0 && again.thoughts == thoughts, "{again:?}");

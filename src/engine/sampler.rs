@@ -1,17 +1,19 @@
 //! From logits to a token. One sampler a request, with random numbers of its own, so that an answer does not depend on
 //! what else is in the batch. Knows no device.
 
-use crate::engine::request::Sampling;
+use crate::engine::request::Scored;
 use crate::engine::request::TopToken;
+use crate::latent::script::Sampling;
 use coconut_kernels::vocabulary::most_likely;
 use rand::SeedableRng as _;
 use rand::distr::Distribution as _;
 use rand::distr::weighted::WeightedIndex;
 use rand::rngs::StdRng;
+use std::sync::Arc;
 
 /// Chooses the answer tokens of one request.
 pub(crate) struct Sampler {
-    masked: Vec<u32>,
+    masked: Arc<[u32]>,
     /// `None` takes the most likely token.
     random: Option<Random>,
 }
@@ -23,12 +25,12 @@ struct Random {
 }
 
 impl Sampler {
-    pub(crate) fn new(sampling: &Sampling, masked: Vec<u32>) -> Self {
+    pub(crate) fn new(sampling: &Sampling, masked: impl Into<Arc<[u32]>>) -> Self {
         let random = (sampling.temperature > 0.0).then(|| Random {
             sampling: sampling.clone(),
             numbers: StdRng::seed_from_u64(sampling.seed),
         });
-        Self { masked, random }
+        Self { masked: masked.into(), random }
     }
 
     /// Finite logits (V,) -> an id that is not masked
@@ -39,14 +41,7 @@ impl Sampler {
 
     /// The natural logarithm of the probability of `id` at temperature 1.
     pub(crate) fn logprob(&self, logits: &[f32], id: u32) -> f32 {
-        // Masked ones are left out rather than taken away from a sum in which they may be all that counts.
-        let allowed = || {
-            let all = (0..).zip(logits).filter(|(id, _)| !self.masked.contains(id));
-            all.map(|(_, &logit)| f64::from(logit))
-        };
-        let max = allowed().fold(f64::NEG_INFINITY, f64::max);
-        let total: f64 = allowed().map(|logit| (logit - max).exp()).sum();
-        (f64::from(logits[id as usize]) - max - total.ln()) as f32
+        log_probability(logits, id, &self.masked)
     }
 }
 
@@ -83,6 +78,23 @@ impl Random {
     }
 }
 
+/// What finite logits (V,) say of `id`, with nothing masked.
+pub(crate) fn score(logits: &[f32], id: u32) -> Scored {
+    let rank = logits.iter().filter(|&&logit| logit > logits[id as usize]).count();
+    Scored { id, logprob: log_probability(logits, id, &[]), rank }
+}
+
+fn log_probability(logits: &[f32], id: u32, masked: &[u32]) -> f32 {
+    // Masked ones are left out rather than taken away from a sum in which they may be all that counts.
+    let allowed = || {
+        let all = (0..).zip(logits).filter(|(id, _)| !masked.contains(id));
+        all.map(|(_, &logit)| f64::from(logit))
+    };
+    let max = allowed().fold(f64::NEG_INFINITY, f64::max);
+    let total: f64 = allowed().map(|logit| (logit - max).exp()).sum();
+    (f64::from(logits[id as usize]) - max - total.ln()) as f32
+}
+
 /// The `count` most likely tokens, most likely first.
 pub(crate) fn top_tokens(logits: &[f32], count: usize) -> Vec<TopToken> {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -104,8 +116,8 @@ pub(crate) fn top_tokens(logits: &[f32], count: usize) -> Vec<TopToken> {
 mod tests {
     use super::Sampler;
     use super::top_tokens;
-    use crate::engine::request::Sampling;
     use crate::latent::generate;
+    use crate::latent::script::Sampling;
     use coconut_kernels::vocabulary::all_finite;
     use coconut_kernels::vocabulary::most_likely;
     use proptest::prelude::*;

@@ -4,15 +4,16 @@
 
 use crate::engine::config::EngineConfig;
 use crate::engine::config::PrefixCache;
+use crate::engine::plan::Plan;
 use crate::engine::runner::Run;
 use crate::engine::runner::StepOutput;
 use crate::engine::runner::Yielded;
 use crate::engine::scheduler::Scheduler;
-use crate::engine::sequence::Advanced;
 use crate::engine::sequence::Outcome;
-use crate::engine::sequence::Segment;
 use crate::latent::program::Program;
-use crate::latent::program::StopRule;
+use crate::latent::script::Sampling;
+use crate::latent::script::Script;
+use crate::latent::script::StopRule;
 use crate::model::attention::geometry::pages_for;
 use candle_core::Result;
 
@@ -39,44 +40,45 @@ pub(crate) fn warm_up(
         let requests = requests.min(pages / pages_for(prompt + BEYOND_PROMPT));
         let config =
             EngineConfig { max_running: requests, prefix_cache: PrefixCache::Off, ..config };
-        let mut scheduler = Scheduler::new(config, pages);
-        (0..requests).for_each(|_| scheduler.enqueue(program(prompt), ()));
-        scheduler.admit(|_, ()| Vec::new(), |_| {});
+        let mut scheduler: Scheduler<(), ()> = Scheduler::new(config, pages);
+        (0..requests).for_each(|_| scheduler.enqueue(script(prompt), ()));
+        scheduler.admit(|_, ()| Vec::new(), |_, ()| {});
         while take_step(runner, &mut scheduler)? {}
     }
     Ok(())
 }
 
 /// With the one id that every vocabulary has.
-fn program(prompt: usize) -> Program {
-    Program {
+fn script(prompt: usize) -> Script {
+    let program = Program {
         prompt: vec![0; prompt],
         latent_steps: 1,
         forced: Vec::new(),
         max_tokens: 2,
         stop: StopRule::NEVER,
         masked: Vec::new(),
-    }
+    };
+    program.script(Sampling::GREEDY)
 }
 
 /// False once nothing is left to do.
-fn take_step(runner: &mut impl Run, scheduler: &mut Scheduler<()>) -> Result<bool> {
-    let segments: Vec<Segment> = scheduler.plan();
+fn take_step(runner: &mut impl Run, scheduler: &mut Scheduler<(), ()>) -> Result<bool> {
+    let plan: Plan = scheduler.plan();
     let mut output = StepOutput::default();
-    if segments.is_empty() {
+    if plan.segments.is_empty() {
         return Ok(false);
     }
-    runner.run(&segments, &vec![true; segments.len()], &mut output)?;
-    for (segment, yielded) in segments.iter().zip(&output.yielded) {
-        let Some(running) = scheduler.get_mut(segment.sequence) else { continue };
-        let outcome = match yielded {
+    runner.run(&plan, &vec![true; plan.segments.len()], &mut output)?;
+    for (segment, yielded) in plan.segments.iter().zip(&output.yielded) {
+        let Some((running, ())) = scheduler.get_mut(segment.sequence) else { continue };
+        let outcome = match *yielded {
             Yielded::Nothing => Outcome::Nothing,
-            Yielded::Thought { .. } => Outcome::Thought,
+            Yielded::Thought { thought, .. } => Outcome::Thought(output.thought(thought).into()),
             Yielded::Token { .. } => Outcome::Token(0),
+            Yielded::Scores { .. } => Outcome::Scores,
         };
-        if let Advanced::LastToken(_) = running.sequence.advance(segment, outcome) {
-            scheduler.end(segment.sequence);
-        }
+        running.sequence.advance(segment, outcome);
+        scheduler.settle(segment.sequence, |_, ()| {});
     }
     Ok(true)
 }
@@ -84,7 +86,8 @@ fn take_step(runner: &mut impl Run, scheduler: &mut Scheduler<()>) -> Result<boo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::sequence::Yields;
+    use crate::engine::plan::Segment;
+    use crate::engine::plan::Yields;
 
     /// Notes rows and segments of each step.
     #[derive(Default)]
@@ -93,13 +96,16 @@ mod tests {
     }
 
     impl Run for Noting {
-        fn run(&mut self, segments: &[Segment], _: &[bool], out: &mut StepOutput) -> Result<()> {
+        fn run(&mut self, plan: &Plan, _: &[bool], out: &mut StepOutput) -> Result<()> {
+            let segments = &plan.segments;
             self.steps.push((segments.iter().map(Segment::rows).sum(), segments.len()));
             let yielded = |segment: &Segment| match segment.yields {
                 Yields::Nothing => Yielded::Nothing,
                 Yields::Thought => Yielded::Thought { thought: 0, logits: None },
                 Yields::Token => Yielded::Token { logits: 0 },
+                Yields::Scores(count) => Yielded::Scores { logits: 0, count },
             };
+            out.numbers.thoughts.resize(out.width, 0.0);
             out.yielded = segments.iter().map(yielded).collect();
             Ok(())
         }

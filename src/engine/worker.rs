@@ -3,10 +3,14 @@
 //! scheduler's.
 
 use crate::engine::live::Live;
+use crate::engine::live::Voice;
+use crate::engine::outcome::Told;
 use crate::engine::outcome::admitted;
-use crate::engine::outcome::remember;
-use crate::engine::outcome::take_thought;
-use crate::engine::outcome::take_token;
+use crate::engine::outcome::prefilled;
+use crate::engine::plan::Plan;
+use crate::engine::plan::RowKind;
+use crate::engine::plan::Segment;
+use crate::engine::plan::SequenceId;
 use crate::engine::recall::Recall;
 use crate::engine::request::EventKind;
 use crate::engine::request::Failure;
@@ -15,14 +19,11 @@ use crate::engine::request::Request;
 use crate::engine::restarts::Restarts;
 use crate::engine::runner::Run;
 use crate::engine::runner::StepOutput;
-use crate::engine::runner::Yielded;
+use crate::engine::scheduler::Left;
 use crate::engine::scheduler::Scheduler;
-use crate::engine::sequence::Outcome;
-use crate::engine::sequence::RowKind;
-use crate::engine::sequence::Segment;
 use crate::engine::shared::EngineState;
 use crate::engine::shared::Shared;
-use crate::latent::program::Program;
+use crate::latent::script::Opening;
 use crate::metrics::Metrics;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -36,7 +37,7 @@ pub(crate) type Submission = (Request, Live);
 /// The owner of scheduler and runner.
 pub(crate) struct Worker<R> {
     pub(crate) submissions: Receiver<Submission>,
-    pub(crate) scheduler: Scheduler<Live>,
+    pub(crate) scheduler: Scheduler<Live, Voice>,
     pub(crate) recall: Recall,
     pub(crate) runner: R,
     pub(crate) restarts: Restarts,
@@ -75,30 +76,30 @@ impl<R: Run> Worker<R> {
     }
 
     fn step(&mut self) -> Result<(), Broken> {
-        let segments = caught(|| self.schedule()).map_err(Broken::Books)?;
-        if segments.is_empty() {
+        let plan = caught(|| self.schedule()).map_err(Broken::Books)?;
+        if plan.segments.is_empty() {
             return Ok(());
         }
-        caught(|| self.run(&segments)).flatten().map_err(Broken::Pass)?;
-        caught(|| self.postprocess(&segments)).map_err(Broken::Books)
+        caught(|| self.run(&plan)).flatten().map_err(Broken::Pass)?;
+        caught(|| self.postprocess(&plan)).map_err(Broken::Books)
     }
 
     /// Takes in what was submitted; waits if there is nothing else to do. False when nothing can come any more.
     fn receive(&mut self) -> bool {
         if self.scheduler.is_idle() {
             match self.submissions.recv() {
-                Ok((request, live)) => self.scheduler.enqueue(request.program, live),
+                Ok((request, live)) => self.scheduler.enqueue(request.script, live),
                 Err(_) => return false,
             }
         }
         while let Ok((request, live)) = self.submissions.try_recv() {
-            self.scheduler.enqueue(request.program, live);
+            self.scheduler.enqueue(request.script, live);
         }
         true
     }
 
     /// Drops who is gone or late, admits who fits, and plans the step.
-    fn schedule(&mut self) -> Vec<Segment> {
+    fn schedule(&mut self) -> Plan {
         let now = Instant::now();
         let aborting = self.shared.is_aborting();
         let gone =
@@ -114,76 +115,108 @@ impl<R: Run> Worker<R> {
                 (false, _, true) => End::Failed(Failure::Deadline),
                 (false, _, false) => End::Failed(Failure::Stopped),
             };
-            self.end(live, end, now);
+            self.end((live, 0), end, now);
         }
-        let recall = |program: &Program, live: &mut Live| {
+        let recall = |opening: &Opening, live: &mut Live| {
             let shown = live.report.top_thought_tokens;
-            live.thoughts = self.recall.thoughts(&program.prompt, program.latent_steps, shown);
+            live.thoughts = self.recall.thoughts(&opening.prompt, opening.thoughts, shown);
             live.thoughts.iter().map(|thought| Arc::clone(&thought.vector)).collect()
         };
-        self.scheduler.admit(recall, |running| admitted(running, now, &self.metrics));
-        self.record_load();
+        let mut fresh = Vec::new();
+        self.scheduler.admit(recall, |sequence, live| {
+            admitted(sequence, live, now, &self.metrics);
+            fresh.push(sequence.id);
+        });
+        let ended = fresh.into_iter().filter_map(|id| self.settle(id, now)).collect();
+        self.end_all(ended, now);
         self.scheduler.plan()
     }
 
     /// One forward pass into `output`.
-    fn run(&mut self, segments: &[Segment]) -> Result<(), String> {
-        let shown: Vec<bool> = segments
-            .iter()
-            .map(|segment| {
-                let running = self.scheduler.get_mut(segment.sequence);
-                running.is_some_and(|running| running.payload.report.top_thought_tokens > 0)
-            })
-            .collect();
+    fn run(&mut self, plan: &Plan) -> Result<(), String> {
+        let is_shown = |segment: &Segment| {
+            let running = self.scheduler.get_mut(segment.sequence);
+            running.is_some_and(|(_, live)| live.report.top_thought_tokens > 0)
+        };
+        let shown: Vec<bool> = plan.segments.iter().map(is_shown).collect();
         let start = Instant::now();
-        self.runner.run(segments, &shown, &mut self.output).map_err(|error| error.to_string())?;
-        self.record_step(segments, start);
+        self.runner.run(plan, &shown, &mut self.output).map_err(|error| error.to_string())?;
+        self.record_step(&plan.segments, start);
         Ok(())
     }
 
-    /// Hands out what the step gave and takes out who is done.
-    fn postprocess(&mut self, segments: &[Segment]) {
+    /// Hands out what the step gave, lets branches go on and takes out who is done.
+    fn postprocess(&mut self, plan: &Plan) {
         let now = Instant::now();
-        let output = &self.output;
+        let output = std::mem::take(&mut self.output);
         let mut ended = Vec::new();
-        for (segment, &yielded) in segments.iter().zip(&output.yielded) {
-            let Some(running) = self.scheduler.get_mut(segment.sequence) else { continue };
-            running.payload.spend(segment.rows() as u64);
-            let end = match yielded {
-                Yielded::Nothing => {
-                    running.sequence.advance(segment, Outcome::Nothing);
-                    None
+        for (segment, &yielded) in plan.segments.iter().zip(&output.yielded) {
+            let Some((running, live)) = self.scheduler.get_mut(segment.sequence) else { continue };
+            let (recall, metrics) = (&mut self.recall, &*self.metrics);
+            let told = Told { running, live, recall, metrics };
+            ended.extend(match told.take(segment, yielded, &output) {
+                Ok(()) => self.settle(segment.sequence, now),
+                Err(failure) => self.fail(segment, failure, now),
+            });
+        }
+        // Its memory is used again.
+        self.output = output;
+        self.end_all(ended, now);
+    }
+
+    /// Lets a sequence do what needs no computing. Its request, if that is the end of it, with its last event.
+    fn settle(&mut self, id: SequenceId, now: Instant) -> Option<(Live, usize, End)> {
+        let metrics = &self.metrics;
+        let ended = self.scheduler.settle(id, |_, live| prefilled(live, now, metrics));
+        let mut last = None;
+        for ended in ended {
+            let branch = ended.branch;
+            match ended.left {
+                Left::Nothing(live) => last = Some((live, branch, End::Finished(ended.finish))),
+                Left::Branches(request) => {
+                    if let Some(live) = self.scheduler.payload_mut(request) {
+                        live.send(now, branch, EventKind::Finished(ended.finish));
+                    }
                 }
-                Yielded::Thought { thought, logits } => {
-                    let logits = logits.map(|row| output.logits(row));
-                    take_thought(running, segment, (output.thought(thought), logits), &self.metrics)
-                }
-                Yielded::Token { logits } => {
-                    let logits = output.logits(logits);
-                    let end = take_token(running, segment, logits, &self.metrics);
-                    remember(running, &mut self.recall);
-                    end
-                }
-            };
-            if let Some(end) = end
-                && let Some(live) = self.scheduler.end(segment.sequence)
-            {
-                ended.push((live, end));
             }
         }
-        // Before anybody hears of an end, the gauges know it.
-        self.record_load();
-        for (live, end) in ended {
-            self.end(live, end, now);
+        last
+    }
+
+    /// Ends a branch that failed, and its request if that has no other.
+    fn fail(
+        &mut self,
+        segment: &Segment,
+        failure: Failure,
+        now: Instant,
+    ) -> Option<(Live, usize, End)> {
+        match self.scheduler.end(segment.sequence)? {
+            Left::Nothing(live) => Some((live, segment.branch, End::Failed(failure))),
+            Left::Branches(request) => {
+                let live = self.scheduler.payload_mut(request)?;
+                live.failure = Some(failure);
+                live.send(now, segment.branch, EventKind::Failed(failure));
+                None
+            }
         }
     }
 
-    /// Tells a request how it ended, and counts it.
-    #[expect(clippy::needless_pass_by_value, reason = "the request ends here and frees its share")]
-    fn end(&self, live: Live, end: End, now: Instant) {
-        let reason = match end {
+    /// Ends requests. Before anybody hears of an end, the gauges know it.
+    fn end_all(&self, ended: Vec<(Live, usize, End)>, now: Instant) {
+        self.record_load();
+        for (live, branch, end) in ended {
+            self.end((live, branch), end, now);
+        }
+    }
+
+    /// Tells a request how it, or the last of its branches, ended, and counts it.
+    fn end(&self, (live, branch): (Live, usize), end: End, now: Instant) {
+        // What failed on the way counts more than how the rest of it ended.
+        let counted = live.failure.map_or(end, End::Failed);
+        let reason = match counted {
             End::Finished(Finish::Stop) => "stop",
             End::Finished(Finish::Length) => "length",
+            End::Finished(Finish::Done) => "done",
             End::Failed(Failure::Deadline) => "deadline",
             End::Failed(Failure::NonFinite) => "nonfinite",
             End::Failed(Failure::Step) => "step",
@@ -194,11 +227,11 @@ impl<R: Run> Worker<R> {
         self.metrics.finished_total.with_label_values(&[reason]).inc();
         self.metrics.request_seconds.observe((now - live.stamps.submitted).as_secs_f64());
         match end {
-            End::Finished(finish) => live.send(now, EventKind::Finished(finish)),
-            End::Failed(failure) => live.send(now, EventKind::Failed(failure)),
+            End::Finished(finish) => live.send(now, branch, EventKind::Finished(finish)),
+            End::Failed(failure) => live.send(now, branch, EventKind::Failed(failure)),
             End::Cancelled => self.metrics.cancelled_total.inc(),
         }
-        if let End::Failed(Failure::NonFinite) = end {
+        if let End::Failed(Failure::NonFinite) = counted {
             self.metrics.nonfinite_total.inc();
             // What made it so may be in a page that others would read.
             self.scheduler.forget();
@@ -232,7 +265,7 @@ impl<R: Run> Worker<R> {
             "a step failed: the engine starts anew"
         );
         for live in gone {
-            self.end(live, End::Failed(Failure::Step), now);
+            self.end((live, 0), End::Failed(Failure::Step), now);
         }
         true
     }
@@ -242,12 +275,12 @@ impl<R: Run> Worker<R> {
         self.shared.advance_state(EngineState::Dead);
         let now = Instant::now();
         while let Ok((request, live)) = self.submissions.try_recv() {
-            self.scheduler.enqueue(request.program, live);
+            self.scheduler.enqueue(request.script, live);
         }
         let gone = self.scheduler.take_if(|_| true);
         self.record_load();
         for live in gone {
-            self.end(live, End::Failed(Failure::Engine), now);
+            self.end((live, 0), End::Failed(Failure::Engine), now);
         }
     }
 
@@ -269,7 +302,7 @@ impl<R: Run> Worker<R> {
             let thoughts = usize::from(segment.feeds_thought());
             latent += thoughts;
             match segment.kind {
-                RowKind::Prefill => prefill += segment.rows(),
+                RowKind::Prefill => prefill += segment.rows() - thoughts,
                 RowKind::Forced => forced += segment.rows() - thoughts,
                 RowKind::Answer => answer += segment.rows(),
             }

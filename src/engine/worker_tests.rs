@@ -1,23 +1,24 @@
 //! The engine's thread with a model of ten lines: cancellation, deadlines, full queues and stops.
 
 use crate::engine::Engine;
-use crate::engine::Limits;
 use crate::engine::config::EngineConfig;
+use crate::engine::limits::Limits;
+use crate::engine::plan::Plan;
+use crate::engine::plan::Segment;
+use crate::engine::plan::Yields;
 use crate::engine::request::EventKind;
 use crate::engine::request::Failure;
 use crate::engine::request::Finish;
 use crate::engine::request::Rejected;
 use crate::engine::request::Report;
 use crate::engine::request::Request;
-use crate::engine::request::Sampling;
 use crate::engine::runner::Run;
 use crate::engine::runner::StepOutput;
 use crate::engine::runner::Yielded;
-use crate::engine::sequence::Segment;
-use crate::engine::sequence::Yields;
 use crate::engine::shared::EngineState;
 use crate::latent::program::Program;
-use crate::latent::program::StopRule;
+use crate::latent::script::Sampling;
+use crate::latent::script::StopRule;
 use crate::metrics::Metrics;
 use crate::model::pass::Output;
 use std::sync::Arc;
@@ -42,10 +43,11 @@ struct Stepwise {
 impl Run for Stepwise {
     fn run(
         &mut self,
-        segments: &[Segment],
+        plan: &Plan,
         _shown: &[bool],
         output: &mut StepOutput,
     ) -> candle_core::Result<()> {
+        let segments = &plan.segments;
         // A closed channel means: run freely.
         let _ = self.steps.recv_timeout(Duration::from_secs(30));
         assert!(!segments.iter().flat_map(Segment::ids).any(|id| id == PANIC), "asked to panic");
@@ -63,6 +65,7 @@ impl Run for Stepwise {
                 Yields::Nothing => Yielded::Nothing,
                 Yields::Thought => Yielded::Thought { thought: row(segment), logits: None },
                 Yields::Token => Yielded::Token { logits: row(segment) },
+                Yields::Scores(count) => Yielded::Scores { logits: row(segment), count },
             })
             .collect();
         let nan = f32::NAN;
@@ -84,23 +87,31 @@ pub(super) struct Bench {
 pub(super) fn bench(config: EngineConfig) -> Bench {
     let metrics = Arc::new(Metrics::new());
     let (steps, receiver) = sync_channel(1000);
-    let limits = Limits { positions: 64, vocab_size: 100 };
+    let running = config.max_running;
+    let limits = Limits { positions: 64, pages: 16, running, vocab_size: 100, width: 2 };
     let runner = Stepwise { steps: receiver };
-    let engine = Engine::start_with(runner, (config, limits, 16), Arc::clone(&metrics)).unwrap();
+    let engine = Engine::start_with(runner, (config, limits), Arc::clone(&metrics)).unwrap();
     Bench { engine, metrics, steps }
 }
 
 pub(super) fn request(first_id: u32) -> Request {
+    of(&program(first_id))
+}
+
+pub(super) fn program(first_id: u32) -> Program {
+    Program {
+        prompt: vec![first_id, 1],
+        latent_steps: 3,
+        forced: vec![2],
+        max_tokens: 4,
+        stop: StopRule { eos: vec![0], eos_count: 1 },
+        masked: Vec::new(),
+    }
+}
+
+pub(super) fn of(program: &Program) -> Request {
     Request {
-        program: Program {
-            prompt: vec![first_id, 1],
-            latent_steps: 3,
-            forced: vec![2],
-            max_tokens: 4,
-            stop: StopRule { eos: vec![0], eos_count: 1 },
-            masked: Vec::new(),
-        },
-        sampling: Sampling::GREEDY,
+        script: program.script(Sampling::GREEDY),
         report: Report { thought_vectors: true, ..Report::default() },
         deadline: Instant::now() + Duration::from_secs(30),
     }
@@ -227,8 +238,7 @@ async fn aborting_ends_what_is_running_with_an_error() {
 #[tokio::test]
 async fn what_cannot_run_is_refused_at_once() {
     let Bench { engine, .. } = bench(EngineConfig::default());
-    let mut long = request(1);
-    long.program.max_tokens = 60;
+    let long = of(&Program { max_tokens: 60, ..program(1) });
     let refused = engine.submit(long).unwrap_err();
     assert_eq!(
         refused,
@@ -236,9 +246,8 @@ async fn what_cannot_run_is_refused_at_once() {
     );
     for latent_steps in [3, 1 << 20, usize::MAX] {
         for max_tokens in [usize::MAX, usize::MAX - 5, usize::MAX - 12, 1 << 62] {
-            let mut endless = request(1);
-            (endless.program.latent_steps, endless.program.max_tokens) = (latent_steps, max_tokens);
-            let refused = engine.submit(endless);
+            let endless = Program { latent_steps, max_tokens, ..program(1) };
+            let refused = engine.submit(of(&endless));
             assert!(
                 matches!(refused, Err(Rejected::TooLong { .. })),
                 "{latent_steps} {max_tokens}"

@@ -144,9 +144,13 @@ impl From<AskError> for ApiError {
         match error {
             AskError::EmptyQuestion
             | AskError::Tokenizer(_)
-            | AskError::Rejected(Rejected::UnknownId { .. } | Rejected::Empty) => {
-                Self::invalid("question", error)
-            }
+            | AskError::Rejected(
+                Rejected::UnknownId { .. }
+                | Rejected::Empty
+                | Rejected::TooManyBranches { .. }
+                | Rejected::TooLarge { .. }
+                | Rejected::Malformed(_),
+            ) => Self::invalid("question", error),
             AskError::TooLong { .. } => Self::FarTooLong(error),
             AskError::TooManyLatentSteps { .. } => Self::invalid("latent_steps", error),
             AskError::Rejected(Rejected::Full { retry_after }) => Self::QueueFull { retry_after },

@@ -89,8 +89,8 @@ async fn a_server_answers_as_before_after_a_failed_step_and_dies_of_many() {
     let config = serve::Config {
         http: http::Config::default(),
         limits,
-        grace_period: Duration::ZERO,
         drain_delay: Duration::ZERO,
+        grace_period: Duration::ZERO,
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let loading = {

@@ -12,8 +12,8 @@ use crate::latent::checkpoint::Checkpoint;
 use crate::latent::checkpoint::CheckpointError;
 use crate::latent::checkpoint::Location;
 use crate::latent::program::Program;
-use crate::latent::program::StopRule;
 use crate::latent::recipe::Recipe;
+use crate::latent::script::StopRule;
 use crate::metrics::Metrics;
 use crate::model::device::Processor;
 use crate::model::load::save::SavedType;
@@ -159,8 +159,7 @@ impl Reasoner {
         let (program, unknown) = self.program(question)?;
         let prompt = Prompt { tokens: program.prompt.len(), unknown };
         let ticket = self.engine.submit(Request {
-            program,
-            sampling: question.sampling.clone(),
+            script: program.script(question.sampling.clone()),
             report: question.report.clone(),
             deadline: Instant::now() + question.timeout.min(LONGEST_WAIT),
         })?;
@@ -188,8 +187,12 @@ impl Reasoner {
         let (forced, masked) = (self.recipe.end.clone(), self.recipe.masked.clone());
         let mut program = Program { prompt, latent_steps, forced, max_tokens: 1, stop, masked };
         let most = self.recipe.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS);
-        let room = program.room(self.engine.max_positions());
-        program.max_tokens = question.max_tokens.unwrap_or(most.min(room));
+        let positions = self.engine.max_positions();
+        program.max_tokens = match question.max_tokens {
+            // No question leaves room for so many: the engine says so.
+            Some(most) if most > positions => most,
+            asked => asked.unwrap_or(most).min(program.room(positions)),
+        };
         Ok((program, unknown))
     }
 

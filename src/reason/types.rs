@@ -5,8 +5,8 @@ use crate::engine::request::Finish;
 use crate::engine::request::Rejected;
 use crate::engine::request::Report;
 use crate::engine::request::Reused;
-use crate::engine::request::Sampling;
 use crate::engine::request::Thought;
+use crate::latent::script::Sampling;
 use crate::model::config::MAX_SIZE;
 use crate::text::encode::Unknown;
 use std::time::Duration;
@@ -18,8 +18,8 @@ pub struct Question {
     pub text: String,
     /// Number of thoughts; the recipe's default where `None`.
     pub latent_steps: Option<usize>,
-    /// Most answer tokens; where `None`, the recipe's number, [`DEFAULT_MAX_TOKENS`], or what the model's positions
-    /// leave.
+    /// Most answer tokens, or fewer where the model's positions leave fewer; where `None`, the recipe's number or
+    /// [`DEFAULT_MAX_TOKENS`]. More than there are positions are refused.
     pub max_tokens: Option<usize>,
     /// End-of-sequence ids are tokens like others: the answer has exactly its most tokens, unless a stop string ends it.
     pub ignore_eos: bool,

@@ -1,6 +1,11 @@
 //! Fixtures: checkpoints with golden outputs, and what the tests do with them again and again.
 
 use candle_core::Device;
+use coconut::data::example::Example;
+use coconut::data::fields::Steps;
+use coconut::data::fields::Wanted;
+use coconut::data::questions::Questions;
+use coconut::data::questions::Reading;
 use coconut::latent::checkpoint::Checkpoint;
 use coconut::latent::checkpoint::Location;
 use coconut::latent::program::Program;
@@ -53,6 +58,13 @@ pub struct Fixture {
     pub recipe: Recipe,
     pub tokenizer: Tokenizer,
     pub expected: Expected,
+}
+
+/// The questions of a file with their steps, every row of which is one.
+pub fn questions_of(path: &Path) -> Vec<Example> {
+    let wanted = Wanted { steps: Steps::Read, ..Wanted::default() };
+    let reading = Reading { wanted, strict: true, limit: None };
+    Questions::read(path, &reading).unwrap().examples()
 }
 
 pub fn data(name: &str) -> PathBuf {

@@ -7,7 +7,7 @@ use crate::support::distance;
 use candle_core::Device;
 use coconut::latent::generate::generate;
 use coconut::latent::program::Program;
-use coconut::latent::program::StopRule;
+use coconut::latent::script::StopRule;
 use coconut::model::config::Config;
 use coconut::model::load::load_model;
 use serde_json::Value;

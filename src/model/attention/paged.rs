@@ -8,6 +8,7 @@ use crate::model::attention::geometry::Geometry;
 use crate::model::attention::paged_cpu::HostKv;
 use crate::model::attention::paged_device::DeviceKv;
 use crate::model::attention::paged_device::DeviceRows;
+use crate::model::attention::rows::PageCopy;
 use crate::model::attention::rows::PagedRows;
 use crate::model::config::Config;
 use candle_core::Device;
@@ -33,6 +34,17 @@ impl KvMemory {
     /// Memory for `pages` pages on any device, the CPU included.
     pub fn device(config: &Config, pages: usize, kind: KvType, device: &Device) -> Result<Self> {
         Ok(Self::Device(DeviceKv::new(Geometry::of(config, pages), kind, device)?))
+    }
+}
+
+impl KvMemory {
+    /// Puts what stands in pages into others, one after the other.
+    pub fn copy(&mut self, copies: &[PageCopy]) -> Result<()> {
+        match self {
+            Self::Host(memory) => memory.copy(copies),
+            Self::Device(memory) => return memory.copy(copies),
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! KV memory on the CPU, and attention over it as an architecture asks for it. The loops are in `coconut_kernels`.
 
 use crate::model::attention::geometry::Geometry;
+use crate::model::attention::rows::PageCopy;
 use crate::model::attention::rows::PagedRows;
 use candle_core::CpuStorage;
 use candle_core::Layout;
@@ -26,6 +27,14 @@ impl HostKv {
         let layers = (0..geometry.layers).map(|_| KvLayer::try_new(geometry.layer, kind));
         let layers = layers.collect::<std::io::Result<_>>()?;
         Ok(Self { kv_heads: geometry.layer.kv_heads, layers })
+    }
+
+    pub(crate) fn copy(&mut self, copies: &[PageCopy]) {
+        for layer in &mut self.layers {
+            for &PageCopy { from, to } in copies {
+                layer.copy_page(from as usize, to as usize);
+            }
+        }
     }
 
     /// Puts k and v (R, G, E) of one layer into the slots (R,).

@@ -3,6 +3,7 @@
 
 use crate::model::attention::geometry::Geometry;
 use crate::model::attention::geometry::PAGE_POSITIONS;
+use crate::model::attention::rows::PageCopy;
 use crate::model::attention::rows::PagedRows;
 use crate::model::ops;
 use crate::model::ops::Kernels;
@@ -13,6 +14,7 @@ use candle_core::Tensor;
 use coconut_kernels::attend::layer::KvShape;
 use coconut_kernels::attend::layer::KvType;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// Keys and values of all layers in a device's memory.
 #[derive(Debug)]
@@ -62,10 +64,38 @@ impl DeviceKv {
         Ok(Self { shape, device: device.clone(), layers: layers.collect::<Result<_>>()? })
     }
 
+    /// Puts what stands in pages into others, as if one after the other.
+    pub(crate) fn copy(&self, mut copies: &[PageCopy]) -> Result<()> {
+        while !copies.is_empty() {
+            // All of these are read before any is written, so none may touch what an earlier one writes.
+            let mut written = BTreeSet::new();
+            let apart = |copy: &&PageCopy| !written.contains(&copy.from) && written.insert(copy.to);
+            let (now, later) = copies.split_at(copies.iter().take_while(apart).count());
+            let slots = |page: fn(&PageCopy) -> u32| -> Vec<u32> {
+                let first = now.iter().map(|copy| page(copy) * PAGE_POSITIONS as u32);
+                first.flat_map(|first| first..first + PAGE_POSITIONS as u32).collect()
+            };
+            let count = now.len() * PAGE_POSITIONS;
+            let from = Tensor::from_vec(slots(|copy| copy.from), count, &self.device)?;
+            let to = Tensor::from_vec(slots(|copy| copy.to), (count, 1), &self.device)?;
+            let to = to.broadcast_as((count, self.width()))?.contiguous()?;
+            for store in self.layers.iter().flatten() {
+                store.scatter_set(&to, &store.index_select(&from, 0)?, 0)?;
+            }
+            copies = later;
+        }
+        Ok(())
+    }
+
+    /// Numbers of a slot's keys, and of its values.
+    fn width(&self) -> usize {
+        self.shape.kv_heads * self.shape.head_size
+    }
+
     /// Works out what a pass needs of its rows.
     pub(crate) fn lay_out(&self, rows: &PagedRows) -> Result<DeviceRows> {
         let count = rows.places.len();
-        let width = self.shape.kv_heads * self.shape.head_size;
+        let width = self.width();
         let slots: Vec<u32> = rows.slots().map(|slot| slot as u32).collect();
         let slots = Tensor::from_vec(slots, (count, 1), &self.device)?;
         let slots = slots.broadcast_as((count, width))?.contiguous()?;

@@ -5,6 +5,15 @@ use crate::model::attention::geometry::PAGE_POSITIONS;
 use coconut_kernels::attend::pages::View;
 use std::sync::Arc;
 
+/// What stands in one page, put into another before a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageCopy {
+    /// Page number.
+    pub from: u32,
+    /// Page number.
+    pub to: u32,
+}
+
 /// Where one row of a forward pass belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
