@@ -9,6 +9,7 @@ use crate::model::projector;
 use coconut_kernels::activation::Activation;
 use serde::Deserialize;
 use serde_json::Value;
+use std::fmt;
 use std::path::Path;
 
 /// The largest value any size in config.json may have: what is larger is a broken or hostile file.
@@ -89,8 +90,24 @@ pub struct Config {
     pub eos_ids: Vec<u32>,
     /// The markers of the latent mode, where config.json carries them.
     pub latent: LatentIds,
-    /// Width inside the projector that thoughts go through; `None` where hidden states are fed back as they are.
-    pub projector: Option<usize>,
+    /// The projector that thoughts go through; `None` where hidden states are fed back as they are.
+    pub projector: Option<Projector>,
+}
+
+/// CODI's projector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Projector {
+    /// Width inside it.
+    pub inner: usize,
+    /// Whether it ends with a norm (false after training with `--prj_no_ln`).
+    pub norm: bool,
+}
+
+impl fmt::Display for Projector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let norm = if self.norm { "" } else { ", without norm" };
+        write!(f, "{} wide inside{norm}", self.inner)
+    }
 }
 
 /// Base and scaling of the rotary position embedding.
@@ -223,7 +240,7 @@ impl Config {
             }
         };
         let tables = self.vocab_size * width * if self.tied { 1 } else { 2 };
-        let projector = self.projector.map_or(0, |inner| projector::parameter_count(width, inner));
+        let projector = self.projector.map_or(0, |projector| projector::parameter_count(width, projector));
         self.layers * block + ends + tables + projector
     }
 

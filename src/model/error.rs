@@ -87,6 +87,14 @@ pub enum Error {
         /// The other.
         other: String,
     },
+    /// How much a LoRA pair counts is said nowhere.
+    #[error(
+        "`{name}` is half of a LoRA pair, and nothing says its alpha: put the adapter_config.json that PEFT wrote beside the weights, or `lora_alpha` into coconut.json"
+    )]
+    Scale {
+        /// The pair's first half.
+        name: String,
+    },
     /// A tensor's elements are no weights.
     #[error("tensor `{name}` has elements of a type that is not read; f32, f16 and bf16 are")]
     Type {

@@ -42,13 +42,13 @@ pub(crate) struct BlockPlan {
     pub(crate) down: LinearPlan,
 }
 
-/// CODI's projector: norm(down(activation(up(h)))).
+/// CODI's projector: norm(down(activation(up(h)))), or the same without the norm.
 #[derive(Clone, Debug)]
 pub(crate) struct ProjectorPlan {
     pub(crate) up: LinearPlan,
     pub(crate) activation: Activation,
     pub(crate) down: LinearPlan,
-    pub(crate) norm: NormPlan,
+    pub(crate) norm: Option<NormPlan>,
 }
 
 /// A matrix product: `NAME.weight`, and `NAME.bias` where it has one.
@@ -91,7 +91,7 @@ impl Plan {
             stored: Stored::Transposed,
             bias: false,
         });
-        plan.projector = config.projector.map(|inner| projector::plan(config.width, inner));
+        plan.projector = config.projector.map(|projector| projector::plan(config.width, projector));
         plan
     }
 }

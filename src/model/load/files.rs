@@ -13,11 +13,16 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Single files with weights, in the order in which they are preferred.
-const SINGLE: [(&str, Format); 3] = [
+const SINGLE: [(&str, Format); 5] = [
     ("model.safetensors", Format::Safetensors),
     ("pytorch_model.bin", Format::Torch),
     ("state_dict.bin", Format::Torch),
+    (ADAPTERS[0], Format::Safetensors),
+    (ADAPTERS[1], Format::Torch),
 ];
+
+/// What PEFT calls an adapter by itself, which needs its base model's weights.
+const ADAPTERS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
 
 /// Lists of shards, in the same order.
 const INDICES: [(&str, Format); 2] = [
@@ -107,6 +112,20 @@ impl Files {
         Self::by_listing(folder)
     }
 
+    /// Whether a path is that of an adapter by itself, or of a folder with nothing else.
+    pub fn is_adapter(path: &Path) -> bool {
+        let found = Self::find(path).ok();
+        found.is_some_and(|found| found.weights.iter().any(|file| is_adapter(file)))
+    }
+
+    /// An adapter in the folder of a whole model.
+    pub(super) fn adapter_beside(&self) -> Option<PathBuf> {
+        if self.weights.iter().any(|file| is_adapter(file)) {
+            return None;
+        }
+        ADAPTERS.iter().map(|name| self.folder.join(name)).find(|file| file.is_file())
+    }
+
     /// Shards without an index, or the one `checkpoint_N` of a training run.
     fn by_listing(folder: PathBuf) -> Result<Self> {
         let io = |source| Error::Io { path: folder.clone(), source };
@@ -151,6 +170,10 @@ impl Files {
             }
         }
     }
+}
+
+fn is_adapter(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| ADAPTERS.iter().any(|adapter| name == *adapter))
 }
 
 /// By the first bytes: a zip archive, or a safetensors header.

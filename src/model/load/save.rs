@@ -88,7 +88,7 @@ pub fn declare(config: &mut Value, architecture: Architecture, dtype: SavedType)
 impl Found {
     /// The type in which nothing is lost: that of the file, unless merging makes new numbers.
     pub fn lossless_type(&self) -> SavedType {
-        match (self.layout.lora.is_empty(), self.stored_type()) {
+        match (self.layout.is_plain(), self.stored_type()) {
             (true, "bf16") => SavedType::BF16,
             (true, "f16") => SavedType::F16,
             _ => SavedType::F32,
@@ -96,8 +96,8 @@ impl Found {
     }
 
     /// Writes the weights to `path`. A checkpoint that could not be loaded is refused before anything is written.
-    pub fn save(&self, path: &Path, dtype: SavedType, lora_alpha: Option<f64>) -> Result<()> {
-        let mut weights = Weights::new(self.tensors(), &self.layout, lora_alpha);
+    pub fn save(&self, path: &Path, dtype: SavedType) -> Result<()> {
+        let mut weights = Weights::new(self.tensors(), &self.layout);
         let mut listing = Listing { weights: &mut weights, wanted: Vec::new() };
         Model::new(self.config.clone(), &mut listing, &Device::Cpu)?;
         let wanted = listing.wanted;
