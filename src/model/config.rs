@@ -240,7 +240,8 @@ impl Config {
             }
         };
         let tables = self.vocab_size * width * if self.tied { 1 } else { 2 };
-        let projector = self.projector.map_or(0, |projector| projector::parameter_count(width, projector));
+        let projector =
+            self.projector.map_or(0, |projector| projector::parameter_count(width, projector));
         self.layers * block + ends + tables + projector
     }
 

@@ -4,8 +4,8 @@
 use crate::model::error::Error;
 use crate::model::error::Result;
 use crate::model::load::layout::EMBEDDINGS;
-use regex::Regex;
-use regex::RegexBuilder;
+use regex::RegexSet;
+use regex::RegexSetBuilder;
 use serde::Deserialize;
 use serde::Deserializer;
 use serde::de::MapAccess;
@@ -22,10 +22,8 @@ use std::path::PathBuf;
 pub const ADAPTER_CONFIG: &str = "adapter_config.json";
 /// A file longer than this is no adapter_config.json, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
-/// The most patterns in a field, one for each of a few hundred layers with their parts.
-const MAX_PATTERNS: usize = 4096;
-/// The most memory that one compiled pattern may take, in bytes.
-const MAX_PATTERN_BYTES: usize = 1 << 18;
+/// The most memory that the compiled patterns of a field may take, in bytes: a thousand take a quarter of it.
+const MAX_PATTERN_BYTES: usize = 16 << 20;
 
 /// Fields that make another computation of the same tensors, where they are set.
 const VARIANTS: [&str; 11] = [
@@ -61,8 +59,6 @@ struct Fields {
     #[serde(default)]
     trainable_token_indices: Option<Rows>,
     #[serde(default)]
-    ensure_weight_tying: Option<bool>,
-    #[serde(default)]
     init_lora_weights: Option<Value>,
     #[serde(default)]
     base_model_name_or_path: Option<String>,
@@ -81,6 +77,13 @@ enum Rows {
 /// The pairs of a JSON object in their order, which decides between two patterns that both fit.
 struct Ordered<T>(Vec<(String, T)>);
 
+/// What modules have by their names; the first pattern that fits counts.
+#[derive(Debug)]
+struct Patterns<T> {
+    all: RegexSet,
+    values: Vec<T>,
+}
+
 /// How the pairs of a checkpoint were trained.
 #[derive(Debug)]
 pub(super) struct Adapter {
@@ -89,12 +92,10 @@ pub(super) struct Adapter {
     alpha: f64,
     /// Whether the scale is alpha by the root of the rank.
     by_root: bool,
-    ranks: Vec<(Regex, usize)>,
-    alphas: Vec<(Regex, f64)>,
+    ranks: Patterns<usize>,
+    alphas: Patterns<f64>,
     saved: Vec<String>,
     rows: BTreeMap<String, Vec<usize>>,
-    /// Whether a trained copy of the embedding serves as head too.
-    pub(super) keeps_ties: bool,
     initialised: Option<String>,
 }
 
@@ -127,13 +128,15 @@ impl Adapter {
         }
         let set = |field: &&&str| fields.others.get(**field).is_some_and(is_set);
         if let Some(field) = VARIANTS.iter().find(set) {
-            return Err(refused(format!("`{field}` is set, a variant of LoRA that is not computed")));
+            return Err(refused(format!(
+                "`{field}` is set, a variant of LoRA that is not computed"
+            )));
         }
         let Some(alpha) = fields.lora_alpha.filter(|alpha| alpha.is_finite()) else {
             return Err(refused("`lora_alpha` is missing or no number".to_owned()));
         };
-        let alphas = compiled("alpha_pattern", fields.alpha_pattern).map_err(refused)?;
-        if alphas.iter().any(|(_, alpha)| !alpha.is_finite()) {
+        let alphas = Patterns::new("alpha_pattern", fields.alpha_pattern).map_err(refused)?;
+        if alphas.values.iter().any(|alpha| !alpha.is_finite()) {
             return Err(refused("`alpha_pattern` has an alpha that is no number".to_owned()));
         }
         let rows = match fields.trainable_token_indices {
@@ -146,14 +149,13 @@ impl Adapter {
         };
         let initialised = fields.init_lora_weights.as_ref().and_then(Value::as_str);
         Ok(Self {
-            ranks: compiled("rank_pattern", fields.rank_pattern).map_err(refused)?,
+            ranks: Patterns::new("rank_pattern", fields.rank_pattern).map_err(refused)?,
             rank: fields.r,
             alpha,
             by_root: fields.use_rslora.unwrap_or(false),
             alphas,
             saved: fields.modules_to_save.unwrap_or_default(),
             rows,
-            keeps_ties: fields.ensure_weight_tying.unwrap_or(false),
             initialised: initialised.map(str::to_owned),
             path,
         })
@@ -165,7 +167,7 @@ impl Adapter {
 
     /// By what the product of a pair of this rank is multiplied.
     pub(super) fn scale(&self, module: &str, rank: usize) -> Result<f64> {
-        if let Some(said) = first(&self.ranks, module).or(self.rank)
+        if let Some(said) = self.ranks.first(module).or(self.rank)
             && said != rank
         {
             let reason = format!(
@@ -175,7 +177,7 @@ impl Adapter {
         }
         let rank = rank.max(1) as f64;
         let by = if self.by_root { rank.sqrt() } else { rank };
-        Ok(first(&self.alphas, module).unwrap_or(self.alpha) / by)
+        Ok(self.alphas.first(module).unwrap_or(self.alpha) / by)
     }
 
     /// Refuses an alpha that somebody else says, if it is another.
@@ -231,10 +233,8 @@ fn read(path: &Path) -> Result<Option<String>> {
 }
 
 fn parse(path: &Path, text: &str) -> Result<Fields> {
-    serde_json::from_str(text).map_err(|error| Error::Malformed {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })
+    serde_json::from_str(text)
+        .map_err(|error| Error::Malformed { path: path.to_owned(), reason: error.to_string() })
 }
 
 /// What Python takes for true.
@@ -253,23 +253,23 @@ fn is_tail(tail: &str, module: &str) -> bool {
     module.strip_suffix(tail).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-fn first<T: Copy>(patterns: &[(Regex, T)], module: &str) -> Option<T> {
-    patterns.iter().find(|(pattern, _)| pattern.is_match(module)).map(|(_, value)| *value)
-}
-
-/// Patterns as PEFT matches them: the whole name, or its end after a dot.
-fn compiled<T>(field: &str, patterns: Option<Ordered<T>>) -> Result<Vec<(Regex, T)>, String> {
-    let Ordered(patterns) = patterns.unwrap_or(Ordered(Vec::new()));
-    if patterns.len() > MAX_PATTERNS {
-        return Err(format!("`{field}` has more than {MAX_PATTERNS} patterns"));
+impl<T: Copy> Patterns<T> {
+    /// As PEFT matches them: the whole name, or its end after a dot.
+    fn new(field: &str, patterns: Option<Ordered<T>>) -> Result<Self, String> {
+        let Ordered(patterns) = patterns.unwrap_or(Ordered(Vec::new()));
+        let whole = |pattern: &str| format!(r"^(?:.*\.)?(?:{pattern})$");
+        let all = patterns.iter().map(|(pattern, _)| whole(pattern));
+        let all = RegexSetBuilder::new(all).size_limit(MAX_PATTERN_BYTES).build();
+        let all = all.map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => format!("`{field}` has patterns that are too large"),
+            _ => format!("`{field}` has a pattern that is not understood: {error}"),
+        })?;
+        Ok(Self { all, values: patterns.into_iter().map(|(_, value)| value).collect() })
     }
-    let one = |(pattern, value): (String, T)| {
-        let whole = format!(r"^(?:.*\.)?(?:{pattern})$");
-        let regex = RegexBuilder::new(&whole).size_limit(MAX_PATTERN_BYTES).build();
-        let regex = regex.map_err(|_| format!("`{field}` has `{pattern}`, a pattern that is not understood"));
-        Ok((regex?, value))
-    };
-    patterns.into_iter().map(one).collect()
+
+    fn first(&self, module: &str) -> Option<T> {
+        self.all.matches(module).iter().next().map(|index| self.values[index])
+    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
@@ -336,7 +336,7 @@ mod tests {
             (r#""lora_alpha": 1, "layer_replication": [[0, 2]]"#, "layer_replication"),
             (r#""r": 1"#, "lora_alpha"),
             (r#""lora_alpha": 1, "alpha_pattern": {"(?=a)": 1}"#, "(?=a)"),
-            (r#""lora_alpha": 1, "alpha_pattern": {"(a{999}){999}": 1}"#, "not understood"),
+            (r#""lora_alpha": 1, "alpha_pattern": {"(a{999}){999}": 1}"#, "too large"),
             (r#""lora_alpha": "x""#, "expected f64"),
         ] {
             let error = adapter(fields).unwrap_err();
@@ -350,5 +350,24 @@ mod tests {
         plain.check_base().unwrap();
         let other = Adapter::parse(PathBuf::from("a"), r#"{"peft_type": "IA3"}"#).unwrap_err();
         assert!(other.to_string().contains("IA3"));
+    }
+
+    /// Every prefix, and every byte changed: an adapter or a refusal.
+    #[test]
+    fn damaged_files_are_survived() {
+        let text = r#"{"peft_type": "LORA", "r": 4, "lora_alpha": 6.5, "use_rslora": true, "rank_pattern": {"a": 2},
+            "alpha_pattern": {"(k|v)_proj": 1e2, "b.*": 7}, "trainable_token_indices": {"wte": [1, 2]}}"#;
+        Adapter::parse(PathBuf::from("a"), text).unwrap();
+        for at in 0..text.len() {
+            assert!(Adapter::parse(PathBuf::from("a"), &text[..at]).is_err());
+            for byte in [b'"', b'{', b'(', b'9', b'-', b'*', b' ', b'\\', 0] {
+                let mut bytes = text.as_bytes().to_vec();
+                bytes[at] = byte;
+                let Ok(damaged) = String::from_utf8(bytes) else { continue };
+                if let Ok(adapter) = Adapter::parse(PathBuf::from("a"), &damaged) {
+                    let _ = (adapter.scale("model.layers.0.k_proj", 4), adapter.rows("wte"));
+                }
+            }
+        }
     }
 }

@@ -8,9 +8,11 @@ use crate::model::load::adapter::Adapter;
 use crate::model::load::names::Place;
 use crate::model::load::names::Way;
 pub use crate::model::load::names::Wrapper;
+use crate::model::load::names::projector_name;
 use crate::model::load::names::quiet;
 use crate::model::load::names::with_stem;
 use crate::model::load::peft;
+pub use crate::model::load::peft::Pair;
 use crate::model::load::peft::Role;
 use crate::model::load::tensors::Tensors;
 use std::collections::BTreeMap;
@@ -40,9 +42,11 @@ const UNSUPPORTED: [(&str, &str, &str); 5] = [
 /// A LoRA pair: the weight gains `scale * B A`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lora {
-    /// Name of A (rank, in) in the file.
+    /// Of what.
+    pub pair: Pair,
+    /// Name of A in the file.
     pub a: String,
-    /// Name of B (out, rank) in the file.
+    /// Name of B in the file.
     pub b: String,
     /// The scale, once somebody has said it.
     pub scale: Option<f64>,
@@ -106,10 +110,18 @@ pub struct Layout {
 /// The names of the embedding, after stripping.
 pub(crate) const EMBEDDINGS: [&str; 2] = ["transformer.wte.weight", "model.embed_tokens.weight"];
 
+/// The names of the norm that every whole model ends with.
+const FINAL_NORMS: [&str; 2] = ["transformer.ln_f.weight", "model.norm.weight"];
+/// The name of the head.
+pub(super) const HEAD: &str = "lm_head.weight";
+
+/// A pair on the way to be one.
+type Halves = (Pair, [Option<String>; 2]);
+
 /// What is collected on the way through the names.
 #[derive(Default)]
 struct Collected {
-    pairs: BTreeMap<String, [Option<String>; 2]>,
+    pairs: BTreeMap<String, Halves>,
     adapters: BTreeSet<String>,
     originals: BTreeMap<String, String>,
     saved: BTreeMap<String, String>,
@@ -129,9 +141,8 @@ impl Layout {
 
     /// A model, or an adapter by itself.
     pub(super) fn read(tensors: &Tensors, path: &Path) -> Result<Self> {
-        let refused = |seen: String, missing| {
-            Err(Error::Layout { path: path.to_owned(), seen, missing })
-        };
+        let refused =
+            |seen: String, missing| Err(Error::Layout { path: path.to_owned(), seen, missing });
         let names: Vec<(&str, String)> = tensors.names().map(|raw| (raw, quiet(raw))).collect();
         let has = |part: &str| names.iter().any(|(_, name)| name.split('.').any(|one| one == part));
         if let Some((part, what, missing)) = UNSUPPORTED.iter().find(|(part, ..)| has(part)) {
@@ -173,14 +184,16 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Whether weights that an adapter changes are missing.
+    /// Whether this is an adapter without the model that it belongs to.
     pub(super) fn is_partial(&self) -> bool {
-        self.orphan().is_some()
+        let whole = FINAL_NORMS.iter().any(|name| self.tensors.contains_key(*name));
+        self.is_adapted() && (self.orphan().is_some() || !whole)
     }
 
+    /// A weight that is changed and not there. A tied head need not be there.
     fn orphan(&self) -> Option<&String> {
-        let changed = self.lora.keys().chain(self.rows.keys());
-        changed.into_iter().find(|weight| !self.tensors.contains_key(*weight))
+        let mut changed = self.lora.keys().chain(self.rows.keys());
+        changed.find(|weight| *weight != HEAD && !self.tensors.contains_key(*weight))
     }
 
     /// Refuses what is no whole model.
@@ -189,7 +202,10 @@ impl Layout {
         let refused = |seen, missing| Err(Error::Layout { path: path.to_owned(), seen, missing });
         if let Some(weight) = self.orphan() {
             let seen = format!("a LoRA adapter of `{weight}`");
-            return refused(seen, "the base model's weights: --base names a folder or id with them");
+            return refused(
+                seen,
+                "the base model's weights: --base names a folder or id with them",
+            );
         }
         if self.embedding().is_none() {
             let seen = tensors.names().take(4).collect::<Vec<_>>().join(", ");
@@ -243,8 +259,9 @@ impl Layout {
             }
             Role::Original(name) => claim(&mut collected.originals, with_stem(&name), raw)?,
             Role::Saved(name) => claim(&mut collected.saved, with_stem(&name), raw)?,
-            Role::Half(weight, half) => {
-                collected.pairs.entry(with_stem(&weight)).or_default()[half] = Some(raw);
+            Role::Half(weight, pair, half) => {
+                let halves = collected.pairs.entry(with_stem(&weight));
+                halves.or_insert((pair, [None, None])).1[half] = Some(raw);
             }
             Role::Rows(weight) => {
                 self.rows.insert(with_stem(&weight), Rows { raw, indices: Vec::new() });
@@ -282,18 +299,14 @@ impl Layout {
         Ok(())
     }
 
-    fn pair_up(
-        &mut self,
-        pairs: BTreeMap<String, [Option<String>; 2]>,
-        path: &Path,
-    ) -> Result<()> {
+    fn pair_up(&mut self, pairs: BTreeMap<String, Halves>, path: &Path) -> Result<()> {
         for (weight, pair) in pairs {
-            let [Some(a), Some(b)] = pair else {
+            let (pair, [Some(a), Some(b)]) = pair else {
                 let (seen, missing) =
                     (format!("half of a LoRA pair of `{weight}`"), "the other half");
                 return Err(Error::Layout { path: path.to_owned(), seen, missing });
             };
-            self.lora.insert(weight, Lora { a, b, scale: None });
+            self.lora.insert(weight, Lora { pair, a, b, scale: None });
         }
         Ok(())
     }
@@ -321,7 +334,13 @@ impl Layout {
             lora.scale = Some(config.scale(module(weight), tensors.rank(lora))?);
         }
         for (weight, rows) in &mut self.rows {
-            rows.indices = config.rows(module(weight))?.to_vec();
+            // PEFT names the embedding only, and keeps a tied head in step.
+            let tied = (weight == HEAD)
+                .then(|| EMBEDDINGS.iter().find_map(|name| config.rows(module(name)).ok()));
+            rows.indices = match (config.rows(module(weight)), tied.flatten()) {
+                (Err(_), Some(rows)) => rows.to_vec(),
+                (rows, _) => rows?.to_vec(),
+            };
         }
         Ok(())
     }
@@ -354,7 +373,11 @@ impl Layout {
     }
 }
 
-pub(super) fn claim(places: &mut BTreeMap<String, String>, name: String, raw: String) -> Result<()> {
+pub(super) fn claim(
+    places: &mut BTreeMap<String, String>,
+    name: String,
+    raw: String,
+) -> Result<()> {
     match places.insert(name.clone(), raw.clone()) {
         None => Ok(()),
         Some(other) => Err(Error::Twice { name, one: other, other: raw }),
@@ -368,16 +391,4 @@ fn module(weight: &str) -> &str {
 
 fn is_single(tensors: &Tensors, raw: &str) -> bool {
     tensors.info(raw).is_some_and(|info| info.shape.iter().all(|&size| size == 1))
-}
-
-/// The projector under one name: CODI's `prj.{1,3,ln}` and `projector.{1,3,4}` of the `latent-tts` checkpoints.
-fn projector_name(name: &str) -> Option<String> {
-    let rest = name.strip_prefix("prj.").or_else(|| name.strip_prefix("projector."))?;
-    let (part, kind) = rest.split_once('.')?;
-    let part = match part {
-        "1" | "3" | "4" => part,
-        "ln" => "4",
-        _ => return None,
-    };
-    Some(format!("projector.{part}.{kind}"))
 }

@@ -81,8 +81,7 @@ impl Found {
         let mut config = Config::from_json(&config_json)?;
         config.projector = projector_of(&config_json, &layout, &tensors);
         check_layers(&config, &layout)?;
-        let keeps_ties = adapter.as_ref().is_some_and(|adapter| adapter.keeps_ties);
-        if layout.settle_head(&tensors, config.tied, keeps_ties)? != config.tied {
+        if layout.settle_head(&tensors, config.tied)? != config.tied {
             config.tied = false;
             config_json["tie_word_embeddings"] = Value::Bool(false);
         }

@@ -110,17 +110,35 @@ pub(super) fn with_stem(name: &str) -> String {
     format!("{stem}{name}")
 }
 
+/// The projector under one name: CODI's `prj.{1,3,ln}` and `projector.{1,3,4}` of the `latent-tts` checkpoints.
+pub(super) fn projector_name(name: &str) -> Option<String> {
+    let rest = name.strip_prefix("prj.").or_else(|| name.strip_prefix("projector."))?;
+    let (part, kind) = rest.split_once('.')?;
+    let part = match part {
+        "1" | "3" | "4" => part,
+        "ln" => "4",
+        _ => return None,
+    };
+    Some(format!("projector.{part}.{kind}"))
+}
+
 impl Way {
     /// By the parts that every model has. `Err` says what was found where there is not one model.
     pub(super) fn find<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Result<Self, String> {
         let mut paths: BTreeSet<Vec<&str>> = names.clone().filter_map(path).collect();
+        if paths.is_empty() {
+            // An adapter may be of the head alone.
+            paths
+                .extend(names.clone().filter_map(|name| Some(path_to(name, "lm_head")?.collect())));
+        }
         // Auxiliary decoders are models too; the training codes name theirs.
         let known = |path: &Vec<&str>| path.iter().any(|part| Wrapper::of(part).is_some());
         if paths.iter().any(known) {
             paths.retain(known);
         }
         if paths.len() > 1 {
-            let all: Vec<String> = paths.iter().map(|path| format!("`{}.`", path.join("."))).collect();
+            let all: Vec<String> =
+                paths.iter().map(|path| format!("`{}.`", path.join("."))).collect();
             return Err(format!("a model at each of {}", all.join(", ")));
         }
         let path = paths.pop_first().unwrap_or_default();
@@ -160,6 +178,11 @@ fn path(name: &str) -> Option<Vec<&str>> {
     at.map(|at| parts[..at].to_vec())
 }
 
+fn path_to<'a>(name: &'a str, part: &str) -> Option<impl Iterator<Item = &'a str>> {
+    let at = name.split('.').position(|one| one == part)?;
+    Some(name.split('.').take(at))
+}
+
 fn dotted(parts: &[&str]) -> String {
     parts.iter().flat_map(|part| [part, "."]).collect()
 }
@@ -191,19 +214,58 @@ mod tests {
             (&["transformer.wte.weight", "transformer.h.0.ln_1.weight"], Wrapper::None, "", ""),
             (&["wte.weight", "h.0.ln_1.weight"], Wrapper::None, "", ""),
             (&["model.layers.0.x", "lm_head.weight"], Wrapper::None, "", ""),
-            (&["model.model.layers.0.x", "model.lm_head.weight"], Wrapper::None, "model.", "model."),
+            (
+                &["model.model.layers.0.x", "model.lm_head.weight"],
+                Wrapper::None,
+                "model.",
+                "model.",
+            ),
             (&["net.llm.model.embed_tokens.weight"], Wrapper::None, "net.llm.", "net.llm."),
-            (&["model.base_causallm.transformer.h.0.x"], Wrapper::Coconut, "model.", "model.base_causallm."),
-            (&["codi.base_model.model.model.layers.0.x", "decoder.model.layers.0.x"], Wrapper::Codi, "", "codi.base_model.model."),
-            (&["base_model.model.base_causallm.transformer.h.0.x"], Wrapper::Coconut, "base_model.model.", "base_model.model.base_causallm."),
+            (
+                &["model.base_causallm.transformer.h.0.x"],
+                Wrapper::Coconut,
+                "model.",
+                "model.base_causallm.",
+            ),
+            (
+                &["codi.base_model.model.model.layers.0.x", "decoder.model.layers.0.x"],
+                Wrapper::Codi,
+                "",
+                "codi.base_model.model.",
+            ),
+            (
+                &["base_model.model.base_causallm.transformer.h.0.x"],
+                Wrapper::Coconut,
+                "base_model.model.",
+                "base_model.model.base_causallm.",
+            ),
             (&["base_model.transformer.h.0.x"], Wrapper::Internalized, "", "base_model."),
             (&["base_model.model.layers.0.x"], Wrapper::Internalized, "", "base_model."),
-            (&["base_model.model.layers.0.q.lora_A.weight"], Wrapper::None, "base_model.", "base_model."),
-            (&["base_model.model.model.layers.0.x"], Wrapper::None, "base_model.model.", "base_model.model."),
-            (&["base_model.model.transformer.h.0.x"], Wrapper::None, "base_model.model.", "base_model.model."),
+            (
+                &["base_model.model.layers.0.q.lora_A.weight"],
+                Wrapper::None,
+                "base_model.",
+                "base_model.",
+            ),
+            (
+                &["base_model.model.model.layers.0.x"],
+                Wrapper::None,
+                "base_model.model.",
+                "base_model.model.",
+            ),
+            (
+                &["base_model.model.transformer.h.0.x"],
+                Wrapper::None,
+                "base_model.model.",
+                "base_model.model.",
+            ),
         ];
         for (names, wrapper, outer, whole) in cases {
-            assert_eq!(way(names), (*wrapper, (*outer).to_owned(), (*whole).to_owned()), "{names:?}");
+            assert_eq!(
+                way(names),
+                (*wrapper, (*outer).to_owned(), (*whole).to_owned()),
+                "{names:?}"
+            );
         }
         assert!(Way::find(["student.h.0.x", "teacher.h.0.x"].into_iter()).is_err());
         assert!(Way::find(["codi.h.0.x", "base_causallm.h.0.x"].into_iter()).is_err());

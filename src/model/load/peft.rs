@@ -15,13 +15,22 @@ pub(super) enum Role {
     /// The trained copy, which is what is computed with.
     Saved(String),
     /// A (0) or B (1) of a low-rank pair.
-    Half(String, usize),
+    Half(String, Pair, usize),
     /// Some rows of the weight, trained alone.
     Rows(String),
     /// Nothing that is computed with.
     Spare,
     /// A kind of adapter that is not computed.
     Unsupported(&'static str),
+}
+
+/// What a low-rank pair changes, which says how its product lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pair {
+    /// A linear layer: A (rank, in), B (out, rank).
+    Linear,
+    /// A table of rows: A (rank, V), B (D, rank).
+    Table,
 }
 
 /// A name, understood.
@@ -57,9 +66,10 @@ pub(super) fn parse(name: &str) -> Parsed {
             }
             "lora_A" | "lora_B" | "lora_embedding_A" | "lora_embedding_B" => {
                 let (rest, half) = (rest(), usize::from(part.ends_with('B')));
+                let pair = if part.starts_with("lora_e") { Pair::Table } else { Pair::Linear };
                 let role = match rest.last() {
                     Some(&"bias") => Role::Unsupported("lora_bias"),
-                    _ => Role::Half(weight(&kept), half),
+                    _ => Role::Half(weight(&kept), pair, half),
                 };
                 return Parsed { role, adapter: named(&rest) };
             }
@@ -93,12 +103,16 @@ fn named(rest: &[&str]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::Pair;
     use super::Role;
     use super::parse;
 
     #[test]
     fn names_are_understood_with_and_without_the_name_of_the_adapter() {
-        let half = |name: &str, half| Role::Half(name.to_owned(), half);
+        let half = |name: &str, half| {
+            let pair = if name == "wte.weight" { Pair::Table } else { Pair::Linear };
+            Role::Half(name.to_owned(), pair, half)
+        };
         let cases = [
             ("h.0.c_fc.lora_A.default.weight", half("h.0.c_fc.weight", 0), Some("default")),
             ("h.0.c_fc.lora_B.weight", half("h.0.c_fc.weight", 1), None),
@@ -106,10 +120,18 @@ mod tests {
             ("wte.lora_embedding_B", half("wte.weight", 1), None),
             ("h.0.c_fc.base_layer.bias", Role::Weight("h.0.c_fc.bias".to_owned()), None),
             ("lm_head.weight", Role::Weight("lm_head.weight".to_owned()), None),
-            ("lm_head.modules_to_save.x.weight", Role::Saved("lm_head.weight".to_owned()), Some("x")),
+            (
+                "lm_head.modules_to_save.x.weight",
+                Role::Saved("lm_head.weight".to_owned()),
+                Some("x"),
+            ),
             ("lm_head.original_module.weight", Role::Original("lm_head.weight".to_owned()), None),
             ("wte.token_adapter.base_layer.weight", Role::Weight("wte.weight".to_owned()), None),
-            ("wte.token_adapter.trainable_tokens_delta.x", Role::Rows("wte.weight".to_owned()), Some("x")),
+            (
+                "wte.token_adapter.trainable_tokens_delta.x",
+                Role::Rows("wte.weight".to_owned()),
+                Some("x"),
+            ),
             ("wte.token_adapter.trainable_tokens_delta", Role::Rows("wte.weight".to_owned()), None),
             ("wte.token_adapter.trainable_tokens_original.x", Role::Spare, None),
             ("q.lora_magnitude_vector.default.weight", Role::Unsupported("DoRA (use_dora)"), None),

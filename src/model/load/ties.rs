@@ -4,13 +4,11 @@
 use crate::model::error::Error;
 use crate::model::error::Result;
 use crate::model::load::layout::EMBEDDINGS;
+use crate::model::load::layout::HEAD;
 use crate::model::load::layout::Layout;
 use crate::model::load::layout::claim;
 use crate::model::load::tensors::Tensors;
 use std::collections::BTreeMap;
-
-/// The name of the head.
-const HEAD: &str = "lm_head.weight";
 
 impl Layout {
     /// The embedding's name, where there is one.
@@ -60,14 +58,9 @@ impl Layout {
         }
     }
 
-    /// Whether the head is the embedding, as config.json says with `tied`; leaves the head out if so. A trained copy of
-    /// the one leaves the other as it was, unless `keeps_ties`.
-    pub(super) fn settle_head(
-        &mut self,
-        tensors: &Tensors,
-        tied: bool,
-        keeps_ties: bool,
-    ) -> Result<bool> {
+    /// Whether the head is the embedding, as config.json says with `tied`; leaves the head out if so. An adapter of the
+    /// one leaves the other as it was: where PEFT ties them all the same, the file has both.
+    pub(super) fn settle_head(&mut self, tensors: &Tensors, tied: bool) -> Result<bool> {
         let Some(name) = self.embedding() else { return Ok(tied) };
         let (embedding, head) = (self.tensors[name].clone(), self.tensors.get(HEAD).cloned());
         if !tied {
@@ -76,27 +69,25 @@ impl Layout {
                 _ => Ok(false),
             };
         }
-        let is_changed = |name: &str| {
-            self.lora.contains_key(name) || (self.originals.contains_key(name) && !keeps_ties)
-        };
-        match head {
-            Some(_) if is_changed(name) || is_changed(HEAD) => Ok(false),
-            None if is_changed(name) => {
+        let either = |changed: &dyn Fn(&str) -> bool| changed(name) || changed(HEAD);
+        let paired = either(&|name| self.lora.contains_key(name));
+        let saved = either(&|name| self.originals.contains_key(name));
+        let Some(head) = head else {
+            if paired || saved {
                 let original = self.originals.get(name).cloned().unwrap_or(Some(embedding));
                 self.tensors.extend(original.map(|original| (HEAD.to_owned(), original)));
-                Ok(false)
             }
-            None => Ok(true),
-            Some(head) => {
-                let rows = |name| self.rows.get(name);
-                let same_rows = match (rows(name), rows(HEAD)) {
-                    (Some(one), Some(other)) => tensors.same(&one.raw, &other.raw),
-                    (_, None) => true,
-                    (None, Some(_)) => false,
-                };
-                if !same_rows || !tensors.same(&embedding, &head) {
-                    return Err(Error::Disagree { one: embedding, other: head });
-                }
+            return Ok(!(paired || saved));
+        };
+        let same_rows = match (self.rows.get(name), self.rows.get(HEAD)) {
+            (Some(one), Some(other)) => tensors.same(&one.raw, &other.raw),
+            (_, None) => true,
+            (None, Some(_)) => false,
+        };
+        match !paired && same_rows && tensors.same(&embedding, &head) {
+            false if paired || saved => Ok(false),
+            false => Err(Error::Disagree { one: embedding, other: head }),
+            true => {
                 self.tensors.remove(HEAD);
                 self.rows.remove(HEAD);
                 if head != embedding {

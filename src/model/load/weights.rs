@@ -4,6 +4,8 @@
 use crate::model::error::Error;
 use crate::model::error::Result;
 use crate::model::load::layout::Layout;
+use crate::model::load::layout::Lora;
+use crate::model::load::layout::Pair;
 use crate::model::load::layout::Rows;
 use crate::model::load::tensors::Tensors;
 use crate::model::parameters::Matrix;
@@ -75,6 +77,10 @@ impl<'a> Weights<'a> {
         if let (Some(lora), [inputs, outputs]) = (self.layout.lora.get(name), shape) {
             let rank = self.tensors.rank(lora);
             lora.scale()?;
+            let (inputs, outputs) = match lies_across(lora, stored) {
+                true => (outputs, inputs),
+                false => (inputs, outputs),
+            };
             self.check_one(&lora.a, &[rank, *inputs])?;
             self.check_one(&lora.b, &[*outputs, rank])?;
         }
@@ -113,8 +119,9 @@ impl<'a> Weights<'a> {
             // Both ways of storing are (in, out) here, so one form serves GPT-2 and Llama: W + scale (B A)^T.
             Some(lora) => {
                 let (a, b) = (self.plain(&lora.a)?, self.plain(&lora.b)?);
-                let scale = lora.scale()?;
-                (tensor + (a.t()?.contiguous()?.matmul(&b.t()?.contiguous()?)? * scale)?)?
+                let product = a.t()?.contiguous()?.matmul(&b.t()?.contiguous()?)?;
+                let product = if lies_across(lora, stored) { product.t()? } else { product };
+                (tensor + (product * lora.scale()?)?)?
             }
         };
         Ok(merged.to_dtype(self.dtype)?.to_device(&self.device)?)
@@ -144,6 +151,11 @@ impl<'a> Weights<'a> {
         let dtype = info.dtype.ok_or_else(|| Error::Type { name: raw.to_owned() })?;
         Ok((dtype, info.shape, bytes))
     }
+}
+
+/// Whether a pair's product is to be turned: a table of rows is read as a head, whose rows are outputs.
+fn lies_across(lora: &Lora, stored: Stored) -> bool {
+    lora.pair == Pair::Table && stored == Stored::Transposed
 }
 
 impl Parameters for Weights<'_> {

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
@@ -20,11 +20,12 @@ QUESTIONS = [("w3 w17 w8 w40", 3), ("w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 
 MAX_TOKENS = 12
 
 
-def tokenizer(more=()):
+def tokenizer(more=(), markers=True):
     vocabulary = {f"w{i}": i for i in range(WORDS)} | {"<eos>": EOS}
     made = Tokenizer(models.WordLevel(vocabulary, unk_token="w0"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    made.add_tokens(["<|start-latent|>", "<|end-latent|>", "<|latent|>", *more])
+    if markers:
+        made.add_tokens(["<|start-latent|>", "<|end-latent|>", "<|latent|>", *more])
     return made
 
 
@@ -57,9 +58,9 @@ def llama():
 
 
 @torch.no_grad()
-def coconut(model, question, thoughts):
+def coconut(model, question, thoughts, start=START, end=END, latent=LATENT, thought=lambda hidden: hidden, masked=None):
     """Question, start, thoughts, end, answer: the whole sequence again for every step, as in the paper's code."""
-    prompt = [int(word[1:]) for word in question.split()] + [START]
+    prompt = [int(word[1:]) for word in question.split()] + [start]
     embed = model.get_input_embeddings()
     x = embed(torch.tensor([prompt]))
 
@@ -70,24 +71,28 @@ def coconut(model, question, thoughts):
     latents = []
     for _ in range(thoughts):
         hidden, _ = step(x)
-        latents.append(hidden)
-        x = torch.cat([x, hidden[None, None]], 1)
-    x = torch.cat([x, embed(torch.tensor([[END]]))], 1)
+        latents.append(thought(hidden))
+        x = torch.cat([x, latents[-1][None, None]], 1)
+    x = torch.cat([x, embed(torch.tensor([[end]]))], 1)
     first, answer = None, []
-    while len(answer) < MAX_TOKENS and answer[-1:] != [EOS]:
+    while len(answer) < MAX_TOKENS:
         _, logits = step(x)
         first = logits if first is None else first
+        if masked is not None:
+            logits = logits.index_fill(0, torch.tensor(masked), -math.inf)
+        if logits.argmax() == EOS:
+            break
         answer.append(int(logits.argmax()))
         x = torch.cat([x, embed(torch.tensor([[answer[-1]]]))], 1)
     rounded = lambda vector: [round(float(v), 6) for v in vector]
     return {
-        "question": question, "prompt_ids": prompt + [LATENT] * thoughts + [END], "n_latent": thoughts,
+        "question": question, "prompt_ids": prompt + [latent] * thoughts + [end], "n_latent": thoughts,
         "latents": [rounded(v) for v in latents], "first_logits": rounded(first), "answer_ids": answer,
     }
 
 
-def expected(folder, model):
-    cases = [coconut(model, *question) for question in QUESTIONS]
+def expected(folder, model, **family):
+    cases = [coconut(model, *question, **family) for question in QUESTIONS]
     (folder / "expected.json").write_text(json.dumps({"cases": cases}) + "\n")
     return cases
 
@@ -111,18 +116,17 @@ def adapted(make, adapter="default", resize=None, **config):
     model.config._name_or_path = ""
     if resize:
         model.resize_token_embeddings(resize, mean_resizing=False)
-        noise(model, only=lambda name: "embed" in name or "lm_head" in name)
+        noise(model, only=lambda name: any(part in name for part in ("embed", "wte", "lm_head")))
     config.setdefault("lora_alpha", 12)
     model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **config), adapter_name=adapter).eval()
     trained = lambda name: any(mark in name for mark in ("lora_", "modules_to_save", "trainable_tokens_delta"))
     noise(model, only=trained)
     if config.get("bias", "none") != "none":
         noise(model, only=lambda name: name.endswith(".bias"))
-    # The indices stay; `modules_to_save` and `lora_` were drawn anew.
     return model
 
 
-def adapter(name, make, plain, more=(), save=None, **config):
+def adapter(name, make, plain, more=(), save=None, old=False, **config):
     """What `save_pretrained` leaves: adapter_config.json and the adapter alone."""
     folder = HERE / name
     model = adapted(make, **config)
@@ -133,6 +137,10 @@ def adapter(name, make, plain, more=(), save=None, **config):
             file.rename(folder / file.name)
         inner.rmdir()
     (folder / "README.md").unlink(missing_ok=True)
+    if old:
+        # Until 0.17 PEFT could write torch files too.
+        (folder / "adapter_model.safetensors").unlink()
+        torch.save(get_peft_model_state_dict(model, adapter_name=model.active_adapter), folder / "adapter_model.bin")
     if more:
         tokenizer(more).save(str(folder / "tokenizer.json"))
     cases = expected(folder, model)
@@ -149,6 +157,37 @@ class Coconut(torch.nn.Module):
         super().__init__()
         self.base_causallm = base_causallm
         self.embedding = base_causallm.get_input_embeddings()
+
+
+class Codi(torch.nn.Module):
+    """The members of the CODI code's class that a state dict shows, with its option --prj_no_ln."""
+
+    def __init__(self, codi, projected):
+        super().__init__()
+        self.codi = codi
+        layers = [torch.nn.Dropout(0.0), torch.nn.Linear(16, 24), torch.nn.GELU(), torch.nn.Linear(24, 16)]
+        if projected:
+            self.prj = torch.nn.Sequential(*layers)
+
+
+def codi(name, projected):
+    """CODI: rows pad, bot and eot behind the base model's, here with two more rows behind them; alpha a quarter of r."""
+    folder = HERE / name
+    folder.mkdir(exist_ok=True)
+    inner = adapted(llama, r=4, lora_alpha=1, target_modules=["q_proj", "v_proj", "up_proj"], resize=65)
+    model = Codi(inner, projected).eval()
+    if projected:
+        noise(model, 0.5, only=lambda name: name.startswith("prj"))
+    base_config = inner.get_base_model().config
+    base_config.vocab_size = 60
+    base_config.save_pretrained(folder)
+    tokenizer(markers=False).save(str(folder / "tokenizer.json"))
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    base_config.vocab_size = 65
+    # pad is 60; the thought after bot goes through the projector too; eot is never chosen.
+    thought = model.prj if projected else lambda hidden: hidden
+    expected(folder, inner, start=61, end=62, latent=60, thought=thought, masked=62)
+    print(name, sorted(file.name for file in folder.iterdir()))
 
 
 def live(name, make, file, wrap=lambda model: model, **config):
@@ -174,8 +213,10 @@ def main():
     adapter("gpt2-bias", gpt2, of_gpt2, r=2, target_modules=["c_attn"], bias="all", fan_in_fan_out=True)
     adapter("gpt2-embedding", gpt2, of_gpt2, r=2, target_modules=["wte", "c_fc"])
     adapter("gpt2-modules-to-save", gpt2, of_gpt2, r=2, target_modules=["c_proj"], modules_to_save=["wte"])
-    adapter("gpt2-tied-modules-to-save", gpt2, of_gpt2, r=2, target_modules=["c_proj"], modules_to_save=["wte"], ensure_weight_tying=True)
-    adapter("llama-rslora", llama, of_llama, r=4, target_modules=["q_proj", "down_proj"], use_rslora=True)
+    adapter("gpt2-tied-pairs", gpt2, of_gpt2, r=2, target_modules=["c_proj", "lm_head"], ensure_weight_tying=True)
+    adapter("gpt2-tied-copies", gpt2, of_gpt2, r=2, target_modules=["c_proj"], modules_to_save=["wte", "lm_head"], ensure_weight_tying=True)
+    adapter("gpt2-head", gpt2, of_gpt2, r=2, target_modules=["lm_head"])
+    adapter("llama-rslora", llama, of_llama, r=4, target_modules=["q_proj", "down_proj"], use_rslora=True, old=True)
     adapter(
         "llama-patterns", llama, of_llama, r=2, target_modules=r".*\.(self_attn|mlp)\.(k|o|up)_proj",
         rank_pattern={r"layers\.0\.self_attn\.k_proj": 3, "up_proj": 4},
@@ -190,13 +231,21 @@ def main():
         "llama-saved-embeddings", llama, of_llama, more=("x1", "x2", "x3"), resize=66, r=2,
         target_modules=["gate_proj"], save={"save_embedding_layers": True},
     )
+    adapter(
+        "gpt2-saved-embeddings", gpt2, of_gpt2, more=("x1", "x2", "x3"), resize=66, r=2, target_modules=["c_attn"],
+        save={"save_embedding_layers": True},
+    )
     adapter("llama-tokens", llama, of_llama, r=2, target_modules=["q_proj"], trainable_token_indices=[START, END, 7])
+    adapter("gpt2-tokens", gpt2, of_gpt2, r=2, target_modules=["c_attn"], trainable_token_indices=[START, END, 7])
     live("live-gpt2", gpt2, "pytorch_model.bin", adapter="student", r=2, target_modules=["wte", "c_attn", "c_fc"])
+    live("live-tied-pairs-gpt2", gpt2, "pytorch_model.bin", r=2, target_modules=["lm_head"], ensure_weight_tying=True)
     live(
         "live-coconut-llama", llama, "checkpoint_3", wrap=Coconut, adapter="stage_2", r=2,
         target_modules=["q_proj", "up_proj"], modules_to_save=["embed_tokens", "lm_head"],
     )
     live("live-tokens-gpt2", gpt2, "pytorch_model.bin", r=2, target_modules=["c_attn"], trainable_token_indices={"wte": [START, END, 7]})
+    codi("codi-no-norm", projected=True)
+    codi("codi-no-projector", projected=False)
 
 
 if __name__ == "__main__":
