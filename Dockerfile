@@ -16,9 +16,16 @@ RUN cargo chef prepare --recipe-path recipe.json
 
 FROM chef AS build
 COPY --from=planner /src/recipe.json recipe.json
-RUN cargo chef cook --release --locked --bin coconut --recipe-path recipe.json
+RUN cargo chef cook --profile dist --locked --bin coconut --recipe-path recipe.json
 COPY . .
-RUN cargo build --release --locked --bin coconut
+RUN cargo build --profile dist --locked --bin coconut
+# Line tables are most of the file: they go beside it, where backtraces and profilers find them by its debug link.
+RUN objcopy --only-keep-debug target/dist/coconut coconut.debug \
+    && objcopy --strip-all --add-gnu-debuglink=coconut.debug target/dist/coconut coconut
+
+# docker build --target debug --output . .   writes coconut.debug; it counts where it lies beside the program.
+FROM scratch AS debug
+COPY --from=build /src/coconut.debug /
 
 FROM debian:${DEBIAN_RELEASE}-slim AS runtime
 ARG VERSION=0.1.0
@@ -28,12 +35,10 @@ LABEL org.opencontainers.image.title="coconut" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --from=build /src/target/release/coconut /usr/local/bin/coconut
-COPY models/ /models/
+COPY --from=build /src/coconut /usr/local/bin/coconut
 # Models named by their id on the hub are downloaded here. Its owner passes to a new volume that is mounted over it.
 RUN install --directory --owner=65532 --group=65532 /cache
 ENV COCONUT_LISTEN=0.0.0.0:8080 \
-    COCONUT_MODEL=/models/prosqa \
     COCONUT_LOG_FORMAT=json \
     HF_HOME=/cache
 # A number, so that Kubernetes can see that it is not root. Nothing is written but /cache, and that only where the model

@@ -64,6 +64,10 @@ deny:
 image:
     docker build --tag coconut:local .
 
+# build the images and run them without a Docker engine
+check-image:
+    bash docker/image-check.sh
+
 # the server with Prometheus (127.0.0.1:9090) and Grafana (127.0.0.1:3000)
 up:
     docker compose --file docker/compose.yaml up --build

@@ -15,19 +15,18 @@ use coconut::http::AppState;
 use coconut::latent::checkpoint::Location;
 use coconut::metrics::Metrics;
 use coconut::model::attention::Attention;
+use coconut::model::attention::geometry::pages_for;
 use coconut::model::attention::paged::KvMemory;
-use coconut::model::attention::paged::KvType;
 use coconut::model::attention::paged::Paged;
-use coconut::model::attention::paged::PagedRows;
-use coconut::model::attention::paged::Place;
-use coconut::model::attention::paged::pages_for;
+use coconut::model::attention::rows::PagedRows;
+use coconut::model::attention::rows::Place;
 use coconut::model::config::Config;
 use coconut::model::device::Processor;
 use coconut::reason::reasoner::Precision;
 use coconut::reason::reasoner::Reasoner;
 use coconut::reason::reasoner::ReasonerConfig;
 use coconut::text::Tokenizer;
-use coconut::text::decode::IncrementalDecoder;
+use coconut_kernels::attend::layer::KvType;
 use coconut_kernels::norm::Norm;
 use criterion::Criterion;
 use criterion::Throughput;
@@ -64,7 +63,8 @@ fn attention(criterion: &mut Criterion) {
     .expect("a GPT-2");
     for (sequences, before, rows) in [(1, 128, 1), (16, 128, 1), (16, 512, 1), (1, 0, 256)] {
         let pages = pages_for(before + rows);
-        let mut memory = KvMemory::host(&config, sequences * pages, KvType::F32);
+        let memory = KvMemory::host(&config, sequences * pages, KvType::F32);
+        let mut memory = memory.expect("KV memory");
         let first_page = |sequence: usize| (sequence * pages) as u32;
         let tables = (0..sequences)
             .map(|sequence| (first_page(sequence)..first_page(sequence + 1)).collect())
@@ -111,8 +111,8 @@ fn tokenizing(criterion: &mut Criterion) {
     });
     group.bench_function("decode piece by piece", |bencher| {
         bencher.iter(|| {
-            let mut decoder = IncrementalDecoder::default();
-            ids.iter().map(|&id| decoder.push(&tokenizer, id).len()).sum::<usize>()
+            let mut decoder = tokenizer.decoder();
+            ids.iter().map(|&id| decoder.push(tokenizer.token(id)).len()).sum::<usize>()
         });
     });
 }

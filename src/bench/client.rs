@@ -9,7 +9,7 @@ use crate::bench::sse::Events;
 use crate::bench::target::Answered;
 use crate::bench::target::Said;
 use crate::bench::target::Target;
-use crate::data::Example;
+use crate::data::example::Example;
 use http_body_util::BodyExt as _;
 use http_body_util::Full;
 use http_body_util::Limited;
@@ -155,10 +155,12 @@ impl Client {
 
     fn request(&self, body: Bytes) -> Request<Full<Bytes>> {
         let mut request = Request::post(self.uri.clone()).header(CONTENT_TYPE, "application/json");
-        if let Some(key) = &self.server.api_key {
-            request = request.header(AUTHORIZATION, format!("Bearer {key}"));
+        if let Some(authorization) = &self.server.authorization {
+            request = request.header(AUTHORIZATION, authorization);
         }
-        request.body(Full::new(body)).expect("the command line takes keys that fit in a header")
+        request
+            .body(Full::new(body))
+            .expect("an address that was parsed, and headers that are values already")
     }
 
     async fn read_events(

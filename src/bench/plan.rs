@@ -1,11 +1,19 @@
 //! What a run consists of, as plain data. Does not know how it is read from a command line or how it is carried out.
 
-use crate::data::Example;
+use crate::data::example::Example;
 use hyper::Uri;
+use hyper::header::HeaderValue;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Requests in flight in an open loop, where nothing says how many; beyond it arrivals wait, and that counts as latency.
 pub const OPEN_LOOP_IN_FLIGHT: usize = 1024;
+
+/// Most clients, and most requests in flight: each takes a port of this machine.
+pub const MAX_CLIENTS: usize = 1 << 16;
+
+/// Requests a second that one machine can tell apart, down to less than one an hour.
+pub const RATES: RangeInclusive<f64> = 1e-4..=1e6;
 
 /// A run of the load generator.
 #[derive(Clone, Debug)]
@@ -29,8 +37,8 @@ pub struct Plan {
 pub struct Server {
     /// Scheme, address and perhaps a prefix of the path.
     pub base: Uri,
-    /// Sent as `authorization: Bearer`.
-    pub api_key: Option<String>,
+    /// The `authorization`, marked as a secret.
+    pub authorization: Option<HeaderValue>,
     /// Longest time for one request, waiting after a refusal included.
     pub timeout: Duration,
     /// What to do when the server says when to come back.

@@ -1,14 +1,21 @@
 //! One plan at several values of one setting. Does not know how a plan is carried out.
 
 use crate::bench::plan::Arrivals;
+use crate::bench::plan::MAX_CLIENTS;
 use crate::bench::plan::Plan;
+use crate::bench::plan::RATES;
 use crate::bench::report::Report;
-use crate::data::Example;
+use crate::data::example::Example;
 use anyhow::Context as _;
 use anyhow::bail;
 use anyhow::ensure;
 use serde::Serialize;
 use std::str::FromStr;
+
+/// More than any server takes.
+const MAX_THOUGHTS: usize = 1 << 20;
+/// A million words are a body of several megabytes, for each question.
+const MAX_WORDS: usize = 1 << 20;
 
 /// The setting that is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -54,6 +61,16 @@ impl Axis {
         }
     }
 
+    /// The least and the most that has sense.
+    fn bounds(self) -> (usize, usize) {
+        match self {
+            Self::Clients => (1, MAX_CLIENTS),
+            Self::Rate => (1, *RATES.end() as usize),
+            Self::LatentSteps => (0, MAX_THOUGHTS),
+            Self::Words => (1, MAX_WORDS),
+        }
+    }
+
     /// What a picture shows this setting as, and where a result lies: words are not what a model counts.
     pub fn place(self, point: &Point) -> f64 {
         match self {
@@ -87,8 +104,9 @@ impl FromStr for Sweep {
             .split(',')
             .map(|value| value.trim().parse().with_context(|| format!("`{value}` is no number")))
             .collect::<anyhow::Result<_>>()?;
-        let zero_has_sense = axis == Axis::LatentSteps;
-        ensure!(zero_has_sense || !values.contains(&0), "{name} must be above 0");
+        let (fewest, most) = axis.bounds();
+        let within = values.iter().all(|value| (fewest..=most).contains(value));
+        ensure!(within, "{name} must be from {fewest} to {most}");
         Ok(Self { axis, values })
     }
 }
@@ -129,7 +147,17 @@ mod tests {
     fn a_sweep_is_a_name_and_numbers() {
         let sweep: Sweep = "latent-steps=0,3, 6".parse().unwrap();
         assert_eq!(sweep, Sweep { axis: Axis::LatentSteps, values: vec![0, 3, 6] });
-        for wrong in ["", "clients", "clients=", "clients=0", "clients=1,x", "threads=1"] {
+        for wrong in [
+            "",
+            "clients",
+            "clients=",
+            "clients=0",
+            "clients=1,x",
+            "threads=1",
+            "clients=65537",
+            "words=99999999",
+            "rate=18446744073709551615",
+        ] {
             assert!(wrong.parse::<Sweep>().is_err(), "{wrong}");
         }
     }
@@ -140,6 +168,7 @@ mod tests {
             question: question.to_owned(),
             steps: Vec::new(),
             answer: "x".to_owned(),
+            also: Vec::new(),
         };
         let made = of_words(&[example("a b c"), example("d e")], 4);
         let made: Vec<&str> = made.iter().map(|example| &example.question[..]).collect();

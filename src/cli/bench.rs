@@ -4,8 +4,10 @@ use crate::bench::picture;
 use crate::bench::plan::Arrivals;
 use crate::bench::plan::Ask;
 use crate::bench::plan::End;
+use crate::bench::plan::MAX_CLIENTS;
 use crate::bench::plan::OPEN_LOOP_IN_FLIGHT;
 use crate::bench::plan::Plan;
+use crate::bench::plan::RATES;
 use crate::bench::plan::Refused;
 use crate::bench::plan::Server;
 use crate::bench::report::Report;
@@ -13,7 +15,9 @@ use crate::bench::run;
 use crate::bench::sweep::Axis;
 use crate::bench::sweep::Point;
 use crate::bench::sweep::Sweep;
-use crate::data;
+use crate::cli::flags::count;
+use crate::cli::questions::QuestionArgs;
+use crate::reason::types::MAX_COUNT;
 use crate::text::units::parse_seconds;
 use anyhow::Context as _;
 use anyhow::ensure;
@@ -22,10 +26,12 @@ use hyper::Uri;
 use hyper::header::HeaderValue;
 use serde::Serialize;
 use std::io::Write as _;
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Most requests of a run: a year of them, at thirty a second.
+const MAX_REQUESTS: usize = 1_000_000_000;
 
 /// Flags of `coconut bench`.
 #[derive(Debug, Args)]
@@ -47,7 +53,7 @@ struct ServerArgs {
     url: Uri,
     /// Key to send as `authorization: Bearer KEY`. Prefer the variable: other users of the machine can see flags.
     #[arg(long, env = "COCONUT_API_KEY", value_name = "KEY", hide_env_values = true, value_parser = parse_key)]
-    api_key: Option<String>,
+    api_key: Option<HeaderValue>,
     /// Longest time for one request.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     timeout: Duration,
@@ -58,14 +64,13 @@ struct ServerArgs {
 
 #[derive(Debug, Args)]
 struct LoadArgs {
-    /// Questions: a JSON list or JSON lines with `question`, `steps` and `answer`, or iCoT text. They are asked in this
-    /// order, again and again.
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
+    /// They are asked in their order, again and again.
+    #[command(flatten)]
+    questions: QuestionArgs,
     /// Clients, each of which asks as soon as it has its answer; with --rate, most requests in flight.
     /// [default: 1; with --rate 1024]
-    #[arg(long, value_name = "N")]
-    concurrency: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = count(1..=MAX_CLIENTS))]
+    concurrency: Option<usize>,
     /// Begin so many requests a second on average, at random times, whether or not answers have come. Latency then
     /// counts from the time at which a request should have begun.
     #[arg(long, value_name = "R", value_parser = parse_rate)]
@@ -74,13 +79,13 @@ struct LoadArgs {
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
     /// Requests to make. [default: one a question, unless there is --duration]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count(0..=MAX_REQUESTS))]
     requests: Option<usize>,
     /// Time after which no more requests begin.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     duration: Option<Duration>,
     /// Requests before those that count.
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = count(0..=MAX_REQUESTS))]
     warmup: usize,
     /// Do all this once for each value of one setting: `clients=1,2,4`, `rate=5,10`, `latent-steps=0,3,6` or
     /// `words=16,64,256` (questions of so many words, made of those of the data).
@@ -91,10 +96,10 @@ struct LoadArgs {
 #[derive(Debug, Args)]
 struct AskArgs {
     /// Thoughts per question. [default: the model's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count(0..=MAX_COUNT))]
     latent_steps: Option<usize>,
     /// Most answer tokens. [default: the model's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count(1..=MAX_COUNT))]
     max_tokens: Option<usize>,
     /// Exactly so many answer tokens, so that all answers cost the same.
     #[arg(long)]
@@ -135,7 +140,7 @@ impl BenchArgs {
     }
 
     fn plan(&self) -> anyhow::Result<Plan> {
-        let questions = data::read(&self.load.data).context("--data")?;
+        let questions = self.load.questions.read(None).context("--data")?.examples();
         let load = &self.load;
         let requests = match (load.requests, load.duration) {
             (None, None) => Some(questions.len()),
@@ -145,7 +150,7 @@ impl BenchArgs {
         Ok(Plan {
             server: Server {
                 base: self.server.url.clone(),
-                api_key: self.server.api_key.clone(),
+                authorization: self.server.api_key.clone(),
                 timeout: self.server.timeout,
                 refused: match self.server.respect_retry_after {
                     true => Refused::Returns,
@@ -168,13 +173,12 @@ impl BenchArgs {
 
 impl LoadArgs {
     fn arrivals(&self) -> Arrivals {
-        let concurrency = self.concurrency.map(NonZeroUsize::get);
         match self.rate {
-            None => Arrivals::Closed { clients: concurrency.unwrap_or(1) },
+            None => Arrivals::Closed { clients: self.concurrency.unwrap_or(1) },
             Some(rate) => Arrivals::Open {
                 rate,
                 seed: self.seed,
-                most_in_flight: concurrency.unwrap_or(OPEN_LOOP_IN_FLIGHT),
+                most_in_flight: self.concurrency.unwrap_or(OPEN_LOOP_IN_FLIGHT),
             },
         }
     }
@@ -232,14 +236,16 @@ fn parse_url(text: &str) -> anyhow::Result<Uri> {
     Ok(uri)
 }
 
-fn parse_key(text: &str) -> anyhow::Result<String> {
-    HeaderValue::from_str(text).context("not a key that fits in a header")?;
-    Ok(text.to_owned())
+fn parse_key(text: &str) -> anyhow::Result<HeaderValue> {
+    let key = HeaderValue::from_str(&format!("Bearer {}", text.trim()));
+    let mut key = key.context("not a key that fits in a header")?;
+    key.set_sensitive(true);
+    Ok(key)
 }
 
 fn parse_rate(text: &str) -> anyhow::Result<f64> {
     let rate: f64 = text.parse().context("not a number of requests a second")?;
-    ensure!(rate.is_finite() && rate > 0.0, "must be above 0");
+    ensure!(RATES.contains(&rate), "must be from {} to {}", RATES.start(), RATES.end());
     Ok(rate)
 }
 
@@ -257,9 +263,9 @@ mod tests {
     }
 
     #[test]
-    fn only_rates_that_end_are_taken() {
+    fn only_rates_that_requests_can_have_are_taken() {
         assert!(parse_rate("0.5").is_ok());
-        for wrong in ["0", "-1", "inf", "NaN", "x"] {
+        for wrong in ["0", "-1", "1e-320", "1e308", "inf", "NaN", "x"] {
             assert!(parse_rate(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,11 +1,14 @@
 //! Flags of how a model is computed: where, types and threads.
 
-use crate::model::attention::paged::KvType;
+use crate::cli::flags::count;
 use crate::model::device::Processor;
 use crate::reason::reasoner::Precision;
 use clap::Args;
 use clap::ValueEnum;
+use clap::builder::RangedU64ValueParser;
+use coconut_kernels::attend::layer::KvType;
 use coconut_kernels::packed::Format;
+use coconut_kernels::team::MAX_THREADS;
 use coconut_kernels::team::Team;
 use std::num::NonZeroUsize;
 
@@ -23,8 +26,8 @@ pub(crate) struct ComputeArgs {
     #[arg(long, env = "COCONUT_KV_DTYPE", value_enum, value_name = "TYPE")]
     kv_dtype: Option<KvDtype>,
     /// Threads that compute on the CPU. [default: one for each processor]
-    #[arg(long, env = "COCONUT_THREADS", value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    #[arg(long, env = "COCONUT_THREADS", value_name = "N", value_parser = threads())]
+    threads: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -38,6 +41,11 @@ enum Dtype {
 enum KvDtype {
     F32,
     Bf16,
+}
+
+/// A number of threads.
+pub(crate) fn threads() -> RangedU64ValueParser<usize> {
+    count(1..=MAX_THREADS)
 }
 
 impl ComputeArgs {
@@ -57,7 +65,7 @@ impl ComputeArgs {
 
     /// Starts as many threads as asked for; before anything is computed.
     pub(crate) fn start_threads(&self) {
-        if let Some(threads) = self.threads {
+        if let Some(threads) = self.threads.and_then(NonZeroUsize::new) {
             Team::start(threads);
         }
     }

@@ -42,7 +42,7 @@ impl ConvertArgs {
             DtypeArg::Bf16 => SavedType::BF16,
             DtypeArg::F16 => SavedType::F16,
         });
-        let from = located(self.model, &self.hub)?;
+        let (from, _built_in) = located(self.model, &self.hub)?;
         let conversion = Conversion { from, to: self.out, dtype };
         let converted = convert(&conversion).context("cannot convert")?;
         let weights = conversion.to.join("model.safetensors");

@@ -3,8 +3,10 @@
 use crate::cli::flags::EngineArgs;
 use crate::cli::flags::HubArgs;
 use crate::cli::flags::ModelArgs;
+use crate::cli::flags::count;
 use crate::cli::flags::located;
-use crate::data;
+use crate::cli::flags::setting;
+use crate::cli::questions::QuestionArgs;
 use crate::eval::Settings;
 use crate::eval::evaluate;
 use crate::eval::picture;
@@ -12,6 +14,7 @@ use crate::eval::report::Report;
 use crate::metrics::Metrics;
 use crate::reason::reasoner::Reasoner;
 use crate::reason::reasoner::ReasonerConfig;
+use crate::reason::types::MAX_COUNT;
 use crate::text::units::Counts;
 use crate::text::units::parse_counts;
 use anyhow::Context as _;
@@ -39,10 +42,8 @@ pub(super) struct EvalArgs {
 
 #[derive(Debug, Args)]
 struct AskedArgs {
-    /// Questions with their answers: a JSON list or JSON lines of objects with question, steps and answer, or text lines
-    /// `question||steps #### answer`.
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
+    #[command(flatten)]
+    questions: QuestionArgs,
     /// Numbers of latent steps to try: 6, or 0,3,6, or all from 0..8. [default: what the checkpoint's recipe says]
     #[arg(long, value_name = "N", value_parser = parse_counts)]
     latent_steps: Option<Counts>,
@@ -50,11 +51,11 @@ struct AskedArgs {
     #[arg(long, value_name = "N")]
     limit: Option<NonZeroUsize>,
     /// Most answer tokens. [default: what the checkpoint's recipe says]
-    #[arg(long, value_name = "N")]
-    max_tokens: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = count(1..=MAX_COUNT))]
+    max_tokens: Option<usize>,
     /// Questions that are asked at the same time. [default: --max-running]
-    #[arg(long, value_name = "N")]
-    concurrency: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = setting())]
+    concurrency: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -71,30 +72,32 @@ impl EvalArgs {
     /// Asks the questions, and prints how many were answered rightly.
     pub(super) fn run(self) -> anyhow::Result<()> {
         let Self { model, asked, results, hub, engine } = self;
-        let mut examples = data::read(&asked.data).context("cannot read the questions")?;
-        examples.truncate(asked.limit.map_or(usize::MAX, NonZeroUsize::get));
-        let model = located(model, &hub)?;
+        let questions = asked.questions.read(asked.limit).context("cannot read the questions")?;
+        let (model, built_in) = located(model, &hub)?;
         engine.compute.start_threads();
         let (processor, precision) = (engine.compute.device, engine.compute.precision());
         let mut engine = engine.config();
-        let concurrency = asked.concurrency.map_or(engine.max_running, NonZeroUsize::get);
+        let concurrency = asked.concurrency.unwrap_or(engine.max_running);
         engine.max_queued = engine.max_queued.max(concurrency);
         let config = ReasonerConfig { model, name: None, processor, precision, engine };
         let reasoner = Reasoner::load(&config, Arc::new(Metrics::new()));
         let reasoner = reasoner.context("cannot load the model")?;
+        drop(built_in);
         let card = reasoner.card();
         let settings = Settings {
             latent_steps: asked.latent_steps.map_or(vec![card.default_latent_steps], |n| n.0),
-            max_tokens: asked.max_tokens.map(NonZeroUsize::get),
+            max_tokens: asked.max_tokens,
             concurrency,
         };
         let runtime = Runtime::new().context("cannot start the async runtime")?;
-        let runs = runtime.block_on(evaluate(&reasoner, &examples, &settings))?;
-        let data = asked.data.file_name().unwrap_or(asked.data.as_os_str());
+        let runs = runtime.block_on(evaluate(&reasoner, &questions.rows, &settings))?;
+        let data = &asked.questions.data;
+        let data = data.file_name().unwrap_or(data.as_os_str());
         results.show(&Report {
             model: card.name.clone(),
             family: card.family.clone(),
             data: data.to_string_lossy().into_owned(),
+            skipped: questions.skipped,
             runs,
         })
     }

@@ -1,13 +1,19 @@
 //! Flags that several commands share, each declared once: which checkpoint, which hub, which engine.
 
 use crate::cli::compute::ComputeArgs;
+use crate::cli::secret::Secret;
 use crate::cli::telemetry;
 use crate::cli::telemetry::LogFormat;
 use crate::engine::config::EngineConfig;
 use crate::engine::config::KvBudget;
+use crate::engine::config::MAX_SETTING;
 use crate::engine::config::PrefixCache;
-use crate::hub;
-use crate::hub::Access;
+use crate::files;
+use crate::hub::config::Access;
+use crate::hub::config::Config;
+use crate::hub::config::Waits;
+use crate::latent::built_in;
+use crate::latent::built_in::BuiltIn;
 use crate::latent::checkpoint::Location;
 use crate::latent::locate::Sought;
 use crate::text::units::parse_bytes;
@@ -15,27 +21,36 @@ use anyhow::Context as _;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use clap::builder::PossibleValuesParser;
+use clap::builder::RangedU64ValueParser;
 use clap::builder::TypedValueParser;
-use std::num::NonZeroUsize;
+use std::io::ErrorKind;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// KV memory where no flag says how much, in bytes.
 const DEFAULT_KV_BYTES: usize = 1 << 30;
 
-/// The wait before a download that broke off is tried again.
-const DOWNLOAD_PAUSE: Duration = Duration::from_secs(1);
+/// A count, refused by the flag's name and with its bounds where it is not between them.
+pub(crate) fn count(bounds: RangeInclusive<usize>) -> RangedU64ValueParser<usize> {
+    let (fewest, most) = (*bounds.start() as u64, *bounds.end() as u64);
+    RangedU64ValueParser::new().range(fewest..=most)
+}
+
+/// A count among the engine's settings.
+pub(crate) fn setting() -> RangedU64ValueParser<usize> {
+    count(1..=MAX_SETTING)
+}
 
 /// Which checkpoint.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
     /// The checkpoint: its folder, a file with its weights, or its id on the hub: owner/name[/folder][@revision]. Any
-    /// published layout.
+    /// published layout. [default: the one inside this program, a small model that answers ProsQA's questions]
     #[arg(long, env = "COCONUT_MODEL", value_name = "PATH|ID")]
-    model: String,
-    /// The base model's config.json and tokenizer.json, for checkpoints that lack their own: a folder or an id. [default:
-    /// known for published ids]
+    model: Option<String>,
+    /// The base model's config.json, tokenizer.json or both, for checkpoints that lack their own: a folder or an id.
+    /// [default: known for published ids]
     #[arg(long, env = "COCONUT_BASE", value_name = "PATH|ID")]
     base: Option<String>,
     /// A manifest (coconut.json) to use instead of what is found.
@@ -57,7 +72,7 @@ pub(crate) struct HubArgs {
     hf_hub_cache: Option<PathBuf>,
     /// Token for private and gated models. Prefer the variable or the file: other users of the machine can see flags.
     #[arg(long, env = "HF_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    hf_token: Option<String>,
+    hf_token: Option<Secret>,
     /// File with the token. [default: token in the folder of --hf-home]
     #[arg(long, env = "HF_TOKEN_PATH", value_name = "FILE")]
     hf_token_path: Option<PathBuf>,
@@ -70,21 +85,21 @@ pub(crate) struct HubArgs {
 #[derive(Debug, Args)]
 pub(crate) struct EngineArgs {
     /// Most requests computed at the same time. More share each step's cost, and each waits a little longer.
-    #[arg(long, env = "COCONUT_MAX_RUNNING", value_name = "N", default_value = "32")]
-    max_running: NonZeroUsize,
+    #[arg(long, env = "COCONUT_MAX_RUNNING", value_name = "N", default_value = "32", value_parser = setting())]
+    max_running: usize,
     /// Most requests waiting; the next one is refused with 429 and the time to come back.
-    #[arg(long, env = "COCONUT_MAX_QUEUED", value_name = "N", default_value = "256")]
-    max_queued: NonZeroUsize,
+    #[arg(long, env = "COCONUT_MAX_QUEUED", value_name = "N", default_value = "256", value_parser = setting())]
+    max_queued: usize,
     /// Most positions computed in one step. Long prompts are read in pieces of this size: smaller pieces delay running
     /// requests less, larger ones read prompts faster.
-    #[arg(long, env = "COCONUT_ROWS_PER_STEP", value_name = "N", default_value = "256")]
-    rows_per_step: NonZeroUsize,
+    #[arg(long, env = "COCONUT_ROWS_PER_STEP", value_name = "N", default_value = "256", value_parser = setting())]
+    rows_per_step: usize,
     /// Memory for keys and values, such as 512MiB or 4GiB; it bounds how many requests run together. [default: 1GiB]
     #[arg(long, env = "COCONUT_KV_MEMORY", value_name = "BYTES", value_parser = parse_bytes, conflicts_with = "kv_positions")]
     kv_memory: Option<usize>,
     /// The same as a number of positions (prompt, thoughts and answer of all running requests).
-    #[arg(long, env = "COCONUT_KV_POSITIONS", value_name = "N")]
-    kv_positions: Option<NonZeroUsize>,
+    #[arg(long, env = "COCONUT_KV_POSITIONS", value_name = "N", value_parser = count(1..=u32::MAX as usize))]
+    kv_positions: Option<usize>,
     /// Compute prompts and thoughts once for all requests that have them in common. Answers stay the same but for
     /// rounding; clients can tell from times and counts whether somebody asked the same before.
     #[arg(long, env = "COCONUT_PREFIX_CACHE", value_name = "on|off", default_value = "on", value_parser = prefix_cache(), hide_possible_values = true)]
@@ -101,56 +116,76 @@ fn prefix_cache() -> impl TypedValueParser<Value = PrefixCache> {
 }
 
 impl ModelArgs {
-    /// What is asked for; nothing is looked for yet.
-    pub(crate) fn sought(self, hub: &HubArgs) -> anyhow::Result<Sought> {
-        Ok(Sought { model: self.model, base: self.base, recipe: self.recipe, hub: hub.config()? })
+    /// What is asked for; nothing is looked for yet. The default checkpoint is there for as long as the second is kept.
+    pub(crate) fn sought(self, hub: &HubArgs) -> anyhow::Result<(Sought, Option<BuiltIn>)> {
+        let (base, recipe, hub) = (self.base, self.recipe, hub.config()?);
+        let (model, built_in) = match self.model {
+            Some(model) => (model, None),
+            None => {
+                tracing::info!("no --model: taking the default checkpoint, {}", built_in::NAME);
+                let built_in = BuiltIn::lay_out(&std::env::temp_dir())?;
+                (built_in.path().to_string_lossy().into_owned(), Some(built_in))
+            }
+        };
+        Ok((Sought { model, base, recipe, hub }, built_in))
     }
 }
 
 impl HubArgs {
-    fn config(&self) -> anyhow::Result<hub::Config> {
+    fn config(&self) -> anyhow::Result<Config> {
         let home = match &self.hf_home {
             Some(home) => Some(home.clone()),
             None => std::env::home_dir().map(|home| home.join(".cache/huggingface")),
         };
         let cache = self.hf_hub_cache.clone();
         let cache = cache.or_else(|| home.as_deref().map(|home| home.join("hub")));
-        Ok(hub::Config {
+        Ok(Config {
             endpoint: self.hf_endpoint.trim_end_matches('/').to_owned(),
             // Only an id needs it; a process without a home may still serve a folder.
             cache: cache.unwrap_or_else(|| std::env::temp_dir().join("huggingface/hub")),
             token: self.token(home.as_deref())?,
             access: if self.offline { Access::Offline } else { Access::Online },
-            pause: DOWNLOAD_PAUSE,
+            waits: Waits::default(),
         })
     }
 
-    /// The token, or that of a file; only the file that a flag names must exist.
+    /// The token, or that of a file, as `huggingface_hub` reads both: what is empty or absent is none.
     fn token(&self, home: Option<&Path>) -> anyhow::Result<Option<String>> {
-        let text = match (&self.hf_token, &self.hf_token_path, home) {
-            (Some(token), _, _) => token.clone(),
-            (None, Some(path), _) => std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?,
-            (None, None, Some(home)) => {
-                std::fs::read_to_string(home.join("token")).unwrap_or_default()
+        if let Some(token) = self.hf_token.as_ref().and_then(|token| cleaned(token.text())) {
+            return Ok(Some(token));
+        }
+        let usual = || home.map(|home| home.join("token"));
+        let Some(path) = self.hf_token_path.clone().or_else(usual) else { return Ok(None) };
+        match files::read(&path) {
+            Ok(text) => Ok(cleaned(&text)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if self.hf_token_path.is_some() {
+                    tracing::warn!(path = %path.display(), "the token's file is not there");
+                }
+                Ok(None)
             }
-            (None, None, None) => String::new(),
-        };
-        Ok(Some(text.trim().to_owned()).filter(|token| !token.is_empty()))
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
     }
+}
+
+/// A token without what editors and shells put around it.
+fn cleaned(text: &str) -> Option<String> {
+    let text = text.replace(['\r', '\n', '\u{feff}'], "");
+    Some(text.trim().to_owned()).filter(|token| !token.is_empty())
 }
 
 impl EngineArgs {
     /// The engine's settings.
     pub(crate) fn config(&self) -> EngineConfig {
         let kv = match self.kv_positions {
-            Some(positions) => KvBudget::Positions(positions.get()),
+            Some(positions) => KvBudget::Positions(positions),
             None => KvBudget::Bytes(self.kv_memory.unwrap_or(DEFAULT_KV_BYTES)),
         };
         EngineConfig {
-            max_running: self.max_running.get(),
-            max_queued: self.max_queued.get(),
-            rows_per_step: self.rows_per_step.get(),
+            max_running: self.max_running,
+            max_queued: self.max_queued,
+            rows_per_step: self.rows_per_step,
             kv,
             prefix_cache: self.prefix_cache,
             ..EngineConfig::default()
@@ -158,10 +193,14 @@ impl EngineArgs {
     }
 }
 
-/// The checkpoint's files; what is downloaded is told on standard error.
-pub(crate) fn located(model: ModelArgs, hub: &HubArgs) -> anyhow::Result<Location> {
+/// The checkpoint's files, and what keeps the default ones; what is downloaded is told on standard error.
+pub(crate) fn located(
+    model: ModelArgs,
+    hub: &HubArgs,
+) -> anyhow::Result<(Location, Option<BuiltIn>)> {
     telemetry::init(LogFormat::Text, "info")?;
-    model.sought(hub)?.locate().context("cannot find the model")
+    let (sought, built_in) = model.sought(hub)?;
+    Ok((sought.locate().context("cannot find the model")?, built_in))
 }
 
 #[cfg(test)]
@@ -194,11 +233,21 @@ mod tests {
             let words: Vec<&str> = ["--hf-home", home].iter().chain(words).copied().collect();
             flags(&words).hub.config()
         };
-        assert_eq!(config(&["--hf-token", ""]).unwrap().token, None);
-        std::fs::write(Path::new(home).join("token"), "from the file\n").unwrap();
-        assert_eq!(config(&[]).unwrap().token.as_deref(), Some("from the file"));
-        assert_eq!(config(&["--hf-token", "given"]).unwrap().token.as_deref(), Some("given"));
-        assert!(config(&["--hf-token-path", "no/such/file"]).is_err());
+        let token = |words: &[&str]| config(words).unwrap().token;
+        for none in ["", " \n", "\u{feff}"] {
+            assert_eq!(token(&["--hf-token", none]), None, "{none:?}");
+        }
+        assert_eq!(token(&["--hf-token-path", "no/such/file"]), None);
+        let file = Path::new(home).join("token");
+        for text in ["in-the-file", "\u{feff}in-the-file\r\n", " in-the-file \n\n"] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(token(&[]).as_deref(), Some("in-the-file"), "{text:?}");
+        }
+        assert_eq!(token(&["--hf-token", ""]).as_deref(), Some("in-the-file"));
+        assert_eq!(token(&["--hf-token", " given\n"]).as_deref(), Some("given"));
+        let named = ["--hf-token-path", file.to_str().unwrap()];
+        assert_eq!(token(&named).as_deref(), Some("in-the-file"));
+        assert!(config(&["--hf-token-path", home]).is_err(), "a folder is no file");
         let config = config(&["--offline", "--hf-token", "given"]).unwrap();
         assert_eq!(config.cache, Path::new(home).join("hub"));
         assert_eq!(config.access, Access::Offline);

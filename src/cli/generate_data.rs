@@ -1,8 +1,12 @@
 //! `coconut generate-data`: questions to train and evaluate on, and the tokenizer for them. Flags, files and what is
 //! printed; what questions are is known below.
 
-use crate::data;
+use crate::cli::flags::count;
+use crate::data::error::Error;
+use crate::data::fields::Steps;
+use crate::data::fields::Wanted;
 use crate::data::icot;
+use crate::data::multiplication::MAX_DIGITS;
 use crate::data::multiplication::Multiplications;
 use crate::data::multiplication::Split;
 use crate::data::prosqa::generate::Config;
@@ -11,6 +15,7 @@ use crate::data::prosqa::record::Record;
 use crate::data::prosqa::record::symbols;
 use crate::data::prosqa::stats::Statistics;
 use crate::data::prosqa::words;
+use crate::data::questions::Skipped;
 use crate::data::read::Examples;
 use crate::data::write::Form;
 use crate::data::write::Writer;
@@ -21,12 +26,16 @@ use anyhow::ensure;
 use clap::Args;
 use clap::Subcommand;
 use clap::ValueEnum;
+use clap::value_parser;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use std::io::Write as _;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::path::PathBuf;
+
+/// More than any disk is meant for.
+const MAX_QUESTIONS: u64 = 1_000_000_000;
 
 /// Flags of `coconut generate-data`.
 #[derive(Debug, Args)]
@@ -50,7 +59,7 @@ enum Data {
 #[derive(Debug, Args)]
 struct OutArgs {
     /// How many questions.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(0..=MAX_QUESTIONS))]
     count: u64,
     /// The same seed gives the same questions, on every machine.
     #[arg(long, value_name = "N", default_value = "0")]
@@ -68,7 +77,7 @@ struct ProsqaArgs {
     #[arg(long, value_name = "A..B", value_parser = parse_range)]
     nodes: Option<RangeInclusive<usize>>,
     /// Fewest hops from the entity to the answer. [default: 3, with --nodes 2]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count(1..=Generator::MAX_NODES))]
     min_hops: Option<usize>,
     /// Write a JSON object a line instead of one list.
     #[arg(long)]
@@ -83,7 +92,7 @@ struct MultiplicationArgs {
     #[command(flatten)]
     out: OutArgs,
     /// Digits of each factor, up to 18.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=i64::from(MAX_DIGITS)))]
     digits: u32,
     /// Which part of all multiplications; no part has a question of another, whatever the seeds.
     #[arg(long, value_enum, default_value = "train")]
@@ -108,6 +117,9 @@ struct ConvertTextArgs {
     /// Write a JSON object a line instead of one list.
     #[arg(long)]
     jsonl: bool,
+    /// Stop at the first row that is no question. Without this such rows are left out, counted and named.
+    #[arg(long)]
+    strict: bool,
 }
 
 #[derive(Debug, Args)]
@@ -183,11 +195,19 @@ impl MultiplicationArgs {
 impl ConvertTextArgs {
     fn run(self) -> anyhow::Result<()> {
         let mut writer = Writer::create(&self.out, json_form(self.jsonl))?;
-        for example in Examples::open(&self.from)? {
-            writer.json(&example?)?;
+        let mut skipped = Skipped::default();
+        let wanted = Wanted { steps: Steps::Read, ..Wanted::default() };
+        for example in Examples::open(&self.from, &wanted)? {
+            match example {
+                Ok(example) => writer.json(&example)?,
+                Err(error) if self.strict => return Err(error.into()),
+                Err(error) => skipped.add(error)?,
+            }
         }
-        let written = writer.written();
-        ensure!(written > 0, data::Error::Empty(self.from));
+        if skipped.count > 0 {
+            tell(format_args!("{}: {skipped}\n", self.from.display()))?;
+        }
+        ensure!(writer.written() > 0, Error::Empty(self.from));
         report(writer.finish()?, &self.out)
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct InspectArgs {
 impl InspectArgs {
     /// Prints what the checkpoint is.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let location = located(self.model, &self.hub)?;
+        let (location, _built_in) = located(self.model, &self.hub)?;
         let checkpoint = Checkpoint::open(&location).context("cannot inspect")?;
         writeln!(std::io::stdout(), "{}", Inspection(&checkpoint))?;
         Ok(())

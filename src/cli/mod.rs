@@ -10,6 +10,9 @@ mod generate_data;
 mod healthcheck;
 mod inspect;
 mod openapi;
+mod questions;
+mod runtime;
+mod secret;
 mod serve;
 mod telemetry;
 mod train;
@@ -21,13 +24,17 @@ use crate::cli::generate_data::GenerateDataArgs;
 use crate::cli::healthcheck::HealthcheckArgs;
 use crate::cli::inspect::InspectArgs;
 use crate::cli::openapi::OpenapiArgs;
+use crate::cli::runtime::block_on;
 use crate::cli::serve::ServeArgs;
 use crate::cli::train::TrainArgs;
-use anyhow::Context as _;
+use clap::Arg;
+use clap::CommandFactory as _;
+use clap::FromArgMatches as _;
 use clap::Parser;
 use clap::Subcommand;
-use std::future::Future;
-use tokio::runtime::Runtime;
+use clap::builder::OsStr;
+use clap::builder::Resettable;
+use std::ffi::OsString;
 
 /// Serve language models that reason in a continuous latent space.
 #[derive(Debug, Parser)]
@@ -59,7 +66,33 @@ enum Command {
     Openapi(OpenapiArgs),
 }
 
+/// Variables that protect the server. Empty ones are refused with the settings: somebody meant to set them.
+const PROTECTING: [&str; 2] = ["COCONUT_API_KEYS", "COCONUT_API_KEYS_FILE"];
+
+/// A command whose flags do not see variables that are empty: docker compose and others hand on so what is not set.
+fn without_empty(
+    command: clap::Command,
+    value: &impl Fn(&std::ffi::OsStr) -> Option<OsString>,
+) -> clap::Command {
+    let is_empty = |arg: &Arg| {
+        let name = arg.get_env().filter(|name| !PROTECTING.iter().any(|known| name == known));
+        name.and_then(value).is_some_and(|value| value.is_empty())
+    };
+    let command = command.mut_args(|arg| match is_empty(&arg) {
+        true => arg.env(Resettable::<OsStr>::Reset),
+        false => arg,
+    });
+    command.mut_subcommands(|sub| without_empty(sub, value))
+}
+
 impl Cli {
+    /// What the words of this process and its variables say; ends the process where they cannot be understood.
+    pub fn from_process() -> Self {
+        let command = without_empty(Self::command(), &|name| std::env::var_os(name));
+        let matches = command.get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// Does what the command line says.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
@@ -76,21 +109,60 @@ impl Cli {
     }
 }
 
-/// Runs a future to its end, and ends with it: whatever it left running in the background is not waited for.
-fn block_on<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
-    let runtime = Runtime::new().context("cannot start the async runtime")?;
-    let result = runtime.block_on(future);
-    runtime.shutdown_background();
-    Ok(result)
-}
-
 #[cfg(test)]
 mod tests {
     use super::Cli;
+    use super::PROTECTING;
+    use super::without_empty;
+    use clap::Command;
     use clap::CommandFactory as _;
+    use clap::Parser as _;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The variables that flags of a command and those below it read.
+    fn variables(command: &Command) -> Vec<String> {
+        let own = command.get_arguments().filter_map(|arg| arg.get_env());
+        let own = own.map(|name| name.to_string_lossy().into_owned());
+        own.chain(command.get_subcommands().flat_map(variables)).collect()
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        for words in [
+            ["x", "serve", "--hf-token", "hush"],
+            ["x", "serve", "--api-keys", "hush"],
+            ["x", "inspect", "--hf-token", "hush"],
+            ["x", "bench", "--data=questions.json", "--api-key=hush"],
+        ] {
+            let parsed = Cli::try_parse_from(words).unwrap();
+            assert!(!format!("{parsed:?}").contains("hush"), "{words:?}");
+        }
+        // Whatever is called a token or a key is one of these.
+        let hidden = |command: &Command| -> Vec<String> {
+            let secret =
+                |name: &str| ["token", "key", "keys"].contains(&name.rsplit('-').next().unwrap());
+            let args = command.get_arguments().filter_map(|arg| Some((arg, arg.get_long()?)));
+            let shown = args.filter(|(arg, name)| secret(name) && !arg.is_hide_env_values_set());
+            shown.map(|(_, name)| name.to_owned()).collect()
+        };
+        for command in Cli::command().get_subcommands() {
+            assert_eq!(hidden(command), Vec::<String>::new(), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn an_empty_variable_is_an_unset_one() {
+        let all = variables(&Cli::command());
+        assert!(all.len() > 30, "{all:?}");
+        let left = variables(&without_empty(Cli::command(), &|_| Some("".into())));
+        assert_eq!(left, PROTECTING, "of serve");
+        for value in [None, Some("x".into())] {
+            let left = variables(&without_empty(Cli::command(), &|_| value.clone()));
+            assert_eq!(left, all);
+        }
     }
 }

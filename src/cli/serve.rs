@@ -1,11 +1,14 @@
 //! `coconut serve`: its flags, and the settings of the layers that they come to. What a server does is `http`'s.
 
-use crate::cli::block_on;
 use crate::cli::flags::EngineArgs;
 use crate::cli::flags::HubArgs;
 use crate::cli::flags::ModelArgs;
+use crate::cli::flags::count;
+use crate::cli::runtime::block_on;
+use crate::cli::secret::Secret;
 use crate::cli::telemetry;
 use crate::cli::telemetry::LogFormat;
+use crate::files;
 use crate::http;
 use crate::http::ApiKeys;
 use crate::http::Cors;
@@ -19,11 +22,17 @@ use crate::text::units::parse_seconds;
 use anyhow::Context as _;
 use anyhow::ensure;
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpListener;
+
+/// More open files than systems give to a process.
+const MAX_CONNECTIONS: usize = 1 << 20;
+
+/// Each connection may hold one of these in memory.
+const MAX_BODY: usize = 1 << 30;
 
 /// Flags of `coconut serve`.
 #[derive(Debug, Args)]
@@ -51,8 +60,8 @@ struct NetworkArgs {
     #[arg(long, env = "COCONUT_LISTEN", value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Most open connections; further clients wait to be accepted.
-    #[arg(long, env = "COCONUT_MAX_CONNECTIONS", value_name = "N", default_value = "1024")]
-    max_connections: NonZeroUsize,
+    #[arg(long, env = "COCONUT_MAX_CONNECTIONS", value_name = "N", default_value = "1024", value_parser = count(1..=MAX_CONNECTIONS))]
+    max_connections: usize,
     /// Longest time for a request's head to arrive; idle connections are closed after it too.
     #[arg(long, env = "COCONUT_HEADER_READ_TIMEOUT", value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     header_read_timeout: Duration,
@@ -60,13 +69,17 @@ struct NetworkArgs {
     #[arg(long, env = "COCONUT_REQUEST_TIMEOUT", value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     request_timeout: Duration,
     /// Largest request body, such as 64KiB; larger ones are refused with 413.
-    #[arg(long, env = "COCONUT_MAX_BODY", value_name = "BYTES", default_value = "1MiB", value_parser = parse_bytes)]
+    #[arg(long, env = "COCONUT_MAX_BODY", value_name = "BYTES", default_value = "1MiB", value_parser = parse_body)]
     max_body: usize,
     /// Silence in a stream after which a comment is sent, so that proxies keep the connection.
     #[arg(long, env = "COCONUT_PING_INTERVAL", value_name = "SECONDS", default_value = "15", value_parser = parse_seconds)]
     ping_interval: Duration,
-    /// Time for accepted requests to finish after SIGTERM or SIGINT; then they are ended. A second signal ends the
-    /// process at once. An orchestrator's own limit must be longer (Kubernetes: terminationGracePeriodSeconds).
+    /// Time after SIGTERM or SIGINT in which questions are still answered while /health/ready says no and every answer
+    /// asks its client to connect elsewhere. As long as load balancers take to notice.
+    #[arg(long, env = "COCONUT_DRAIN_DELAY", value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
+    drain_delay: Duration,
+    /// Time for accepted requests to finish after that; then they are ended. A second signal ends the process at once.
+    /// An orchestrator's own limit must be 10 s longer than both (Kubernetes: terminationGracePeriodSeconds).
     #[arg(long, env = "COCONUT_GRACE_PERIOD", value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
     grace_period: Duration,
 }
@@ -82,12 +95,12 @@ struct AccessArgs {
         value_delimiter = ',',
         hide_env_values = true
     )]
-    api_keys: Option<Vec<String>>,
+    api_keys: Option<Vec<Secret>>,
     /// File with one key a line; blank lines and lines that start with # are skipped.
     #[arg(long, env = "COCONUT_API_KEYS_FILE", value_name = "FILE")]
     api_keys_file: Option<PathBuf>,
     /// Ask for a key on /metrics too; health checks are always open.
-    #[arg(long, env = "COCONUT_PROTECT_METRICS")]
+    #[arg(long, env = "COCONUT_PROTECT_METRICS", value_parser = FalseyValueParser::new())]
     protect_metrics: bool,
     /// Origins of web pages that may read answers, separated by commas: `https://example.org`, or `*` for all.
     #[arg(long, env = "COCONUT_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
@@ -113,7 +126,7 @@ impl ServeArgs {
         self.engine.compute.start_threads();
         let (name, engine) = (self.model_name, self.engine.config());
         let (processor, precision) = (self.engine.compute.device, self.engine.compute.precision());
-        let sought = self.model.sought(&self.hub)?;
+        let (sought, built_in) = self.model.sought(&self.hub)?;
         block_on(async {
             let listener = TcpListener::bind(listen)
                 .await
@@ -122,7 +135,9 @@ impl ServeArgs {
                 let load = move |metrics| {
                     let model = sought.locate().context("cannot find the model")?;
                     let config = ReasonerConfig { model, name, processor, precision, engine };
-                    Reasoner::load(&config, metrics).context("cannot load the model")
+                    let reasoner = Reasoner::load(&config, metrics);
+                    drop(built_in);
+                    reasoner.context("cannot load the model")
                 };
                 serve::run(listener, config, load, shutdown)
             })
@@ -150,9 +165,10 @@ impl ServeArgs {
                 ping_interval: network.ping_interval,
             },
             limits: Limits {
-                max_connections: network.max_connections.get(),
+                max_connections: network.max_connections,
                 header_read_timeout: network.header_read_timeout,
             },
+            drain_delay: network.drain_delay,
             grace_period: network.grace_period,
         })
     }
@@ -162,10 +178,10 @@ impl AccessArgs {
     /// Keys that were meant to be there and are not would leave the server open: that is refused.
     fn api_keys(&self) -> anyhow::Result<ApiKeys> {
         let mut keys: Vec<String> =
-            self.api_keys.iter().flatten().map(|key| key.trim().to_owned()).collect();
+            self.api_keys.iter().flatten().map(|key| key.text().trim().to_owned()).collect();
         if let Some(path) = &self.api_keys_file {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
+            let text =
+                files::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             keys.extend(
                 text.lines()
                     .map(str::trim)
@@ -181,6 +197,12 @@ impl AccessArgs {
         );
         Ok(keys)
     }
+}
+
+fn parse_body(text: &str) -> anyhow::Result<usize> {
+    let bytes = parse_bytes(text)?;
+    ensure!(bytes <= MAX_BODY, "must be at most 1GiB");
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -218,6 +240,8 @@ mod tests {
         for flag in ["--request-timeout", "--header-read-timeout", "--ping-interval"] {
             assert!(serve(&[flag, "0"]).serve_config().is_err(), "{flag}");
         }
-        assert!(serve(&["--grace-period", "0"]).serve_config().is_ok());
+        for flag in ["--grace-period", "--drain-delay"] {
+            assert!(serve(&[flag, "0"]).serve_config().is_ok(), "{flag}");
+        }
     }
 }

@@ -14,11 +14,17 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// What is never logged, whatever the filter says: these write requests down byte by byte, tokens included.
+const SECRET: [&str; 1] = ["ureq_proto::util=off"];
+
 /// Sends log lines that pass `filter` to standard error. To be called once.
 pub(crate) fn init(format: LogFormat, filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder()
+    let mut filter = EnvFilter::builder()
         .parse(filter)
         .with_context(|| format!("the log filter `{filter}` is not valid"))?;
+    for module in SECRET {
+        filter = filter.add_directive(module.parse().expect("a constant that is valid"));
+    }
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),

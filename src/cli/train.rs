@@ -1,5 +1,6 @@
 //! `coconut train`: flags, and what they come to.
 
+use crate::cli::compute::threads;
 use crate::train::run;
 use crate::train::settings::Settings;
 use anyhow::Context as _;
@@ -22,8 +23,8 @@ pub(super) struct TrainArgs {
     #[arg(long)]
     resume: bool,
     /// Threads that compute; no more than the run's `shards` have work. [default: one for each core]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = threads())]
+    threads: Option<usize>,
     /// candle's own threads.
     #[arg(long, env = "RAYON_NUM_THREADS", hide = true)]
     candle_threads: Option<usize>,
@@ -35,9 +36,10 @@ impl TrainArgs {
         if self.candle_threads != Some(1) {
             return again_as_training_needs();
         }
-        let threads = self.threads.map_or_else(std::thread::available_parallelism, Ok);
+        let cores = || std::thread::available_parallelism().map(NonZeroUsize::get);
+        let threads = self.threads.map_or_else(cores, Ok);
         rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.context("cannot count the cores; use --threads")?.get())
+            .num_threads(threads.context("cannot count the cores; use --threads")?)
             .build_global()
             .context("cannot start threads")?;
         let settings = Settings::read(&self.config)?;

@@ -1,6 +1,9 @@
 //! The engine's settings. Knows numbers, not where they come from.
 
-use crate::model::attention::paged::KvType;
+use coconut_kernels::attend::layer::KvType;
+
+/// The most that a count among the settings may be: beyond, nothing gets faster, and books are kept for each.
+pub const MAX_SETTING: usize = 1 << 16;
 
 /// Settings of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +48,21 @@ impl KvBudget {
         match self {
             Self::Positions(positions) => positions,
             Self::Bytes(bytes) => bytes / bytes_per_position.max(1),
+        }
+    }
+}
+
+impl EngineConfig {
+    /// The first setting that is out of its bounds.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        let counts = [
+            ("max_running", self.max_running),
+            ("max_queued", self.max_queued),
+            ("rows_per_step", self.rows_per_step),
+        ];
+        match counts.into_iter().find(|(_, count)| !(1..=MAX_SETTING).contains(count)) {
+            Some((name, _)) => Err(name),
+            None => Ok(()),
         }
     }
 }

@@ -4,6 +4,7 @@
 use crate::engine::recall::Kept;
 use crate::engine::request::Event;
 use crate::engine::request::EventKind;
+use crate::engine::request::Failure;
 use crate::engine::request::Report;
 use crate::engine::sampler::Sampler;
 use crate::engine::shared::Shared;
@@ -19,7 +20,8 @@ pub(crate) struct Live {
     pub(crate) events: mpsc::Sender<Event>,
     /// Set by the receiver before it goes away satisfied (a stop string): then its going is no cancellation.
     pub(crate) satisfied: Arc<AtomicBool>,
-    pub(crate) sampler: Sampler,
+    /// Ids that are never chosen.
+    pub(crate) masked: Arc<[u32]>,
     pub(crate) report: Report,
     pub(crate) deadline: Instant,
     pub(crate) stamps: Stamps,
@@ -27,9 +29,10 @@ pub(crate) struct Live {
     pub(crate) place: Option<OwnedSemaphorePermit>,
     /// Rows not yet computed, as counted in `shared`.
     pub(crate) rows_left: u64,
-    pub(crate) first_logits_sent: bool,
-    /// Its thoughts so far.
+    /// The first of its thoughts so far, those that other requests may have in common with it.
     pub(crate) thoughts: Vec<Kept>,
+    /// Why one of its branches failed.
+    pub(crate) failure: Option<Failure>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -39,16 +42,22 @@ pub(crate) struct Stamps {
     pub(crate) submitted: Instant,
     pub(crate) admitted: Option<Instant>,
     pub(crate) prefilled: Option<Instant>,
+    pub(crate) first_token: Option<Instant>,
+}
+
+/// What the engine carries for each running branch: how its tokens are chosen, and when the last one was.
+#[derive(Default)]
+pub(crate) struct Voice {
+    pub(crate) sampler: Option<Sampler>,
     pub(crate) last_token: Option<Instant>,
 }
 
 impl Live {
-    /// Sends an event. The channel is as deep as the request's own answer, so a slow reader never makes it full; a
+    /// Sends what happened to a branch. The channel is as deep as the request's own answer, so a slow reader never makes it full; a
     /// reader that is gone is noticed at the next step.
-    pub(crate) fn send(&self, at: Instant, kind: EventKind) {
-        if let Err(mpsc::error::TrySendError::Full(event)) =
-            self.events.try_send(Event { at, kind })
-        {
+    pub(crate) fn send(&self, at: Instant, branch: usize, kind: EventKind) {
+        let event = Event { at, branch, kind };
+        if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) {
             tracing::error!(?event, "an event did not fit its channel and is lost");
         }
     }

@@ -4,10 +4,20 @@
 #[cfg(test)]
 mod books_tests;
 pub mod config;
+mod cursor;
+#[cfg(test)]
+mod expected_tests;
+mod limits;
 mod live;
+mod need;
+mod outcome;
 mod pages;
+mod plan;
 mod recall;
 pub mod request;
+#[cfg(test)]
+pub(crate) mod restart_tests;
+mod restarts;
 mod reuse;
 mod runner;
 mod sampler;
@@ -16,29 +26,33 @@ mod scheduler;
 mod scheduler_tests;
 mod sequence;
 pub mod shared;
+mod warm_up;
 mod worker;
 #[cfg(test)]
 mod worker_tests;
 
 use crate::engine::config::EngineConfig;
+use crate::engine::config::MAX_SETTING;
 use crate::engine::config::PrefixCache;
+use crate::engine::limits::Limits;
 use crate::engine::live::Live;
 use crate::engine::live::Stamps;
 use crate::engine::recall::Recall;
 use crate::engine::request::Event;
 use crate::engine::request::Rejected;
 use crate::engine::request::Request;
+use crate::engine::restarts::Restarts;
 use crate::engine::runner::ModelRunner;
 use crate::engine::runner::Run;
 use crate::engine::runner::StepOutput;
-use crate::engine::sampler::Sampler;
 use crate::engine::scheduler::Scheduler;
 use crate::engine::shared::EngineState;
 use crate::engine::shared::Shared;
+use crate::engine::warm_up::warm_up;
 use crate::engine::worker::Submission;
 use crate::engine::worker::Worker;
 use crate::metrics::Metrics;
-use crate::model::attention::paged::PAGE_POSITIONS;
+use crate::model::attention::geometry::PAGE_POSITIONS;
 use crate::model::serving::Served;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -49,8 +63,11 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 
-/// Events of a request beside its thoughts and tokens: admitted, prefilled, first logits, the end; and one to spare.
-const OTHER_EVENTS: usize = 5;
+/// Events of a request beside those of its branches: admitted, prefilled, a failure; and one to spare.
+const OTHER_EVENTS: usize = 4;
+
+/// Slots are numbered with 32 bits.
+const MAX_PAGES: usize = u32::MAX as usize / PAGE_POSITIONS;
 
 /// A running engine. Dropping it lets the thread finish what was accepted and end.
 #[derive(Debug)]
@@ -60,13 +77,6 @@ pub struct Engine {
     shared: Arc<Shared>,
     metrics: Arc<Metrics>,
     limits: Limits,
-}
-
-/// What a request must fit into.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    positions: usize,
-    vocab_size: usize,
 }
 
 /// Why an engine does not start.
@@ -80,60 +90,81 @@ pub enum StartError {
         /// What the budget amounts to.
         positions: usize,
     },
-    /// A setting is zero that must not be.
-    #[error("{0} must be at least 1")]
-    Zero(&'static str),
-    /// The KV memory cannot be had.
-    #[error(transparent)]
-    Tensor(#[from] candle_core::Error),
+    /// A setting is out of its bounds.
+    #[error("{0} must be from 1 to {MAX_SETTING}")]
+    Setting(&'static str),
+    /// The system does not have the KV memory.
+    #[error(
+        "there is no KV memory for {positions} positions, {bytes_per_position} bytes each; ask for less of it, or for fewer requests at once: {source}"
+    )]
+    KvMemory {
+        /// How many were asked for.
+        positions: usize,
+        /// What each takes.
+        bytes_per_position: usize,
+        /// What the system said.
+        source: candle_core::Error,
+    },
+    /// The model computes nothing.
+    #[error("the first step fails: {0}")]
+    FirstStep(candle_core::Error),
     /// The system gives no thread.
     #[error("the engine's thread does not start: {0}")]
     Thread(std::io::Error),
 }
 
 impl Engine {
-    /// Starts the thread that owns `model`.
+    /// Starts the thread that owns `model`, after a first pass of all that requests will compute.
     pub fn start(
         model: impl Into<Served>,
         config: EngineConfig,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
-        let model = model.into();
+        Self::start_as(model.into(), config, metrics, |runner| runner)
+    }
+
+    /// The same, with steps run by what becomes of the usual runner.
+    pub(crate) fn start_as<R: Run + 'static>(
+        model: Served,
+        config: EngineConfig,
+        metrics: Arc<Metrics>,
+        become_runner: impl FnOnce(ModelRunner) -> R,
+    ) -> Result<Self, StartError> {
+        config.check().map_err(StartError::Setting)?;
         let sizes = model.config();
         let bytes_per_position = sizes.kv_floats_per_position() * config.kv_type.bytes();
         let budget = config.kv.positions(bytes_per_position);
         // More than every running sequence can fill is never used.
         let useful =
             config.max_running.saturating_mul(sizes.max_positions.next_multiple_of(PAGE_POSITIONS));
-        let pages = budget.min(useful) / PAGE_POSITIONS;
+        let pages = (budget.min(useful) / PAGE_POSITIONS).min(MAX_PAGES);
         if pages == 0 {
             return Err(StartError::NoMemory { positions: budget });
         }
         let limits = Limits {
             positions: sizes.max_positions.min(pages * PAGE_POSITIONS),
+            pages,
+            running: config.max_running,
             vocab_size: sizes.vocab_size,
+            width: sizes.width,
         };
-        let memory = model.kv_memory(pages, config.kv_type)?;
-        Self::start_with(ModelRunner::new(model, memory), (config, limits, pages), metrics)
+        let memory = model.kv_memory(pages, config.kv_type).map_err(|source| {
+            StartError::KvMemory { positions: pages * PAGE_POSITIONS, bytes_per_position, source }
+        })?;
+        let mut runner = ModelRunner::new(model, memory);
+        warm_up(&mut runner, config, (limits.positions, pages)).map_err(StartError::FirstStep)?;
+        Self::start_with(become_runner(runner), (config, limits), metrics)
     }
 
     fn start_with(
         runner: impl Run + 'static,
-        (config, limits, pages): (EngineConfig, Limits, usize),
+        (config, limits): (EngineConfig, Limits),
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
-        let settings = [
-            ("max_running", config.max_running),
-            ("max_queued", config.max_queued),
-            ("rows_per_step", config.rows_per_step),
-        ];
-        if let Some((name, _)) = settings.iter().find(|(_, value)| *value == 0) {
-            return Err(StartError::Zero(name));
-        }
         let shared = Arc::new(Shared::new());
         // As deep as the queue, so that whoever holds a place in the queue can also send.
         let (sender, receiver) = sync_channel(config.max_queued);
-        let capacity = pages * PAGE_POSITIONS;
+        let capacity = limits.pages * PAGE_POSITIONS;
         metrics.kv_positions_capacity.set(capacity as i64);
         // As many ids and thoughts as there are positions: a thought is far smaller than a position's keys and values.
         let kept = match config.prefix_cache {
@@ -142,9 +173,10 @@ impl Engine {
         };
         let worker = Worker {
             submissions: receiver,
-            scheduler: Scheduler::new(config, pages),
+            scheduler: Scheduler::new(config, limits.pages),
             recall: Recall::new(kept),
             runner,
+            restarts: Restarts::default(),
             output: StepOutput::default(),
             metrics: Arc::clone(&metrics),
             shared: Arc::clone(&shared),
@@ -167,8 +199,11 @@ impl Engine {
         self.try_submit(request).inspect_err(|rejected| {
             let reason = match rejected {
                 Rejected::Full { .. } => "queue_full",
-                Rejected::TooLong { .. } => "too_long",
-                Rejected::UnknownId { .. } | Rejected::Empty => "invalid",
+                Rejected::TooLong { .. } | Rejected::TooLarge { .. } => "too_long",
+                Rejected::UnknownId { .. }
+                | Rejected::Empty
+                | Rejected::TooManyBranches { .. }
+                | Rejected::Malformed(_) => "invalid",
                 Rejected::Stopping => "stopping",
                 Rejected::Dead => "dead",
             };
@@ -177,32 +212,31 @@ impl Engine {
     }
 
     fn try_submit(&self, request: Request) -> Result<Ticket, Rejected> {
-        self.check(&request)?;
+        self.limits.check(&request.script)?;
         let full = || Rejected::Full { retry_after: self.shared.retry_after() };
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())?;
-        let program = &request.program;
-        let (events, receiver) =
-            mpsc::channel(program.latent_steps + program.max_tokens + OTHER_EVENTS);
+        let script = &request.script;
+        let (events, receiver) = mpsc::channel(script.root.events() + OTHER_EVENTS);
         let satisfied = Arc::new(AtomicBool::new(false));
-        let rows_left = program.positions() as u64;
+        let rows_left = script.positions() as u64;
         // Counted before the state is looked at, so that a drain sees this request or this request sees the drain.
         self.shared.request_accepted(rows_left);
         let live = Live {
             events,
             satisfied: Arc::clone(&satisfied),
-            sampler: Sampler::new(&request.sampling, program.masked.clone()),
+            masked: script.masked.as_slice().into(),
             report: request.report.clone(),
             deadline: request.deadline,
             stamps: Stamps {
                 submitted: Instant::now(),
                 admitted: None,
                 prefilled: None,
-                last_token: None,
+                first_token: None,
             },
             place: Some(place),
             rows_left,
-            first_logits_sent: false,
             thoughts: Vec::new(),
+            failure: None,
             shared: Arc::clone(&self.shared),
         };
         let submitted = live.stamps.submitted;
@@ -213,25 +247,6 @@ impl Engine {
         }
         self.submissions.try_send((request, live)).map_err(|_| Rejected::Dead)?;
         Ok(Ticket { events: receiver, satisfied, submitted })
-    }
-
-    fn check(&self, request: &Request) -> Result<(), Rejected> {
-        let program = &request.program;
-        let available = self.limits.positions;
-        let needed = program.positions();
-        if needed > available {
-            let (prompt, latent) = (program.prompt.len(), program.latent_positions());
-            let answer = needed - prompt - latent;
-            return Err(Rejected::TooLong { prompt, latent, answer, needed, available });
-        }
-        if program.prompt.is_empty() || program.max_tokens == 0 {
-            return Err(Rejected::Empty);
-        }
-        let mut ids = program.prompt.iter().chain(&program.forced).chain(&program.masked);
-        match ids.find(|&&id| id as usize >= self.limits.vocab_size) {
-            Some(&id) => Err(Rejected::UnknownId { id }),
-            None => Ok(()),
-        }
     }
 
     /// Whether requests are taken.

@@ -6,8 +6,8 @@ use crate::engine::reuse::Content;
 use crate::engine::reuse::Node;
 use crate::engine::reuse::PageTree;
 use crate::engine::reuse::Shareable;
-use crate::model::attention::paged::PAGE_POSITIONS;
-use crate::model::attention::paged::pages_for;
+use crate::model::attention::geometry::PAGE_POSITIONS;
+use crate::model::attention::rows::PageCopy;
 use lru::LruCache;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -33,6 +33,13 @@ pub(crate) struct Reservation {
     contents: Vec<Content>,
     /// The last page that others may read.
     published: Node,
+    ledger: Arc<Mutex<Ledger>>,
+}
+
+/// Pages that are held for what goes on from the end of a sequence.
+#[derive(Debug)]
+pub(crate) struct Reserve {
+    pages: Vec<u32>,
     ledger: Arc<Mutex<Ledger>>,
 }
 
@@ -62,34 +69,47 @@ impl PagePool {
         Self { ledger: Arc::new(Mutex::new(ledger)), pages }
     }
 
-    /// Pages for so many positions, or `None` while too many are held by others.
-    pub(crate) fn reserve(&self, positions: usize, shareable: Shareable) -> Option<Reservation> {
+    /// A pool of as many pages, all free.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(self.pages)
+    }
+
+    /// So many pages, and so many for what goes on from there, or `None` while too many are held by others.
+    pub(crate) fn reserve(
+        &self,
+        pages: usize,
+        below: usize,
+        shareable: Shareable,
+    ) -> Option<(Reservation, Reserve)> {
         let mut ledger = lock(&self.ledger);
         let Shareable { contents, skippable } = shareable;
         let shared = ledger.tree.find(&contents[..skippable]);
-        let own = pages_for(positions) - shared.len();
+        let own = pages - shared.len();
         let wakes = shared.iter().filter(|(_, page)| ledger.idle.contains(page)).count();
-        if ledger.free.len() + ledger.idle.len() - wakes < own {
+        if ledger.free.len() + ledger.idle.len() - wakes < own.saturating_add(below) {
             return None;
         }
         let mut table: Vec<u32> = shared.iter().map(|&(_, page)| page).collect();
         for &page in &table {
             ledger.hold(page, PAGE_POSITIONS);
         }
-        for _ in 0..own {
+        let mut vacate = || {
             let page = ledger.vacate().expect("so many pages were free or idle above");
             ledger.hold(page, 0);
-            table.push(page);
-        }
+            page
+        };
+        table.extend((0..own).map(|_| vacate()));
+        let pages = (0..below).map(|_| vacate()).collect();
         let reused = shared.len() * PAGE_POSITIONS;
-        Some(Reservation {
+        let reservation = Reservation {
             table: table.into(),
             reused,
             filled: reused,
             contents,
             published: shared.last().map_or(Node::ROOT, |&(node, _)| node),
             ledger: Arc::clone(&self.ledger),
-        })
+        };
+        Some((reservation, Reserve { pages, ledger: Arc::clone(&self.ledger) }))
     }
 
     /// Lets nobody reuse what is there now.
@@ -174,6 +194,39 @@ impl Reservation {
         self.filled
     }
 
+    /// Lets others read no page that ends behind so many positions.
+    pub(crate) fn share_up_to(&mut self, positions: usize) {
+        self.contents.truncate(positions / PAGE_POSITIONS);
+    }
+
+    /// What goes on from the end of this one: it shares the whole pages, and has `own` for a copy of the one that is not
+    /// whole and all that it will fill. Nobody else will read these.
+    pub(crate) fn fork(&self, own: Reserve) -> (Self, Option<PageCopy>) {
+        let whole = self.filled / PAGE_POSITIONS;
+        let mut table = self.table[..whole].to_vec();
+        let mut ledger = lock(&self.ledger);
+        for &page in &table {
+            ledger.hold(page, PAGE_POSITIONS);
+        }
+        let own = own.into_pages();
+        let left = self.filled % PAGE_POSITIONS;
+        let copy = own.first().filter(|_| left > 0);
+        let copy = copy.map(|&to| PageCopy { from: self.table[whole], to });
+        if copy.is_some() {
+            ledger.used += left;
+        }
+        table.extend(own);
+        let branch = Self {
+            table: table.into(),
+            reused: 0,
+            filled: self.filled,
+            contents: Vec::new(),
+            published: Node::ROOT,
+            ledger: Arc::clone(&self.ledger),
+        };
+        (branch, copy)
+    }
+
     /// Notes that more positions are in KV memory. From now on others may read the pages that became whole; where one
     /// like it is there already, computed at the same time, the sequence reads that one and gives its own back.
     pub(crate) fn fill(&mut self, positions: usize) {
@@ -204,6 +257,38 @@ impl Drop for Reservation {
             let filled = self.filled.saturating_sub(index * PAGE_POSITIONS).min(PAGE_POSITIONS);
             ledger.release(page, filled);
         }
+    }
+}
+
+impl Reserve {
+    /// So many of its pages.
+    ///
+    /// # Panics
+    /// If it has fewer: more would be taken than was counted at admission.
+    pub(crate) fn split(&mut self, pages: usize) -> Self {
+        let pages = self.pages.split_off(self.pages.len() - pages);
+        Self { pages, ledger: Arc::clone(&self.ledger) }
+    }
+
+    /// How many it has.
+    #[cfg(test)]
+    pub(crate) fn pages(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// The pages, still held.
+    fn into_pages(mut self) -> Vec<u32> {
+        std::mem::take(&mut self.pages)
+    }
+}
+
+impl Drop for Reserve {
+    fn drop(&mut self) {
+        if self.pages.is_empty() {
+            return;
+        }
+        let mut ledger = lock(&self.ledger);
+        self.pages.iter().for_each(|&page| ledger.release(page, 0));
     }
 }
 

@@ -25,6 +25,7 @@ impl Kept {
         Thought {
             step,
             norm: self.norm,
+            computed_norm: self.norm,
             vector: report.thought_vectors.then(|| self.vector.to_vec()),
             top_tokens: self.top_tokens[..shown].to_vec(),
         }
@@ -79,6 +80,12 @@ impl Recall {
         }
     }
 
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.records.clear();
+        self.held = 0;
+    }
+
     fn forget(&mut self, prompt: &[u32]) -> Option<Vec<Kept>> {
         let record = self.records.pop(prompt)?;
         self.held -= prompt.len() + record.len();
@@ -131,6 +138,10 @@ mod tests {
         assert!(recall.thoughts(&[2], 2, 0).is_empty());
         assert_eq!(recall.thoughts(&[1], 2, 0).len(), 2);
         recall.keep(&[4; 6], vec![kept(4.0, 0)]);
+        assert_eq!((recall.records.len(), recall.held), (0, 0));
+        recall.keep(&[5], vec![kept(5.0, 0)]);
+        recall.clear();
+        assert!(recall.thoughts(&[5], 1, 0).is_empty());
         assert_eq!((recall.records.len(), recall.held), (0, 0));
         let mut nothing = Recall::new(0);
         nothing.keep(&[1], vec![kept(1.0, 0)]);

@@ -1,6 +1,6 @@
 //! What goes into the engine and what comes out of it, as plain data: ids and vectors. Knows no text, no JSON, no HTTP.
 
-use crate::latent::program::Program;
+use crate::latent::script::Script;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -8,31 +8,11 @@ use std::time::Instant;
 #[derive(Clone, Debug)]
 pub struct Request {
     /// What to run.
-    pub program: Program,
-    /// How answer tokens are chosen.
-    pub sampling: Sampling,
+    pub script: Script,
     /// What to report beside the answer's ids.
     pub report: Report,
     /// The moment after which the request fails with [`Failure::Deadline`].
     pub deadline: Instant,
-}
-
-/// How answer tokens are chosen from the logits.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sampling {
-    /// 0 takes the most likely token.
-    pub temperature: f64,
-    /// Only the smallest set of tokens whose probabilities reach this sum; `None` or 1 for all.
-    pub top_p: Option<f64>,
-    /// Only this many most likely tokens.
-    pub top_k: Option<usize>,
-    /// Seed of the request's own random numbers.
-    pub seed: u64,
-}
-
-impl Sampling {
-    /// The most likely token, always.
-    pub const GREEDY: Self = Self { temperature: 0.0, top_p: None, top_k: None, seed: 0 };
 }
 
 /// What a request wants to see beside its answer.
@@ -53,27 +33,34 @@ pub struct Report {
 pub struct Event {
     /// Read off the monotonic clock in the engine, so that a slow reader does not distort timings.
     pub at: Instant,
+    /// The branch that it happened to, by its number in the script.
+    pub branch: usize,
     /// What happened.
     pub kind: EventKind,
 }
 
-/// In this order: `Admitted`, `Prefilled`, `Thought` n times, `FirstLogits` if asked for, `Token`s, then `Finished`;
-/// or `Failed` at any point. Nothing follows the last two.
+/// First `Admitted` and `Prefilled`, of the root. Then of each branch, in the order of its acts, `Thought`s, `FirstLogits` if
+/// asked for and `Token`s, `Scored`. Last, once for each branch that none goes on from, `Finished`.
+///
+/// `Failed` may come at any point: nothing follows of this branch, nor of those that would go on from it. Of the root it is
+/// the last event.
 #[derive(Clone, Debug)]
 pub enum EventKind {
     /// KV memory is reserved, the request takes part in steps from now on.
     Admitted(Reused),
     /// The whole prompt is in KV memory.
     Prefilled,
-    /// A thought was computed; it is fed back in the next step.
+    /// A thought was computed; it is fed back when the next input is needed.
     Thought(Thought),
-    /// Logits (V,) at the last forced position.
+    /// Logits (V,) that the branch's first token is chosen from.
     FirstLogits(Vec<f32>),
     /// An answer token.
     Token(Token),
-    /// The answer is complete.
+    /// The next ids of a continuation have their scores.
+    Scored(Vec<Scored>),
+    /// The branch is complete.
     Finished(Finish),
-    /// The request ends without a complete answer.
+    /// The branch ends before that, with all that would go on from it.
     Failed(Failure),
 }
 
@@ -89,13 +76,15 @@ pub struct Reused {
 /// A continuous thought, as far as the request asked to see it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Thought {
-    /// Counted from 1.
+    /// Counted from 1, along the branches that led here; thoughts left out count.
     pub step: usize,
-    /// Euclidean length.
+    /// Euclidean length of what is fed.
     pub norm: f32,
+    /// Euclidean length of what was computed: the same, unless it was edited.
+    pub computed_norm: f32,
     /// The vector that is fed back, (D,).
     pub vector: Option<Vec<f32>>,
-    /// What the head makes of the thought, most likely first.
+    /// What the head makes of the thought as it was computed, most likely first.
     pub top_tokens: Vec<TopToken>,
 }
 
@@ -117,6 +106,17 @@ pub struct Token {
     pub logprob: Option<f32>,
 }
 
+/// A given id's place among all that could have come next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scored {
+    /// Token id.
+    pub id: u32,
+    /// Natural logarithm of its probability at temperature 1, with nothing masked.
+    pub logprob: f32,
+    /// How many ids are more likely.
+    pub rank: usize,
+}
+
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
@@ -124,6 +124,8 @@ pub enum Finish {
     Stop,
     /// `max_tokens` answer tokens.
     Length,
+    /// All that was asked for was done, and nothing was to be said.
+    Done,
 }
 
 /// Why an accepted request ended without an answer.
@@ -132,9 +134,14 @@ pub enum Failure {
     /// The request's deadline passed.
     #[error("the request's deadline passed")]
     Deadline,
-    /// A hidden state was not finite.
-    #[error("a hidden state of this request is not finite")]
+    /// A hidden state or a logit was not finite.
+    #[error(
+        "what the model computed for this request is not finite: its weights are wrong, or too large for the type they are computed in"
+    )]
     NonFinite,
+    /// A step failed that the request took part in; the engine goes on without it.
+    #[error("a step of the engine failed while it computed this request")]
+    Step,
     /// The engine failed and will take no more requests.
     #[error("the engine failed")]
     Engine,
@@ -177,10 +184,61 @@ pub enum Rejected {
     /// No prompt, or no answer asked for.
     #[error("prompt and answer need at least one position each")]
     Empty,
+    /// More branches than may run at once.
+    #[error(
+        "the request branches into {branches}; at most {available} run at once (--max-running)"
+    )]
+    TooManyBranches {
+        /// Ends of the script.
+        branches: usize,
+        /// The engine's setting.
+        available: usize,
+    },
+    /// All branches together need more memory than there is.
+    #[error(
+        "the request and its branches need {needed} positions of KV memory; there are {available}"
+    )]
+    TooLarge {
+        /// In whole pages.
+        needed: usize,
+        /// The KV memory's.
+        available: usize,
+    },
+    /// The script is none that can be run.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
     /// The engine takes no new requests because the server is stopping.
     #[error("the server is stopping")]
     Stopping,
     /// The engine failed.
     #[error("the engine failed")]
     Dead,
+}
+
+/// What in a script cannot be meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// It is too deep, or a branch has too many acts.
+    #[error("the request has more than {max} branches in a row, or acts in a branch")]
+    TooDeep {
+        /// The most.
+        max: usize,
+    },
+    /// A vector is none that can be fed.
+    #[error("a vector of the request has {found} numbers; this model's have {width}")]
+    Width {
+        /// Numbers in the vector.
+        found: usize,
+        /// D
+        width: usize,
+    },
+    /// A number is none.
+    #[error("a number of the request is not finite")]
+    NotFinite,
+    /// There is no thought before the one that is to repeat it.
+    #[error("thought {step} cannot repeat the one before it: there is none")]
+    NothingToRepeat {
+        /// Counted from 1.
+        step: usize,
+    },
 }

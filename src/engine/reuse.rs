@@ -2,8 +2,8 @@
 //! values are functions of the weights and of what was fed, and one process has one model, so equal keys mean equal
 //! pages. Knows what was fed and numbers of pages; not who holds a page, and no tensor.
 
-use crate::latent::program::Program;
-use crate::model::attention::paged::PAGE_POSITIONS;
+use crate::latent::script::Opening;
+use crate::model::attention::geometry::PAGE_POSITIONS;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -38,15 +38,15 @@ pub(crate) struct Shareable {
 
 impl Shareable {
     /// Of a request whose first `known` thoughts are known.
-    pub(crate) fn of(program: &Program, known: usize) -> Self {
-        let ids = program.prompt.iter().map(|&id| Fed::Id(id));
-        let fed: Vec<Fed> = ids.chain((0..program.latent_steps).map(|_| Fed::Thought)).collect();
+    pub(crate) fn of(opening: &Opening, known: usize) -> Self {
+        let ids = opening.prompt.iter().map(|&id| Fed::Id(id));
+        let fed: Vec<Fed> = ids.chain((0..opening.thoughts).map(|_| Fed::Thought)).collect();
         let contents = fed.as_chunks().0.to_vec();
         // Thoughts that are not known have to be computed, for they are reported; and the last position before what is
         // computed next always is, for its hidden state.
-        let forced = if known == program.latent_steps { program.forced.len() } else { 0 };
-        let before = program.prompt.len() + known;
-        let skippable = before.min((before + forced).saturating_sub(1)) / PAGE_POSITIONS;
+        let is_followed = opening.is_followed && known == opening.thoughts;
+        let before = opening.prompt.len() + known;
+        let skippable = (before - usize::from(!is_followed && before > 0)) / PAGE_POSITIONS;
         Self { contents, skippable }
     }
 }

@@ -1,27 +1,30 @@
-//! The only one that touches the device: turns a plan into one forward pass. Knows rows and thoughts, no requests, no
+//! The only one that touches the device: turns a plan into one forward pass. Knows rows and vectors, no requests, no
 //! sampling.
 
-use crate::engine::sequence::Input;
-use crate::engine::sequence::Segment;
-use crate::engine::sequence::SequenceId;
-use crate::engine::sequence::Yields;
+use crate::engine::plan::Input;
+use crate::engine::plan::Plan;
+use crate::engine::plan::Segment;
+use crate::engine::plan::Yields;
 use crate::model::attention::paged::KvMemory;
-use crate::model::attention::paged::PagedRows;
-use crate::model::attention::paged::Place;
+use crate::model::attention::rows::PagedRows;
+use crate::model::attention::rows::Place;
 use crate::model::config::Config;
-use crate::model::serving::Output;
-use crate::model::serving::Pass;
+use crate::model::pass::Output;
+use crate::model::pass::Pass;
+use crate::model::pass::Wanted;
 use crate::model::serving::Served;
-use crate::model::serving::Wanted;
 use candle_core::Result;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Computes the rows of one step.
 pub(crate) trait Run: Send {
-    /// `shown[i]` asks for the head's view of the thought that `segments[i]` yields. Every thought that one call
-    /// yields is fed in the next, or its sequence has ended. `output` is overwritten; its memory is used again.
-    fn run(&mut self, segments: &[Segment], shown: &[bool], output: &mut StepOutput) -> Result<()>;
+    /// `shown[i]` asks for the head's view of the thought that the plan's segment i yields. `output` is overwritten; its
+    /// memory is used again.
+    fn run(&mut self, plan: &Plan, shown: &[bool], output: &mut StepOutput) -> Result<()>;
+
+    /// Forgets what earlier calls left behind: one of them ended midway. What is in KV memory stays, and is not read by
+    /// sequences that begin later.
+    fn reset(&mut self);
 }
 
 /// What one step gives.
@@ -53,8 +56,18 @@ impl StepOutput {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Yielded {
     Nothing,
-    Thought { thought: usize, logits: Option<usize> },
-    Token { logits: usize },
+    Thought {
+        thought: usize,
+        logits: Option<usize>,
+    },
+    Token {
+        logits: usize,
+    },
+    /// So many rows of logits, from this one on.
+    Scores {
+        logits: usize,
+        count: usize,
+    },
 }
 
 /// Runs steps on a model.
@@ -62,34 +75,30 @@ pub(crate) enum Yielded {
 pub(crate) struct ModelRunner {
     model: Served,
     memory: KvMemory,
-    /// Thoughts of the previous step (rows, D), and whose each row is.
-    thoughts: Vec<f32>,
-    thought_rows: HashMap<SequenceId, u32>,
-    /// Those of them that this step feeds, in the order of its rows.
+    /// Vectors that a step feeds, in the order of its rows; kept for its memory.
     fed: Vec<f32>,
 }
 
 impl ModelRunner {
     pub(crate) fn new(model: Served, memory: KvMemory) -> Self {
-        Self { model, memory, thoughts: Vec::new(), thought_rows: HashMap::new(), fed: Vec::new() }
+        Self { model, memory, fed: Vec::new() }
     }
 }
 
 impl Run for ModelRunner {
-    fn run(&mut self, segments: &[Segment], shown: &[bool], output: &mut StepOutput) -> Result<()> {
+    fn run(&mut self, plan: &Plan, shown: &[bool], output: &mut StepOutput) -> Result<()> {
         let Config { width, vocab_size, .. } = *self.model.config();
-        let batch = Batch::new(segments, &self.thought_rows)?;
+        self.memory.copy(&plan.copies)?;
+        let batch = Batch::new(&plan.segments);
         self.fed.clear();
-        for thought in &batch.thoughts {
-            self.fed.extend_from_slice(match thought {
-                Fed::Row(row) => &self.thoughts[*row as usize * width..][..width],
-                Fed::Known(vector) => vector,
-            });
-        }
+        batch.vectors.iter().for_each(|vector| self.fed.extend_from_slice(vector));
         let mut noted = Noted::default();
         output.yielded.clear();
-        for ((segment, &shown), &row) in segments.iter().zip(shown).zip(&batch.last_rows) {
-            output.yielded.push(noted.note(segment, shown, row));
+        let mut rows = &batch.last_rows[..];
+        for (segment, &shown) in plan.segments.iter().zip(shown) {
+            let (last, others) = rows.split_at(last_rows(segment));
+            output.yielded.push(noted.note(segment.yields, shown, last));
+            rows = others;
         }
         // Logits of shown thoughts stand behind those of tokens.
         for yielded in &mut output.yielded {
@@ -102,99 +111,97 @@ impl Run for ModelRunner {
         let pass = Pass { ids: &batch.ids, thoughts: &self.fed, rows: &batch.rows, wanted };
         self.model.pass(&pass, &mut self.memory, &mut output.numbers)?;
         (output.width, output.vocab_size) = (width, vocab_size);
-        self.thought_rows = noted.thought_of.iter().zip(0..).map(|(&id, row)| (id, row)).collect();
-        self.thoughts.clone_from(&output.numbers.thoughts);
         Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.fed.clear();
+        self.model.reset();
     }
 }
 
-/// The flat batch of one step: rows of ids first, rows of thoughts behind them.
+/// How many rows at its end something may be wanted of.
+fn last_rows(segment: &Segment) -> usize {
+    match segment.yields {
+        Yields::Scores(count) => count,
+        Yields::Nothing | Yields::Thought | Yields::Token => 1,
+    }
+}
+
+/// The flat batch of one step: rows of ids first, rows of vectors behind them.
 struct Batch<'a> {
     ids: Vec<u32>,
-    /// The thoughts that are fed.
-    thoughts: Vec<Fed<'a>>,
+    /// The vectors that are fed, each (D,).
+    vectors: Vec<&'a [f32]>,
     rows: PagedRows,
-    /// For each segment, its last row.
+    /// Segment by segment, its last rows, as many as `last_rows` says.
     last_rows: Vec<u32>,
 }
 
-/// A thought that is fed.
-enum Fed<'a> {
-    /// Its row among the previous step's thoughts.
-    Row(u32),
-    /// (D,)
-    Known(&'a [f32]),
-}
-
 impl<'a> Batch<'a> {
-    fn new(segments: &'a [Segment], thought_rows: &HashMap<SequenceId, u32>) -> Result<Self> {
+    fn new(segments: &'a [Segment]) -> Self {
         let inputs = segments.iter().flat_map(|segment| &segment.inputs);
         let id_rows = inputs.filter(|input| matches!(input, Input::Id(_))).count();
         let mut batch = Self {
             ids: Vec::with_capacity(id_rows),
-            thoughts: Vec::new(),
+            vectors: Vec::new(),
             rows: PagedRows::default(),
             last_rows: Vec::with_capacity(segments.len()),
         };
-        let mut thought_places = Vec::new();
+        let mut vector_places = Vec::new();
         for (table, segment) in segments.iter().enumerate() {
             batch.rows.tables.push(Arc::clone(&segment.table));
-            let mut last_row = 0;
-            for (input, position) in segment.inputs.iter().zip(segment.start..) {
-                let thought = match input {
+            let first_wanted = segment.rows() - last_rows(segment);
+            for (index, input) in segment.inputs.iter().enumerate() {
+                let place = Place { table, position: segment.start + index };
+                let row = match input {
                     Input::Id(id) => {
-                        last_row = batch.ids.len();
                         batch.ids.push(*id);
-                        batch.rows.places.push(Place { table, position });
-                        continue;
+                        batch.rows.places.push(place);
+                        batch.ids.len() - 1
                     }
-                    Input::Thought => Fed::Row(last_thought(segment, thought_rows)?),
-                    Input::Known(vector) => Fed::Known(vector),
+                    Input::Thought(vector) | Input::Known(vector) => {
+                        batch.vectors.push(vector);
+                        vector_places.push(place);
+                        id_rows + batch.vectors.len() - 1
+                    }
                 };
-                last_row = id_rows + batch.thoughts.len();
-                batch.thoughts.push(thought);
-                thought_places.push(Place { table, position });
+                if index >= first_wanted {
+                    batch.last_rows.push(row as u32);
+                }
             }
-            batch.last_rows.push(last_row as u32);
         }
-        batch.rows.places.extend(thought_places);
-        Ok(batch)
-    }
-}
-
-/// The row of the thought that the sequence's last segment yielded.
-fn last_thought(segment: &Segment, thought_rows: &HashMap<SequenceId, u32>) -> Result<u32> {
-    let id = segment.sequence;
-    match thought_rows.get(&id) {
-        Some(&row) => Ok(row),
-        None => candle_core::bail!("sequence {id} feeds a thought that it does not have"),
+        batch.rows.places.extend(vector_places);
+        batch
     }
 }
 
 /// What the segments of a step want of its rows.
 #[derive(Default)]
 struct Noted {
-    /// Rows that become thoughts, and of whom.
+    /// Rows that become thoughts.
     thoughts: Vec<u32>,
-    thought_of: Vec<SequenceId>,
-    /// Rows that answer tokens come from.
+    /// Rows that answer tokens and scores come from.
     tokens: Vec<u32>,
     /// Which of the thoughts the head is applied to.
     shown: Vec<u32>,
 }
 
 impl Noted {
-    fn note(&mut self, segment: &Segment, shown: bool, row: u32) -> Yielded {
-        match segment.yields {
+    fn note(&mut self, yields: Yields, shown: bool, rows: &[u32]) -> Yielded {
+        let (thought, token) = (self.thoughts.len(), self.tokens.len());
+        match yields {
             Yields::Nothing => Yielded::Nothing,
             Yields::Token => {
-                self.tokens.push(row);
-                Yielded::Token { logits: self.tokens.len() - 1 }
+                self.tokens.extend(rows);
+                Yielded::Token { logits: token }
+            }
+            Yields::Scores(count) => {
+                self.tokens.extend(rows);
+                Yielded::Scores { logits: token, count }
             }
             Yields::Thought => {
-                let thought = self.thoughts.len();
-                self.thoughts.push(row);
-                self.thought_of.push(segment.sequence);
+                self.thoughts.extend(rows);
                 let logits = shown.then(|| {
                     self.shown.push(thought as u32);
                     self.shown.len() - 1

@@ -1,16 +1,19 @@
 //! From logits to a token. One sampler a request, with random numbers of its own, so that an answer does not depend on
 //! what else is in the batch. Knows no device.
 
-use crate::engine::request::Sampling;
+use crate::engine::request::Scored;
 use crate::engine::request::TopToken;
+use crate::latent::script::Sampling;
+use coconut_kernels::vocabulary::most_likely;
 use rand::SeedableRng as _;
 use rand::distr::Distribution as _;
 use rand::distr::weighted::WeightedIndex;
 use rand::rngs::StdRng;
+use std::sync::Arc;
 
 /// Chooses the answer tokens of one request.
 pub(crate) struct Sampler {
-    masked: Vec<u32>,
+    masked: Arc<[u32]>,
     /// `None` takes the most likely token.
     random: Option<Random>,
 }
@@ -22,27 +25,23 @@ struct Random {
 }
 
 impl Sampler {
-    pub(crate) fn new(sampling: &Sampling, masked: Vec<u32>) -> Self {
+    pub(crate) fn new(sampling: &Sampling, masked: impl Into<Arc<[u32]>>) -> Self {
         let random = (sampling.temperature > 0.0).then(|| Random {
             sampling: sampling.clone(),
             numbers: StdRng::seed_from_u64(sampling.seed),
         });
-        Self { masked, random }
+        Self { masked: masked.into(), random }
     }
 
     /// Finite logits (V,) -> an id that is not masked
     pub(crate) fn choose(&mut self, logits: &[f32]) -> u32 {
         let drawn = self.random.as_mut().and_then(|random| random.draw(logits, &self.masked));
-        drawn.unwrap_or_else(|| most_likely_fast(logits, &self.masked))
+        drawn.unwrap_or_else(|| most_likely(logits, &self.masked))
     }
 
     /// The natural logarithm of the probability of `id` at temperature 1.
     pub(crate) fn logprob(&self, logits: &[f32], id: u32) -> f32 {
-        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let masked: f64 =
-            self.masked.iter().map(|&id| f64::from(logits[id as usize] - max).exp()).sum();
-        let total: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
-        (f64::from(logits[id as usize] - max) - (total - masked).ln()) as f32
+        log_probability(logits, id, &self.masked)
     }
 }
 
@@ -79,6 +78,23 @@ impl Random {
     }
 }
 
+/// What finite logits (V,) say of `id`, with nothing masked.
+pub(crate) fn score(logits: &[f32], id: u32) -> Scored {
+    let rank = logits.iter().filter(|&&logit| logit > logits[id as usize]).count();
+    Scored { id, logprob: log_probability(logits, id, &[]), rank }
+}
+
+fn log_probability(logits: &[f32], id: u32, masked: &[u32]) -> f32 {
+    // Masked ones are left out rather than taken away from a sum in which they may be all that counts.
+    let allowed = || {
+        let all = (0..).zip(logits).filter(|(id, _)| !masked.contains(id));
+        all.map(|(_, &logit)| f64::from(logit))
+    };
+    let max = allowed().fold(f64::NEG_INFINITY, f64::max);
+    let total: f64 = allowed().map(|logit| (logit - max).exp()).sum();
+    (f64::from(logits[id as usize]) - max - total.ln()) as f32
+}
+
 /// The `count` most likely tokens, most likely first.
 pub(crate) fn top_tokens(logits: &[f32], count: usize) -> Vec<TopToken> {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -96,47 +112,14 @@ pub(crate) fn top_tokens(logits: &[f32], count: usize) -> Vec<TopToken> {
     ids.into_iter().map(|id| TopToken { id, probability: probability(id) }).collect()
 }
 
-/// Whether all are finite.
-pub(crate) fn all_finite(x: &[f32]) -> bool {
-    // Without their sign, the bits of finite numbers are all below those of infinity, and the largest of integers is found
-    // in vectors, which a sum of floats is not.
-    let largest = x.iter().map(|x| x.to_bits() & 0x7fff_ffff).fold(0, u32::max);
-    largest < f32::INFINITY.to_bits()
-}
-
-/// What `most_likely` says, in a fraction of its time for a large vocabulary: chunks that hold nothing larger than what was
-/// found are passed over. Logits are finite.
-fn most_likely_fast(logits: &[f32], masked: &[u32]) -> u32 {
-    const LANES: usize = 16;
-    let (mut best, mut best_logit) = (0, f32::NEG_INFINITY);
-    for (index, chunk) in logits.chunks(LANES * 8).enumerate() {
-        let mut lanes = [f32::NEG_INFINITY; LANES];
-        let (whole, rest) = chunk.as_chunks::<LANES>();
-        for part in whole {
-            for (lane, &x) in lanes.iter_mut().zip(part) {
-                *lane = if x > *lane { x } else { *lane };
-            }
-        }
-        if lanes.iter().chain(rest).any(|&x| x > best_logit) {
-            for (place, &logit) in chunk.iter().enumerate() {
-                let id = (index * LANES * 8 + place) as u32;
-                if logit > best_logit && !masked.contains(&id) {
-                    (best, best_logit) = (id, logit);
-                }
-            }
-        }
-    }
-    best
-}
-
 #[cfg(test)]
 mod tests {
     use super::Sampler;
-    use super::all_finite;
-    use super::most_likely_fast;
     use super::top_tokens;
-    use crate::engine::request::Sampling;
-    use crate::latent::generate::most_likely;
+    use crate::latent::generate;
+    use crate::latent::script::Sampling;
+    use coconut_kernels::vocabulary::all_finite;
+    use coconut_kernels::vocabulary::most_likely;
     use proptest::prelude::*;
 
     proptest! {
@@ -146,7 +129,7 @@ mod tests {
             logits in prop::collection::vec((-20..20i8).prop_map(f32::from), 1..900),
             masked in prop::collection::vec(0..900u32, 0..20),
         ) {
-            prop_assert_eq!(most_likely_fast(&logits, &masked), most_likely(&logits, &masked));
+            prop_assert_eq!(most_likely(&logits, &masked), generate::most_likely(&logits, &masked));
         }
     }
 
@@ -160,6 +143,16 @@ mod tests {
         let total =
             (0..3).filter(|&id| id != 1).map(|id| sampler.logprob(&logits, id).exp()).sum::<f32>();
         assert!((total - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_log_probability_is_a_number_whatever_the_logits() {
+        for logits in [[0.0, 900.0, 1.0], [f32::MAX, -f32::MAX, 0.0], [-3e38, 3e38, -3e38]] {
+            let mut sampler = Sampler::new(&Sampling::GREEDY, vec![1]);
+            let chosen = sampler.choose(&logits);
+            let logprob = sampler.logprob(&logits, chosen);
+            assert!(chosen != 1 && (-1.0..=0.0).contains(&logprob), "{logits:?}: {logprob}");
+        }
     }
 
     #[test]

@@ -1,142 +1,89 @@
-//! One request inside the engine, as a state machine over positions. Knows what it wants computed next and what the
-//! outcome means; touches no tensor.
+//! One branch of a request inside the engine: its place in the script and its memory. Knows which rows it wants computed
+//! next and what the outcome means; touches no tensor.
 
+use crate::engine::cursor::Cursor;
+use crate::engine::cursor::Doing;
+use crate::engine::cursor::Said;
+use crate::engine::need::below;
+use crate::engine::need::own_pages;
 use crate::engine::pages::Reservation;
+use crate::engine::pages::Reserve;
+use crate::engine::plan::Input;
+use crate::engine::plan::RowKind;
+use crate::engine::plan::Segment;
+use crate::engine::plan::SequenceId;
+use crate::engine::plan::Yields;
 use crate::engine::request::Finish;
 use crate::engine::request::Reused;
-use crate::latent::program::Program;
+use crate::latent::script::Branch;
+use crate::latent::script::Opening;
+use crate::latent::script::Say;
+use crate::model::attention::rows::PageCopy;
 use std::sync::Arc;
 
-/// The number of a sequence, unique within an engine.
-pub(crate) type SequenceId = u64;
+/// A prompt gets at least so many rows of a step, however many thoughts and answers there are: nobody starves. What follows a
+/// thought is taken whole up to so many rows, and cut like a prompt beyond.
+pub(crate) const MIN_PREFILL_ROWS: usize = 16;
 
-/// A running request.
+/// A running branch.
 #[derive(Debug)]
 pub(crate) struct Sequence {
     pub(crate) id: SequenceId,
-    program: Program,
-    /// What is known from the start: the prompt, thoughts of an earlier request and, where none is missing, the forced
-    /// ids.
-    prefill: Vec<Input>,
-    /// How many thoughts are among these.
-    known: usize,
+    /// Its number in the script.
+    pub(crate) branch: usize,
+    cursor: Cursor,
+    /// Of the root: what other requests may have in common with it.
+    opening: Opening,
+    reused: Reused,
     reservation: Reservation,
-    phase: Phase,
-}
-
-/// Where a sequence is in its program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// So many positions of what is known from the start are done.
-    Prefill { done: usize },
-    /// The thought of this number (from 1) is computed and waits to be fed.
-    Latent { step: usize },
-    /// The last answer token waits to be fed.
-    Answer { last: u32, tokens: usize, eos_seen: usize },
-}
-
-/// What is fed at one position.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Input {
-    Id(u32),
-    /// The thought that the sequence's last segment yielded.
-    Thought,
-    /// A thought that an earlier request computed, (D,).
-    Known(Arc<[f32]>),
-}
-
-/// Rows of one sequence in one step.
-#[derive(Clone, Debug)]
-pub(crate) struct Segment {
-    pub(crate) sequence: SequenceId,
-    pub(crate) table: Arc<[u32]>,
-    /// Position of the first row.
-    pub(crate) start: usize,
-    /// One a row; at least one.
-    pub(crate) inputs: Vec<Input>,
-    pub(crate) kind: RowKind,
-    pub(crate) yields: Yields,
-}
-
-/// What a segment feeds beside its last thought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RowKind {
-    Prefill,
-    Forced,
-    Answer,
-}
-
-/// What the last row of a segment is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Yields {
-    /// More of the prompt follows.
-    Nothing,
-    /// The next thought.
-    Thought,
-    /// An answer token.
-    Token,
+    /// Pages for what goes on from its end.
+    reserve: Reserve,
 }
 
 /// What came of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Outcome {
     Nothing,
-    Thought,
+    /// (D,), as it is fed.
+    Thought(Arc<[f32]>),
     Token(u32),
+    Scores,
 }
 
 /// What an outcome did to a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Advanced {
-    /// It goes on without news.
+    /// Nothing that anybody is told.
     On,
     /// It has its thought of this number.
     Thought { step: usize },
     /// It has an answer token.
     Token,
-    /// It has its last answer token.
-    LastToken(Finish),
-    /// It ended without another token.
-    Ended(Finish),
 }
 
-impl Segment {
-    /// Number of rows.
-    pub(crate) fn rows(&self) -> usize {
-        self.inputs.len()
-    }
-
-    /// Ids among the inputs.
-    #[cfg(test)]
-    pub(crate) fn ids(&self) -> impl Iterator<Item = u32> {
-        self.inputs.iter().filter_map(|input| match input {
-            Input::Id(id) => Some(*id),
-            Input::Thought | Input::Known(_) => None,
-        })
-    }
-
-    /// Whether it feeds the thought that the last one yielded.
-    pub(crate) fn feeds_thought(&self) -> bool {
-        self.inputs.first() == Some(&Input::Thought)
-    }
+/// What comes next for a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Rows.
+    Rows,
+    /// Its branches, in its place.
+    Fork,
+    /// Nothing.
+    End(Finish),
 }
 
 impl Sequence {
     /// A request with its memory, and the first of its thoughts where they are known.
     pub(crate) fn new(
         id: SequenceId,
-        program: Program,
-        known: Vec<Arc<[f32]>>,
-        reservation: Reservation,
+        root: Branch,
+        (opening, known): (Opening, Vec<Arc<[f32]>>),
+        (reservation, reserve): (Reservation, Reserve),
     ) -> Self {
-        let mut prefill: Vec<Input> = program.prompt.iter().copied().map(Input::Id).collect();
-        let known_thoughts = known.len();
-        prefill.extend(known.into_iter().map(Input::Known));
-        if known_thoughts == program.latent_steps {
-            prefill.extend(program.forced.iter().copied().map(Input::Id));
-        }
-        let phase = Phase::Prefill { done: reservation.reused() };
-        Self { id, program, prefill, known: known_thoughts, reservation, phase }
+        let reused = Reused { positions: reservation.reused(), thoughts: known.len() };
+        let mut cursor = Cursor::at_root(root, known);
+        cursor.fed(reused.positions);
+        Self { id, branch: 0, cursor, opening, reused, reservation, reserve }
     }
 
     /// Positions that are in KV memory.
@@ -144,92 +91,163 @@ impl Sequence {
         self.reservation.filled()
     }
 
-    pub(crate) fn program(&self) -> &Program {
-        &self.program
+    /// Page numbers in order of position.
+    #[cfg(test)]
+    pub(crate) fn table(&self) -> Arc<[u32]> {
+        self.reservation.table()
+    }
+
+    /// Pages for what goes on from its end.
+    #[cfg(test)]
+    pub(crate) fn set_aside(&self) -> usize {
+        self.reserve.pages()
+    }
+
+    /// What other requests may have in common with it.
+    pub(crate) fn opening(&self) -> &Opening {
+        &self.opening
+    }
+
+    /// Whether it is computing thoughts that other requests may have in common with it.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.branch == 0 && self.cursor.steps() < self.opening.thoughts
     }
 
     /// What of the request came from earlier ones.
     pub(crate) fn reused(&self) -> Reused {
-        Reused { positions: self.reservation.reused(), thoughts: self.known }
+        self.reused
     }
 
-    pub(crate) fn phase(&self) -> Phase {
-        self.phase
+    /// How many ends it has.
+    pub(crate) fn leaves(&self) -> usize {
+        self.cursor.branch().leaves()
     }
 
-    /// The rows to compute next; a prompt is cut to `prefill_rows`, anything else is taken whole.
+    /// The answer under way, and how many tokens it has.
+    pub(crate) fn answer(&self) -> Option<(&Say, usize)> {
+        match (self.cursor.doing(), self.cursor.say()) {
+            (Doing::Say { tokens, .. }, Some(say)) => Some((say, tokens)),
+            _ => None,
+        }
+    }
+
+    /// What is fed where `computed` (D,) is the next thought.
+    pub(crate) fn edited(&self, computed: &[f32]) -> Arc<[f32]> {
+        self.cursor.edited(computed)
+    }
+
+    /// The ids that the rows of `segment` give the scores of.
+    pub(crate) fn to_score(&self, segment: &Segment) -> &[u32] {
+        match segment.yields {
+            Yields::Scores(count) => self.cursor.to_score(count),
+            Yields::Nothing | Yields::Thought | Yields::Token => &[],
+        }
+    }
+
+    /// Whether what waits to be fed may be cut.
+    pub(crate) fn is_prefill(&self) -> bool {
+        let queue = self.cursor.queue();
+        match self.cursor.doing() {
+            Doing::Score { .. } => true,
+            Doing::Say { tokens, .. } if tokens > 0 => false,
+            Doing::Say { .. } | Doing::Think { .. } | Doing::Over => {
+                !matches!(queue.front(), Some(Input::Thought(_))) || queue.len() > MIN_PREFILL_ROWS
+            }
+        }
+    }
+
+    /// Rows that can be computed now.
+    fn waiting_rows(&self) -> usize {
+        let queue = self.cursor.queue().len();
+        match self.cursor.doing() {
+            // The last input is fed by those that go on from here.
+            Doing::Over => queue.saturating_sub(1),
+            Doing::Think { .. } | Doing::Say { .. } | Doing::Score { .. } => queue,
+        }
+    }
+
+    pub(crate) fn next(&self) -> Next {
+        match self.cursor.doing() {
+            Doing::Over if self.cursor.branch().branches.is_empty() => {
+                Next::End(self.cursor.finish())
+            }
+            Doing::Over if self.waiting_rows() == 0 => Next::Fork,
+            _ => Next::Rows,
+        }
+    }
+
+    /// The rows to compute next; what may be cut is cut to `prefill_rows`.
     pub(crate) fn next_segment(&self, prefill_rows: usize) -> Segment {
-        let segment = |inputs, kind, yields| Segment {
+        let waiting = self.waiting_rows();
+        let is_prefill = self.is_prefill();
+        let rows = if is_prefill { waiting.min(prefill_rows) } else { waiting };
+        let is_whole = rows == waiting;
+        let yields = match self.cursor.doing() {
+            Doing::Think { .. } if is_whole => Yields::Thought,
+            Doing::Say { .. } if is_whole => Yields::Token,
+            Doing::Score { left } if rows + left > waiting => Yields::Scores(rows + left - waiting),
+            _ => Yields::Nothing,
+        };
+        let kind = match self.cursor.doing() {
+            _ if is_prefill => RowKind::Prefill,
+            Doing::Say { tokens, .. } if tokens > 0 => RowKind::Answer,
+            _ => RowKind::Forced,
+        };
+        Segment {
             sequence: self.id,
+            branch: self.branch,
             table: self.reservation.table(),
             start: self.filled(),
-            inputs,
+            inputs: self.cursor.queue().range(..rows).cloned().collect(),
             kind,
             yields,
-        };
-        match self.phase {
-            Phase::Prefill { done } => {
-                let rest = &self.prefill[done..];
-                let inputs = rest[..rest.len().min(prefill_rows)].to_vec();
-                let yields = match inputs.len() == rest.len() {
-                    false => Yields::Nothing,
-                    true if self.program.latent_steps > self.known => Yields::Thought,
-                    true => Yields::Token,
-                };
-                segment(inputs, RowKind::Prefill, yields)
-            }
-            Phase::Latent { step } if step < self.program.latent_steps => {
-                segment(vec![Input::Thought], RowKind::Forced, Yields::Thought)
-            }
-            Phase::Latent { .. } => {
-                let forced = self.program.forced.iter().copied().map(Input::Id);
-                let inputs = std::iter::once(Input::Thought).chain(forced).collect();
-                segment(inputs, RowKind::Forced, Yields::Token)
-            }
-            Phase::Answer { last, .. } => {
-                segment(vec![Input::Id(last)], RowKind::Answer, Yields::Token)
-            }
         }
     }
 
     /// Takes in what came of `segment`.
-    ///
-    /// Prefill -> Prefill | Latent | Answer; Latent -> Latent | Answer; Answer -> Answer | ended
     pub(crate) fn advance(&mut self, segment: &Segment, outcome: Outcome) -> Advanced {
         self.reservation.fill(segment.rows());
-        match (self.phase, outcome) {
-            (Phase::Prefill { done }, Outcome::Nothing) => {
-                self.phase = Phase::Prefill { done: done + segment.rows() };
+        self.cursor.fed(segment.rows());
+        match (outcome, segment.yields) {
+            (Outcome::Thought(vector), _) => self.thought(vector),
+            (Outcome::Token(id), _) => match self.cursor.token(id) {
+                Said::Token => Advanced::Token,
+                Said::Eos => Advanced::On,
+            },
+            (Outcome::Scores, Yields::Scores(count)) => {
+                self.cursor.scored(count);
                 Advanced::On
             }
-            (Phase::Latent { step }, Outcome::Thought) => self.thought(step + 1),
-            (_, Outcome::Thought) => self.thought(self.known + 1),
-            (Phase::Answer { tokens, eos_seen, .. }, Outcome::Token(id)) => {
-                self.token(id, tokens, eos_seen)
-            }
-            (_, Outcome::Token(id)) => self.token(id, 0, 0),
-            (_, Outcome::Nothing) => Advanced::On,
+            (Outcome::Nothing | Outcome::Scores, _) => Advanced::On,
         }
     }
 
-    fn thought(&mut self, step: usize) -> Advanced {
-        self.phase = Phase::Latent { step };
+    fn thought(&mut self, vector: Arc<[f32]>) -> Advanced {
+        let is_opening = self.is_opening();
+        let step = self.cursor.thought(vector);
+        if is_opening && !matches!(self.cursor.doing(), Doing::Think { .. }) {
+            // It may have settled before its time: then what follows is no thought.
+            self.opening.thoughts = step;
+            self.reservation.share_up_to(self.opening.prompt.len() + step);
+        }
         Advanced::Thought { step }
     }
 
-    fn token(&mut self, id: u32, tokens: usize, eos_seen: usize) -> Advanced {
-        let tokens = tokens + 1;
-        let is_eos = self.program.stop.eos.contains(&id);
-        let eos_seen = eos_seen + usize::from(is_eos);
-        self.phase = Phase::Answer { last: id, tokens, eos_seen };
-        if is_eos && eos_seen >= self.program.stop.eos_count {
-            return Advanced::Ended(Finish::Stop);
-        }
-        match (is_eos, tokens == self.program.max_tokens) {
-            (true, true) => Advanced::Ended(Finish::Length),
-            (true, false) => Advanced::On,
-            (false, true) => Advanced::LastToken(Finish::Length),
-            (false, false) => Advanced::Token,
-        }
+    /// Those that go on from its end, in its place, and what is copied for them.
+    pub(crate) fn fork(self, next_id: &mut SequenceId) -> (Vec<Self>, Vec<PageCopy>) {
+        let Self { branch, cursor, reservation, mut reserve, .. } = self;
+        let start = Some(reservation.filled());
+        let mut copies = Vec::new();
+        let sequences = cursor.fork(branch).into_iter().map(|(branch, cursor)| {
+            *next_id += 1;
+            let own = reserve.split(own_pages(cursor.branch(), 1, start));
+            let reserve = reserve.split(below(cursor.branch(), 1, start));
+            let (reservation, copy) = reservation.fork(own);
+            copies.extend(copy);
+            let (opening, reused) = (Opening::default(), Reused::default());
+            Self { id: *next_id, branch, cursor, opening, reused, reservation, reserve }
+        });
+        let sequences = sequences.collect();
+        (sequences, copies)
     }
 }

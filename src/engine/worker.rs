@@ -1,28 +1,29 @@
-//! The engine's thread: `schedule -> run -> postprocess` until nobody can submit any more. Knows when things happen and
-//! who is told; what is computed is the runner's, in which order the scheduler's.
+//! The engine's thread: `schedule -> run -> postprocess` until nobody can submit any more, and what becomes of everybody
+//! where one of these fails. Knows when things happen and who is told; what is computed is the runner's, in which order the
+//! scheduler's.
 
 use crate::engine::live::Live;
-use crate::engine::recall::Kept;
+use crate::engine::live::Voice;
+use crate::engine::outcome::Told;
+use crate::engine::outcome::admitted;
+use crate::engine::outcome::prefilled;
+use crate::engine::plan::Plan;
+use crate::engine::plan::RowKind;
+use crate::engine::plan::Segment;
+use crate::engine::plan::SequenceId;
 use crate::engine::recall::Recall;
 use crate::engine::request::EventKind;
 use crate::engine::request::Failure;
 use crate::engine::request::Finish;
 use crate::engine::request::Request;
-use crate::engine::request::Token;
+use crate::engine::restarts::Restarts;
 use crate::engine::runner::Run;
 use crate::engine::runner::StepOutput;
-use crate::engine::runner::Yielded;
-use crate::engine::sampler::all_finite;
-use crate::engine::sampler::top_tokens;
-use crate::engine::scheduler::Running;
+use crate::engine::scheduler::Left;
 use crate::engine::scheduler::Scheduler;
-use crate::engine::sequence::Advanced;
-use crate::engine::sequence::Outcome;
-use crate::engine::sequence::RowKind;
-use crate::engine::sequence::Segment;
 use crate::engine::shared::EngineState;
 use crate::engine::shared::Shared;
-use crate::latent::program::Program;
+use crate::latent::script::Opening;
 use crate::metrics::Metrics;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -36,9 +37,10 @@ pub(crate) type Submission = (Request, Live);
 /// The owner of scheduler and runner.
 pub(crate) struct Worker<R> {
     pub(crate) submissions: Receiver<Submission>,
-    pub(crate) scheduler: Scheduler<Live>,
+    pub(crate) scheduler: Scheduler<Live, Voice>,
     pub(crate) recall: Recall,
     pub(crate) runner: R,
+    pub(crate) restarts: Restarts,
     /// What the last step gave; kept for its memory.
     pub(crate) output: StepOutput,
     pub(crate) metrics: Arc<Metrics>,
@@ -47,43 +49,57 @@ pub(crate) struct Worker<R> {
 
 /// How a request ended, for the metrics.
 #[derive(Clone, Copy)]
-enum End {
+pub(crate) enum End {
     Finished(Finish),
     Failed(Failure),
     Cancelled,
 }
 
+/// Why a step has no outcome.
+enum Broken {
+    /// The forward pass failed. Who waits has no part in it.
+    Pass(String),
+    /// The books of who runs and waits failed. What they say of anybody is not certain.
+    Books(String),
+}
+
 impl<R: Run> Worker<R> {
-    /// Works until the submitting side is gone and everything accepted is done, or until a step fails.
+    /// Works until the submitting side is gone and everything accepted is done, or until steps fail too often.
     pub(crate) fn work(mut self) {
         while self.receive() {
-            let segments = self.schedule();
-            if segments.is_empty() {
-                continue;
-            }
-            if !self.run(&segments) {
+            if let Err(broken) = self.step()
+                && !caught(|| self.recover(&broken)).unwrap_or(false)
+            {
                 return self.die();
             }
-            self.postprocess(&segments);
         }
+    }
+
+    fn step(&mut self) -> Result<(), Broken> {
+        let plan = caught(|| self.schedule()).map_err(Broken::Books)?;
+        if plan.segments.is_empty() {
+            return Ok(());
+        }
+        caught(|| self.run(&plan)).flatten().map_err(Broken::Pass)?;
+        caught(|| self.postprocess(&plan)).map_err(Broken::Books)
     }
 
     /// Takes in what was submitted; waits if there is nothing else to do. False when nothing can come any more.
     fn receive(&mut self) -> bool {
         if self.scheduler.is_idle() {
             match self.submissions.recv() {
-                Ok((request, live)) => self.scheduler.enqueue(request.program, live),
+                Ok((request, live)) => self.scheduler.enqueue(request.script, live),
                 Err(_) => return false,
             }
         }
         while let Ok((request, live)) = self.submissions.try_recv() {
-            self.scheduler.enqueue(request.program, live);
+            self.scheduler.enqueue(request.script, live);
         }
         true
     }
 
     /// Drops who is gone or late, admits who fits, and plans the step.
-    fn schedule(&mut self) -> Vec<Segment> {
+    fn schedule(&mut self) -> Plan {
         let now = Instant::now();
         let aborting = self.shared.is_aborting();
         let gone =
@@ -99,89 +115,111 @@ impl<R: Run> Worker<R> {
                 (false, _, true) => End::Failed(Failure::Deadline),
                 (false, _, false) => End::Failed(Failure::Stopped),
             };
-            self.end(live, end, now);
+            self.end((live, 0), end, now);
         }
-        let recall = |program: &Program, live: &mut Live| {
+        let recall = |opening: &Opening, live: &mut Live| {
             let shown = live.report.top_thought_tokens;
-            live.thoughts = self.recall.thoughts(&program.prompt, program.latent_steps, shown);
+            live.thoughts = self.recall.thoughts(&opening.prompt, opening.thoughts, shown);
             live.thoughts.iter().map(|thought| Arc::clone(&thought.vector)).collect()
         };
-        self.scheduler.admit(recall, |running| admitted(running, now, &self.metrics));
-        self.record_load();
+        let mut fresh = Vec::new();
+        self.scheduler.admit(recall, |sequence, live| {
+            admitted(sequence, live, now, &self.metrics);
+            fresh.push(sequence.id);
+        });
+        let ended = fresh.into_iter().filter_map(|id| self.settle(id, now)).collect();
+        self.end_all(ended, now);
         self.scheduler.plan()
     }
 
-    /// One forward pass into `output`. False if it failed or panicked.
-    fn run(&mut self, segments: &[Segment]) -> bool {
-        let shown: Vec<bool> = segments
-            .iter()
-            .map(|segment| {
-                let running = self.scheduler.get_mut(segment.sequence);
-                running.is_some_and(|running| running.payload.report.top_thought_tokens > 0)
-            })
-            .collect();
+    /// One forward pass into `output`.
+    fn run(&mut self, plan: &Plan) -> Result<(), String> {
+        let is_shown = |segment: &Segment| {
+            let running = self.scheduler.get_mut(segment.sequence);
+            running.is_some_and(|(_, live)| live.report.top_thought_tokens > 0)
+        };
+        let shown: Vec<bool> = plan.segments.iter().map(is_shown).collect();
         let start = Instant::now();
-        let run = || self.runner.run(segments, &shown, &mut self.output);
-        let result = catch_unwind(AssertUnwindSafe(run));
-        self.record_step(segments, start);
-        match result {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                tracing::error!(%error, "a step failed");
-                false
-            }
-            Err(_) => {
-                tracing::error!("a step panicked");
-                false
-            }
-        }
+        self.runner.run(plan, &shown, &mut self.output).map_err(|error| error.to_string())?;
+        self.record_step(&plan.segments, start);
+        Ok(())
     }
 
-    /// Hands out what the step gave and takes out who is done.
-    fn postprocess(&mut self, segments: &[Segment]) {
+    /// Hands out what the step gave, lets branches go on and takes out who is done.
+    fn postprocess(&mut self, plan: &Plan) {
         let now = Instant::now();
-        let output = &self.output;
+        let output = std::mem::take(&mut self.output);
         let mut ended = Vec::new();
-        for (segment, &yielded) in segments.iter().zip(&output.yielded) {
-            let Some(running) = self.scheduler.get_mut(segment.sequence) else { continue };
-            running.payload.spend(segment.rows() as u64);
-            let end = match yielded {
-                Yielded::Nothing => {
-                    running.sequence.advance(segment, Outcome::Nothing);
-                    None
+        for (segment, &yielded) in plan.segments.iter().zip(&output.yielded) {
+            let Some((running, live)) = self.scheduler.get_mut(segment.sequence) else { continue };
+            let (recall, metrics) = (&mut self.recall, &*self.metrics);
+            let told = Told { running, live, recall, metrics };
+            ended.extend(match told.take(segment, yielded, &output) {
+                Ok(()) => self.settle(segment.sequence, now),
+                Err(failure) => self.fail(segment, failure, now),
+            });
+        }
+        // Its memory is used again.
+        self.output = output;
+        self.end_all(ended, now);
+    }
+
+    /// Lets a sequence do what needs no computing. Its request, if that is the end of it, with its last event.
+    fn settle(&mut self, id: SequenceId, now: Instant) -> Option<(Live, usize, End)> {
+        let metrics = &self.metrics;
+        let ended = self.scheduler.settle(id, |_, live| prefilled(live, now, metrics));
+        let mut last = None;
+        for ended in ended {
+            let branch = ended.branch;
+            match ended.left {
+                Left::Nothing(live) => last = Some((live, branch, End::Finished(ended.finish))),
+                Left::Branches(request) => {
+                    if let Some(live) = self.scheduler.payload_mut(request) {
+                        live.send(now, branch, EventKind::Finished(ended.finish));
+                    }
                 }
-                Yielded::Thought { thought, logits } => {
-                    let logits = logits.map(|row| output.logits(row));
-                    take_thought(running, segment, (output.thought(thought), logits), &self.metrics)
-                }
-                Yielded::Token { logits } => {
-                    let logits = output.logits(logits);
-                    let end = take_token(running, segment, logits, &self.metrics);
-                    remember(running, &mut self.recall);
-                    end
-                }
-            };
-            if let Some(end) = end
-                && let Some(live) = self.scheduler.end(segment.sequence)
-            {
-                ended.push((live, end));
             }
         }
-        // Before anybody hears of an end, the gauges know it.
-        self.record_load();
-        for (live, end) in ended {
-            self.end(live, end, now);
+        last
+    }
+
+    /// Ends a branch that failed, and its request if that has no other.
+    fn fail(
+        &mut self,
+        segment: &Segment,
+        failure: Failure,
+        now: Instant,
+    ) -> Option<(Live, usize, End)> {
+        match self.scheduler.end(segment.sequence)? {
+            Left::Nothing(live) => Some((live, segment.branch, End::Failed(failure))),
+            Left::Branches(request) => {
+                let live = self.scheduler.payload_mut(request)?;
+                live.failure = Some(failure);
+                live.send(now, segment.branch, EventKind::Failed(failure));
+                None
+            }
         }
     }
 
-    /// Tells a request how it ended, and counts it.
-    #[expect(clippy::needless_pass_by_value, reason = "the request ends here and frees its share")]
-    fn end(&self, live: Live, end: End, now: Instant) {
-        let reason = match end {
+    /// Ends requests. Before anybody hears of an end, the gauges know it.
+    fn end_all(&self, ended: Vec<(Live, usize, End)>, now: Instant) {
+        self.record_load();
+        for (live, branch, end) in ended {
+            self.end((live, branch), end, now);
+        }
+    }
+
+    /// Tells a request how it, or the last of its branches, ended, and counts it.
+    fn end(&self, (live, branch): (Live, usize), end: End, now: Instant) {
+        // What failed on the way counts more than how the rest of it ended.
+        let counted = live.failure.map_or(end, End::Failed);
+        let reason = match counted {
             End::Finished(Finish::Stop) => "stop",
             End::Finished(Finish::Length) => "length",
+            End::Finished(Finish::Done) => "done",
             End::Failed(Failure::Deadline) => "deadline",
             End::Failed(Failure::NonFinite) => "nonfinite",
+            End::Failed(Failure::Step) => "step",
             End::Failed(Failure::Engine) => "engine",
             End::Failed(Failure::Stopped) => "stopped",
             End::Cancelled => "cancelled",
@@ -189,29 +227,60 @@ impl<R: Run> Worker<R> {
         self.metrics.finished_total.with_label_values(&[reason]).inc();
         self.metrics.request_seconds.observe((now - live.stamps.submitted).as_secs_f64());
         match end {
-            End::Finished(finish) => live.send(now, EventKind::Finished(finish)),
-            End::Failed(failure) => live.send(now, EventKind::Failed(failure)),
+            End::Finished(finish) => live.send(now, branch, EventKind::Finished(finish)),
+            End::Failed(failure) => live.send(now, branch, EventKind::Failed(failure)),
             End::Cancelled => self.metrics.cancelled_total.inc(),
         }
-        if let End::Failed(Failure::NonFinite) = end {
+        if let End::Failed(Failure::NonFinite) = counted {
             self.metrics.nonfinite_total.inc();
             // What made it so may be in a page that others would read.
             self.scheduler.forget();
         }
     }
 
-    /// After a failed step nothing in KV memory can be trusted: everything accepted gets an error, nothing new is
-    /// taken, and liveness turns red.
+    /// After a failed step nothing that was computed can be trusted: who runs gets an error, KV memory and thoughts are
+    /// forgotten, and the runner starts anew. Who waits has not begun, and goes on waiting. False where steps fail too often
+    /// for that.
+    fn recover(&mut self, broken: &Broken) -> bool {
+        let now = Instant::now();
+        let (Broken::Pass(reason) | Broken::Books(reason)) = broken;
+        if !self.restarts.allow(now) {
+            tracing::error!(reason, "a step failed, once too often: the engine is dead");
+            return false;
+        }
+        let mut gone = self.scheduler.restart();
+        if let Broken::Books(_) = broken {
+            gone.extend(self.scheduler.take_if(|_| true));
+        }
+        self.recall.clear();
+        self.output = StepOutput::default();
+        self.runner.reset();
+        self.metrics.engine_restarts_total.inc();
+        self.record_load();
+        let waiting = self.scheduler.load().waiting;
+        tracing::error!(
+            reason,
+            failed_requests = gone.len(),
+            waiting_requests = waiting,
+            "a step failed: the engine starts anew"
+        );
+        for live in gone {
+            self.end((live, 0), End::Failed(Failure::Step), now);
+        }
+        true
+    }
+
+    /// Everything accepted gets an error, nothing new is taken, and liveness turns red.
     fn die(mut self) {
         self.shared.advance_state(EngineState::Dead);
         let now = Instant::now();
         while let Ok((request, live)) = self.submissions.try_recv() {
-            self.scheduler.enqueue(request.program, live);
+            self.scheduler.enqueue(request.script, live);
         }
         let gone = self.scheduler.take_if(|_| true);
         self.record_load();
         for live in gone {
-            self.end(live, End::Failed(Failure::Engine), now);
+            self.end((live, 0), End::Failed(Failure::Engine), now);
         }
     }
 
@@ -233,7 +302,7 @@ impl<R: Run> Worker<R> {
             let thoughts = usize::from(segment.feeds_thought());
             latent += thoughts;
             match segment.kind {
-                RowKind::Prefill => prefill += segment.rows(),
+                RowKind::Prefill => prefill += segment.rows() - thoughts,
                 RowKind::Forced => forced += segment.rows() - thoughts,
                 RowKind::Answer => answer += segment.rows(),
             }
@@ -253,115 +322,11 @@ impl<R: Run> Worker<R> {
     }
 }
 
-/// Tells a request that it takes part in steps, and what it need not compute.
-fn admitted(running: &mut Running<Live>, now: Instant, metrics: &Metrics) {
-    let (sequence, live) = (&running.sequence, &mut running.payload);
-    live.place = None;
-    live.stamps.admitted = Some(now);
-    metrics.queue_seconds.observe((now - live.stamps.submitted).as_secs_f64());
-    let (program, reused) = (sequence.program(), sequence.reused());
-    let positions = program.prompt.len() + program.latent_steps;
-    metrics.prefix_cache_queries_total.inc_by(positions as u64);
-    metrics.prefix_cache_hits_total.inc_by(reused.positions as u64);
-    metrics.thought_cache_queries_total.inc_by(program.latent_steps as u64);
-    metrics.thought_cache_hits_total.inc_by(reused.thoughts as u64);
-    live.spend(reused.positions as u64);
-    live.send(now, EventKind::Admitted(reused));
-}
-
-/// Keeps the thoughts of a request whose latent steps are done, for those that ask the same.
-fn remember(running: &mut Running<Live>, recall: &mut Recall) {
-    let thoughts = std::mem::take(&mut running.payload.thoughts);
-    if thoughts.len() > running.sequence.reused().thoughts {
-        recall.keep(&running.sequence.program().prompt, thoughts);
-    }
-}
-
-/// Marks the end of prefill with the first thing that comes after it, and reports the thoughts that are known from
-/// earlier requests.
-fn prefilled(live: &mut Live, now: Instant, metrics: &Metrics) {
-    if live.stamps.prefilled.is_none() {
-        live.stamps.prefilled = Some(now);
-        let since = live.stamps.admitted.unwrap_or(live.stamps.submitted);
-        metrics.prefill_seconds.observe((now - since).as_secs_f64());
-        live.send(now, EventKind::Prefilled);
-        for (step, thought) in (1..).zip(&live.thoughts) {
-            live.send(now, EventKind::Thought(thought.reported(step, &live.report)));
-        }
-    }
-}
-
-/// A thought and, where asked for, the head's view of it.
-fn take_thought(
-    running: &mut Running<Live>,
-    segment: &Segment,
-    (vector, logits): (&[f32], Option<&[f32]>),
-    metrics: &Metrics,
-) -> Option<End> {
-    let now = Instant::now();
-    let live = &mut running.payload;
-    prefilled(live, now, metrics);
-    if !all_finite(vector) {
-        return Some(End::Failed(Failure::NonFinite));
-    }
-    let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-    metrics.thought_norm.observe(f64::from(norm));
-    if let Advanced::Thought { step } = running.sequence.advance(segment, Outcome::Thought) {
-        let top_tokens = logits
-            .map(|logits| top_tokens(logits, live.report.top_thought_tokens))
-            .unwrap_or_default();
-        let thought = Kept { vector: vector.into(), norm, top_tokens };
-        live.send(now, EventKind::Thought(thought.reported(step, &live.report)));
-        live.thoughts.push(thought);
-    }
-    None
-}
-
-/// An answer token chosen from `logits`.
-fn take_token(
-    running: &mut Running<Live>,
-    segment: &Segment,
-    logits: &[f32],
-    metrics: &Metrics,
-) -> Option<End> {
-    let now = Instant::now();
-    let live = &mut running.payload;
-    prefilled(live, now, metrics);
-    if !all_finite(logits) {
-        return Some(End::Failed(Failure::NonFinite));
-    }
-    let id = live.sampler.choose(logits);
-    if live.report.first_logits && !live.first_logits_sent {
-        live.first_logits_sent = true;
-        live.send(now, EventKind::FirstLogits(logits.to_vec()));
-    }
-    record_token(live, now, metrics);
-    let logprob = live.report.logprobs.then(|| live.sampler.logprob(logits, id));
-    let token = EventKind::Token(Token { id, logprob });
-    match running.sequence.advance(segment, Outcome::Token(id)) {
-        Advanced::On | Advanced::Thought { .. } => None,
-        Advanced::Token => {
-            live.send(now, token);
-            None
-        }
-        Advanced::LastToken(finish) => {
-            live.send(now, token);
-            Some(End::Finished(finish))
-        }
-        Advanced::Ended(finish) => Some(End::Finished(finish)),
-    }
-}
-
-fn record_token(live: &mut Live, now: Instant, metrics: &Metrics) {
-    metrics.completion_tokens_total.inc();
-    match live.stamps.last_token.replace(now) {
-        Some(before) => metrics.inter_token_seconds.observe((now - before).as_secs_f64()),
-        None => {
-            let since = live.stamps.prefilled.unwrap_or(now);
-            metrics.latent_seconds.observe((now - since).as_secs_f64());
-            metrics
-                .time_to_first_token_seconds
-                .observe((now - live.stamps.submitted).as_secs_f64());
-        }
-    }
+/// What `work` gives, or what it panicked with.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        format!("panic: {}", text.as_deref().unwrap_or("without a message"))
+    })
 }

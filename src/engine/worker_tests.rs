@@ -1,25 +1,26 @@
-//! The engine's thread with a model of ten lines: cancellation, deadlines, full queues, failures and stops.
+//! The engine's thread with a model of ten lines: cancellation, deadlines, full queues and stops.
 
 use crate::engine::Engine;
-use crate::engine::Limits;
 use crate::engine::config::EngineConfig;
+use crate::engine::limits::Limits;
+use crate::engine::plan::Plan;
+use crate::engine::plan::Segment;
+use crate::engine::plan::Yields;
 use crate::engine::request::EventKind;
 use crate::engine::request::Failure;
 use crate::engine::request::Finish;
 use crate::engine::request::Rejected;
 use crate::engine::request::Report;
 use crate::engine::request::Request;
-use crate::engine::request::Sampling;
 use crate::engine::runner::Run;
 use crate::engine::runner::StepOutput;
 use crate::engine::runner::Yielded;
-use crate::engine::sequence::Segment;
-use crate::engine::sequence::Yields;
 use crate::engine::shared::EngineState;
 use crate::latent::program::Program;
-use crate::latent::program::StopRule;
+use crate::latent::script::Sampling;
+use crate::latent::script::StopRule;
 use crate::metrics::Metrics;
-use crate::model::serving::Output;
+use crate::model::pass::Output;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::SyncSender;
@@ -27,8 +28,12 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 use std::time::Instant;
 
-const PANIC: u32 = 66;
+pub(super) const PANIC: u32 = 66;
 const NOT_A_NUMBER: u32 = 67;
+/// The step fails without a panic.
+pub(super) const ERROR: u32 = 68;
+/// The step gives a row that is not there.
+pub(super) const MISSING_ROW: u32 = 69;
 
 /// Takes one step for each message; says token 3 for ever.
 struct Stepwise {
@@ -38,23 +43,29 @@ struct Stepwise {
 impl Run for Stepwise {
     fn run(
         &mut self,
-        segments: &[Segment],
+        plan: &Plan,
         _shown: &[bool],
         output: &mut StepOutput,
     ) -> candle_core::Result<()> {
+        let segments = &plan.segments;
         // A closed channel means: run freely.
         let _ = self.steps.recv_timeout(Duration::from_secs(30));
-        let mut all_ids = segments.iter().flat_map(Segment::ids);
-        assert!(!all_ids.any(|id| id == PANIC), "asked to panic");
-        let bad = |segment: &Segment| segment.ids().any(|id| id == NOT_A_NUMBER);
+        assert!(!segments.iter().flat_map(Segment::ids).any(|id| id == PANIC), "asked to panic");
+        if segments.iter().flat_map(Segment::ids).any(|id| id == ERROR) {
+            candle_core::bail!("asked to fail");
+        }
+        let row = |segment: &Segment| match segment.ids().next() {
+            Some(NOT_A_NUMBER) => 1,
+            Some(MISSING_ROW) => 99,
+            _ => 0,
+        };
         let yielded = segments
             .iter()
             .map(|segment| match segment.yields {
                 Yields::Nothing => Yielded::Nothing,
-                Yields::Thought => {
-                    Yielded::Thought { thought: usize::from(bad(segment)), logits: None }
-                }
-                Yields::Token => Yielded::Token { logits: usize::from(bad(segment)) },
+                Yields::Thought => Yielded::Thought { thought: row(segment), logits: None },
+                Yields::Token => Yielded::Token { logits: row(segment) },
+                Yields::Scores(count) => Yielded::Scores { logits: row(segment), count },
             })
             .collect();
         let nan = f32::NAN;
@@ -63,41 +74,51 @@ impl Run for Stepwise {
         *output = StepOutput { yielded, numbers, width: 2, vocab_size: 4 };
         Ok(())
     }
+
+    fn reset(&mut self) {}
 }
 
-struct Bench {
-    engine: Engine,
-    metrics: Arc<Metrics>,
-    steps: SyncSender<()>,
+pub(super) struct Bench {
+    pub(super) engine: Engine,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) steps: SyncSender<()>,
 }
 
-fn bench(config: EngineConfig) -> Bench {
+pub(super) fn bench(config: EngineConfig) -> Bench {
     let metrics = Arc::new(Metrics::new());
     let (steps, receiver) = sync_channel(1000);
-    let limits = Limits { positions: 64, vocab_size: 100 };
+    let running = config.max_running;
+    let limits = Limits { positions: 64, pages: 16, running, vocab_size: 100, width: 2 };
     let runner = Stepwise { steps: receiver };
-    let engine = Engine::start_with(runner, (config, limits, 16), Arc::clone(&metrics)).unwrap();
+    let engine = Engine::start_with(runner, (config, limits), Arc::clone(&metrics)).unwrap();
     Bench { engine, metrics, steps }
 }
 
-fn request(first_id: u32) -> Request {
+pub(super) fn request(first_id: u32) -> Request {
+    of(&program(first_id))
+}
+
+pub(super) fn program(first_id: u32) -> Program {
+    Program {
+        prompt: vec![first_id, 1],
+        latent_steps: 3,
+        forced: vec![2],
+        max_tokens: 4,
+        stop: StopRule { eos: vec![0], eos_count: 1 },
+        masked: Vec::new(),
+    }
+}
+
+pub(super) fn of(program: &Program) -> Request {
     Request {
-        program: Program {
-            prompt: vec![first_id, 1],
-            latent_steps: 3,
-            forced: vec![2],
-            max_tokens: 4,
-            stop: StopRule { eos: vec![0], eos_count: 1 },
-            masked: Vec::new(),
-        },
-        sampling: Sampling::GREEDY,
+        script: program.script(Sampling::GREEDY),
         report: Report { thought_vectors: true, ..Report::default() },
         deadline: Instant::now() + Duration::from_secs(30),
     }
 }
 
 /// Every event of a request, each within ten seconds.
-async fn events(ticket: &mut crate::engine::Ticket) -> Vec<EventKind> {
+pub(super) async fn events(ticket: &mut crate::engine::Ticket) -> Vec<EventKind> {
     let mut all = Vec::new();
     while let Ok(Some(event)) = tokio::time::timeout(Duration::from_secs(10), ticket.next()).await {
         all.push(event.kind);
@@ -105,7 +126,7 @@ async fn events(ticket: &mut crate::engine::Ticket) -> Vec<EventKind> {
     all
 }
 
-fn last_failure(events: &[EventKind]) -> Option<Failure> {
+pub(super) fn last_failure(events: &[EventKind]) -> Option<Failure> {
     match events.last() {
         Some(EventKind::Failed(failure)) => Some(*failure),
         _ => None,
@@ -193,19 +214,6 @@ async fn a_non_finite_hidden_state_ends_only_its_own_request() {
 }
 
 #[tokio::test]
-async fn a_panic_in_a_step_fails_what_is_in_flight_and_turns_the_engine_dead() {
-    let Bench { engine, steps, .. } = bench(EngineConfig::default());
-    let mut bystander = engine.submit(request(1)).unwrap();
-    let mut bad = engine.submit(request(PANIC)).unwrap();
-    drop(steps);
-    assert_eq!(last_failure(&events(&mut bad).await), Some(Failure::Engine));
-    assert_eq!(last_failure(&events(&mut bystander).await), Some(Failure::Engine));
-    engine.drained().await;
-    assert_eq!(engine.state(), EngineState::Dead);
-    assert!(matches!(engine.submit(request(1)), Err(Rejected::Dead)));
-}
-
-#[tokio::test]
 async fn draining_finishes_what_was_accepted_and_takes_nothing_new() {
     let Bench { engine, steps, .. } = bench(EngineConfig::default());
     let mut ticket = engine.submit(request(1)).unwrap();
@@ -230,12 +238,21 @@ async fn aborting_ends_what_is_running_with_an_error() {
 #[tokio::test]
 async fn what_cannot_run_is_refused_at_once() {
     let Bench { engine, .. } = bench(EngineConfig::default());
-    let mut long = request(1);
-    long.program.max_tokens = 60;
+    let long = of(&Program { max_tokens: 60, ..program(1) });
     let refused = engine.submit(long).unwrap_err();
     assert_eq!(
         refused,
         Rejected::TooLong { prompt: 2, latent: 4, answer: 59, needed: 65, available: 64 }
     );
+    for latent_steps in [3, 1 << 20, usize::MAX] {
+        for max_tokens in [usize::MAX, usize::MAX - 5, usize::MAX - 12, 1 << 62] {
+            let endless = Program { latent_steps, max_tokens, ..program(1) };
+            let refused = engine.submit(of(&endless));
+            assert!(
+                matches!(refused, Err(Rejected::TooLong { .. })),
+                "{latent_steps} {max_tokens}"
+            );
+        }
+    }
     assert_eq!(engine.submit(request(100)).unwrap_err(), Rejected::UnknownId { id: 100 });
 }

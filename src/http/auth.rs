@@ -1,4 +1,4 @@
-//! API keys: who may ask. Does not know where keys are stored.
+//! Who may ask: the check of a key on the way to a handler. Does not know where keys are stored.
 
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
@@ -8,38 +8,6 @@ use axum::http::HeaderMap;
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
-use subtle::Choice;
-use subtle::ConstantTimeEq as _;
-
-/// The keys that are accepted; none means that no key is asked for.
-#[derive(Clone, Default)]
-pub struct ApiKeys(Vec<String>);
-
-impl ApiKeys {
-    /// These keys. Empty ones are left out: an empty key would be one that everybody has.
-    pub fn new(keys: impl IntoIterator<Item = String>) -> Self {
-        Self(keys.into_iter().filter(|key| !key.is_empty()).collect())
-    }
-
-    /// Whether no key is asked for.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Looks at every key in full, so that the time taken tells nothing about how close a guess is.
-    fn accept(&self, key: &[u8]) -> bool {
-        self.0
-            .iter()
-            .fold(Choice::from(0), |found, known| found | known.as_bytes().ct_eq(key))
-            .into()
-    }
-}
-
-impl std::fmt::Debug for ApiKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ApiKeys({} not shown)", self.0.len())
-    }
-}
 
 /// Middleware: passes on requests with an accepted key, and all of them where no key is asked for.
 pub(super) async fn require_key(
@@ -61,28 +29,4 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, key) = value.split_at_checked("Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_whole_key_is_accepted() {
-        let keys = ApiKeys::new(["first".to_owned(), "second".to_owned()]);
-        assert!(keys.accept(b"first") && keys.accept(b"second"));
-        for guess in ["", "firs", "first ", "third", "firstsecond"] {
-            assert!(!keys.accept(guess.as_bytes()), "{guess}");
-        }
-    }
-
-    #[test]
-    fn an_empty_key_is_no_key() {
-        assert!(ApiKeys::new([String::new()]).is_empty());
-    }
-
-    #[test]
-    fn debug_output_has_no_key_in_it() {
-        assert!(!format!("{:?}", ApiKeys::new(["secret".to_owned()])).contains("secret"));
-    }
 }

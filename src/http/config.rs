@@ -1,6 +1,6 @@
 //! The settings of the wire. Does not know where they come from.
 
-use crate::http::auth::ApiKeys;
+use crate::http::keys::ApiKeys;
 use axum::http::HeaderValue;
 use std::time::Duration;
 

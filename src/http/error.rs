@@ -17,6 +17,9 @@ use utoipa::ToSchema;
 /// When to come back to a server that is loading or stopping.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(5);
 
+/// The codings that a body may have, as `accept-encoding` says it.
+const ACCEPTED_ENCODINGS: &str = "gzip, deflate";
+
 /// Why a request got no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ApiError {
@@ -30,6 +33,10 @@ pub(super) enum ApiError {
     BodyTimeout,
     #[error("send the body as `content-type: application/json`")]
     UnsupportedMediaType,
+    #[error(
+        "content-encoding: `{name}` is not supported: send the body as it is, or as {ACCEPTED_ENCODINGS}"
+    )]
+    UnsupportedEncoding { name: String },
     #[error("an API key is required: `authorization: Bearer <key>`")]
     MissingKey,
     #[error("the API key is not valid")]
@@ -40,6 +47,8 @@ pub(super) enum ApiError {
     MethodNotAllowed,
     #[error("{0}")]
     TooLong(Rejected),
+    #[error("question: {0}")]
+    FarTooLong(AskError),
     #[error("the queue is full")]
     QueueFull { retry_after: Duration },
     #[error("the model is being loaded")]
@@ -50,8 +59,10 @@ pub(super) enum ApiError {
     EngineDead,
     #[error("the request's deadline passed before the answer was complete")]
     Deadline,
-    #[error("a hidden state of this request is not finite")]
-    NonFinite,
+    #[error("{0}")]
+    NonFinite(Failure),
+    #[error("{0}; others are answered, and this one may be asked again")]
+    StepFailed(Failure),
     #[error("internal error")]
     Internal,
 }
@@ -76,13 +87,18 @@ impl ApiError {
             Self::UnsupportedMediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, REQUEST, "unsupported_media_type")
             }
+            Self::UnsupportedEncoding { .. } => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, REQUEST, "unsupported_encoding")
+            }
             Self::MissingKey => (StatusCode::UNAUTHORIZED, KEY, "missing_api_key"),
             Self::WrongKey => (StatusCode::UNAUTHORIZED, KEY, "invalid_api_key"),
             Self::NotFound => (StatusCode::NOT_FOUND, REQUEST, "not_found"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, REQUEST, "method_not_allowed")
             }
-            Self::TooLong(_) => (StatusCode::UNPROCESSABLE_ENTITY, REQUEST, "too_long"),
+            Self::TooLong(_) | Self::FarTooLong(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, REQUEST, "too_long")
+            }
             Self::QueueFull { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "overloaded_error", "queue_full")
             }
@@ -90,7 +106,8 @@ impl ApiError {
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "draining"),
             Self::EngineDead => (StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "engine_dead"),
             Self::Deadline => (StatusCode::GATEWAY_TIMEOUT, "timeout_error", "deadline_exceeded"),
-            Self::NonFinite => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "non_finite"),
+            Self::NonFinite(_) => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "non_finite"),
+            Self::StepFailed(_) => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "step_failed"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "internal"),
         }
     }
@@ -98,6 +115,8 @@ impl ApiError {
     fn param(&self) -> Option<String> {
         match self {
             Self::Malformed { param, .. } | Self::Invalid { param, .. } => param.clone(),
+            Self::FarTooLong(_) => Some("question".to_owned()),
+            Self::UnsupportedEncoding { .. } => Some(header::CONTENT_ENCODING.to_string()),
             Self::TooLong(rejected) => Some(too_long_field(rejected).to_owned()),
             _ => None,
         }
@@ -125,9 +144,14 @@ impl From<AskError> for ApiError {
         match error {
             AskError::EmptyQuestion
             | AskError::Tokenizer(_)
-            | AskError::Rejected(Rejected::UnknownId { .. } | Rejected::Empty) => {
-                Self::invalid("question", error)
-            }
+            | AskError::Rejected(
+                Rejected::UnknownId { .. }
+                | Rejected::Empty
+                | Rejected::TooManyBranches { .. }
+                | Rejected::TooLarge { .. }
+                | Rejected::Malformed(_),
+            ) => Self::invalid("question", error),
+            AskError::TooLong { .. } => Self::FarTooLong(error),
             AskError::TooManyLatentSteps { .. } => Self::invalid("latent_steps", error),
             AskError::Rejected(Rejected::Full { retry_after }) => Self::QueueFull { retry_after },
             AskError::Rejected(too_long @ Rejected::TooLong { .. }) => Self::TooLong(too_long),
@@ -141,7 +165,8 @@ impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Deadline => Self::Deadline,
-            Failure::NonFinite => Self::NonFinite,
+            Failure::NonFinite => Self::NonFinite(failure),
+            Failure::Step => Self::StepFailed(failure),
             Failure::Engine => Self::EngineDead,
             Failure::Stopped => Self::Draining,
         }
@@ -157,10 +182,13 @@ impl IntoResponse for ApiError {
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
-        if status == StatusCode::UNAUTHORIZED {
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        let hint = match self {
+            Self::MissingKey | Self::WrongKey => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            Self::UnsupportedEncoding { .. } => Some((header::ACCEPT_ENCODING, ACCEPTED_ENCODINGS)),
+            _ => None,
+        };
+        if let Some((name, value)) = hint {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
     }
@@ -169,7 +197,9 @@ impl IntoResponse for ApiError {
 /// The answer's length is to blame where a shorter one would have fitted.
 fn too_long_field(rejected: &Rejected) -> &'static str {
     match rejected {
-        Rejected::TooLong { prompt, latent, available, .. } if prompt + latent < *available => {
+        Rejected::TooLong { prompt, latent, available, .. }
+            if prompt.saturating_add(*latent) < *available =>
+        {
             "max_tokens"
         }
         _ => "question",
@@ -244,6 +274,7 @@ mod tests {
         for (failure, status) in [
             (Failure::Deadline, 504),
             (Failure::NonFinite, 500),
+            (Failure::Step, 500),
             (Failure::Engine, 503),
             (Failure::Stopped, 503),
         ] {

@@ -1,7 +1,11 @@
 //! JSON bodies and deadlines out of requests, with rejections that name the field. Does not know any route's types.
 
+use crate::files;
+use crate::http::desk::Work;
+use crate::http::encoding::Codings;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
+use crate::text::units::LONGEST_WAIT;
 use axum::body::Bytes;
 use axum::extract::FromRequest;
 use axum::extract::FromRequestParts;
@@ -13,30 +17,33 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio::time::timeout_at;
+use utoipa::IntoParams;
 
 /// A request body, parsed.
 #[derive(Debug)]
 pub(super) struct Json<T>(pub(super) T);
 
-impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         if !says_json(request.headers()) {
             return Err(ApiError::UnsupportedMediaType);
         }
+        let codings = Codings::of(request.headers())?;
         let config = state.config();
-        let body =
-            tokio::time::timeout(config.request_timeout, Bytes::from_request(request, state))
-                .await
-                .map_err(|_elapsed| ApiError::BodyTimeout)?
-                .map_err(|rejection| match rejection.status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => {
-                        ApiError::BodyTooLarge { limit: config.max_body_bytes }
-                    }
-                    _ => ApiError::Malformed { message: rejection.body_text(), param: None },
-                })?;
-        parse(&body).map(Self)
+        let (limit, deadline) = (config.max_body_bytes, Instant::now() + config.request_timeout);
+        let body = timeout_at(deadline, Bytes::from_request(request, state))
+            .await
+            .map_err(|_elapsed| ApiError::BodyTimeout)?
+            .map_err(|rejection| match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit },
+                _ => ApiError::Malformed { message: rejection.body_text(), param: None },
+            })?;
+        let bytes = if codings.is_plain() { body.len() } else { limit };
+        let parsed = move || parse(&codings.decode(body, limit)?);
+        state.reading().run(Work::Parse(bytes), deadline, parsed).await?.map(Self)
     }
 }
 
@@ -52,19 +59,24 @@ fn says_json(headers: &HeaderMap) -> bool {
 
 /// What is not JSON is malformed; JSON with a wrong, unknown or missing field is invalid and names the field.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    let malformed =
-        |error: &serde_json::Error| ApiError::Malformed { message: error.to_string(), param: None };
+    let malformed = |error: &dyn std::fmt::Display| ApiError::Malformed {
+        message: error.to_string(),
+        param: None,
+    };
+    let body = files::text(body).map_err(|error| malformed(&format!("the body {error}")))?;
     // serde would take a list for a struct's fields in order.
-    if body.trim_ascii_start().starts_with(b"[") {
+    if body.trim_start().starts_with('[') {
         return Err(ApiError::Invalid {
             message: "the body must be an object".to_owned(),
             param: None,
         });
     }
-    let mut json = serde_json::Deserializer::from_slice(body);
+    let mut json = serde_json::Deserializer::from_str(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         match error.inner().classify() {
             serde_json::error::Category::Data => invalid(&error),
+            // Not for serde_json, but for JSON, 1e999 is a number like others.
+            _ if error.inner().to_string().starts_with("number out of range") => invalid(&error),
             _ => malformed(error.inner()),
         }
     })?;
@@ -92,12 +104,30 @@ pub(super) struct Deadline(pub(super) Instant);
 /// Where a client says how many seconds it is willing to wait.
 pub(super) const TIMEOUT_HEADER: &str = "x-request-timeout";
 
+/// The headers that a question may have, for the document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read by `Deadline` and `track`")]
+pub(super) struct Headers {
+    /// Seconds to wait for the answer, such as `30` or `2.5`; the server's limit where that is less. Below 1 there may be
+    /// no time for an answer.
+    #[param(
+        rename = "x-request-timeout",
+        pattern = r"^[1-9][0-9]{0,5}(\.[0-9]{1,6})?$",
+        required = false
+    )]
+    timeout: String,
+    /// Returned, and written to the server's log.
+    #[param(rename = "x-request-id", required = false)]
+    id: String,
+}
+
 impl FromRequestParts<AppState> for Deadline {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let asked = asked_timeout(&parts.headers)?;
-        let limit = state.config().request_timeout;
+        let limit = state.config().request_timeout.min(LONGEST_WAIT);
         Ok(Self(Instant::now() + asked.map_or(limit, |asked| asked.min(limit))))
     }
 }
@@ -149,6 +179,7 @@ mod tests {
     fn a_wrong_unknown_or_missing_field_is_named() {
         assert_eq!(blamed(r#"{"name":1}"#).as_deref(), Some("name"));
         assert_eq!(blamed(r#"{"name":"a","sizes":[1,"x"]}"#).as_deref(), Some("sizes[1]"));
+        assert_eq!(blamed(r#"{"name":"a","sizes":[1e999]}"#).as_deref(), Some("sizes[0]"));
         assert_eq!(blamed(r#"{"name":"a","colour":1}"#).as_deref(), Some("colour"));
         assert_eq!(blamed(r#"{"sizes":[]}"#).as_deref(), Some("name"));
         assert_eq!(blamed("[\"a\"]"), None);
@@ -160,6 +191,14 @@ mod tests {
         for body in ["", "{", "{\"name\":", "name", r#"{"name":"a"} x"#] {
             assert!(matches!(rejection(body), ApiError::Malformed { .. }), "{body}");
         }
+        let wide: Vec<u8> = "{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for (body, said) in [(&wide[..], "UTF-16"), (b"{\"name\":\"\xe9\"}", "not UTF-8")] {
+            match parse::<Order>(body).unwrap_err() {
+                ApiError::Malformed { message, .. } => assert!(message.contains(said), "{message}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(parse::<Order>("\u{feff}{\"name\":\"a\"}".as_bytes()).is_ok(), "a mark is no text");
     }
 
     #[test]

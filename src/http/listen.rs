@@ -1,27 +1,20 @@
-//! Connections: how many, how long a client may take to say what it wants, and how they end. Knows nothing of routes.
+//! A listening server: how many connections it takes, and how it stops. Knows nothing of routes.
 
+use crate::http::connection::Connections;
+use crate::http::connection::Ending;
 use axum::Router;
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper_util::rt::TokioExecutor;
-use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::server::graceful::Watcher;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tokio_util::sync::DropGuard;
-use tower::ServiceExt as _;
+use tokio_util::task::TaskTracker;
 
 /// What a client may take up.
 #[derive(Clone, Copy, Debug)]
@@ -41,42 +34,52 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A listening server. Dropping it closes all connections.
 #[derive(Debug)]
 pub struct Server {
-    stop_accepting: CancellationToken,
-    accepting: JoinHandle<GracefulShutdown>,
-    _close_all: DropGuard,
+    ending: Ending,
+    /// The one that accepts, and one for each connection.
+    tasks: TaskTracker,
+    _cut: DropGuard,
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// Every answer is sent and every connection closed.
+    All,
+    /// Some connections are still in use.
+    NotAll,
 }
 
 /// Starts to answer connections with this router.
 pub fn listen(listener: TcpListener, router: Router, limits: Limits) -> Server {
-    let stop_accepting = CancellationToken::new();
-    let close_all = CancellationToken::new();
-    let acceptor = Acceptor {
-        listener,
-        permits: Arc::new(Semaphore::new(limits.max_connections)),
-        stop: stop_accepting.clone(),
-        connections: Connections {
-            router,
-            builder: builder(limits),
-            limits,
-            close: close_all.clone(),
-        },
+    let ending = Ending::default();
+    let tasks = TaskTracker::new();
+    let connections = Connections {
+        router,
+        builder: builder(limits),
+        patience: limits.header_read_timeout,
+        ending: ending.clone(),
     };
-    Server {
-        stop_accepting,
-        accepting: tokio::spawn(acceptor.run()),
-        _close_all: close_all.drop_guard(),
-    }
+    let permits = Arc::new(Semaphore::new(limits.max_connections));
+    tasks.spawn(Acceptor { permits, connections, tasks: tasks.clone() }.run(listener));
+    // Nothing but the acceptor adds to them: they are over once there are none.
+    tasks.close();
+    Server { _cut: ending.cut.clone().drop_guard(), ending, tasks }
 }
 
 impl Server {
-    /// Accepts no more connections, closes idle ones, and waits for responses under way, but no longer than `patience`.
-    pub async fn close(self, patience: Duration) {
-        self.stop_accepting.cancel();
-        let Ok(connections) = self.accepting.await else {
-            return;
-        };
-        if timeout(patience, connections.shutdown()).await.is_err() {
-            tracing::warn!("closing connections whose clients have not read their responses");
+    /// Tells clients to go elsewhere; whoever asks is still answered, on new connections too.
+    pub fn tell(&self) {
+        self.ending.told.cancel();
+    }
+
+    /// Accepts no more connections, closes those that are not used, and waits for answers under way, but no longer than
+    /// `patience`.
+    pub async fn close(&self, patience: Duration) -> Closed {
+        self.tell();
+        self.ending.closed.cancel();
+        match timeout(patience, self.tasks.wait()).await {
+            Ok(()) => Closed::All,
+            Err(_elapsed) => Closed::NotAll,
         }
     }
 }
@@ -93,74 +96,55 @@ fn builder(limits: Limits) -> Builder<TokioExecutor> {
 }
 
 struct Acceptor {
-    listener: TcpListener,
     permits: Arc<Semaphore>,
-    stop: CancellationToken,
     connections: Connections,
+    tasks: TaskTracker,
 }
 
 impl Acceptor {
-    async fn run(self) -> GracefulShutdown {
-        let graceful = GracefulShutdown::new();
-        while let Some(Some((stream, permit))) = self.stop.run_until_cancelled(self.accept()).await
-        {
-            tokio::spawn(self.connections.clone().serve(stream, permit, graceful.watcher()));
+    async fn run(self, listener: TcpListener) {
+        let closed = self.connections.ending.closed.clone();
+        while let Some(Some(permit)) = closed.run_until_cancelled(self.permit()).await {
+            let Some(stream) = closed.run_until_cancelled(accept(&listener)).await else { break };
+            self.serve(stream, permit);
         }
-        graceful
+        self.last(listener).await;
     }
 
-    /// The permit is taken first: clients beyond the limit wait in the kernel's backlog and cost us nothing.
-    async fn accept(&self) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, _peer)) => return Some((stream, permit)),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+    /// Clients that the kernel has greeted are connected as far as they know, and have asked: they are answered too.
+    async fn last(&self, listener: TcpListener) {
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok((stream, _peer)) = listener.accept() {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            let Some(permit) = self.permit().await else { return };
+            if let Ok(stream) = stream {
+                self.serve(stream, permit);
             }
         }
     }
-}
 
-#[derive(Clone)]
-struct Connections {
-    router: Router,
-    builder: Builder<TokioExecutor>,
-    limits: Limits,
-    close: CancellationToken,
-}
+    /// It is taken before a client is: those beyond the limit wait in the kernel's backlog and cost us nothing.
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).acquire_owned().await.ok()
+    }
 
-impl Connections {
-    async fn serve(self, stream: TcpStream, _permit: OwnedSemaphorePermit, watcher: Watcher) {
-        // An event is a few hundred bytes: it must not wait for the next one.
-        let _ = stream.set_nodelay(true);
-        let first_request = Arc::new(Notify::new());
-        let service = service_fn({
-            let first_request = Arc::clone(&first_request);
-            move |request: Request<Incoming>| {
-                first_request.notify_one();
-                self.router.clone().oneshot(request)
-            }
+    fn serve(&self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+        let connections = self.connections.clone();
+        self.tasks.spawn(async move {
+            connections.serve(stream).await;
+            drop(permit);
         });
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        tokio::select! {
-            result = watcher.watch(connection) => {
-                if let Err(error) = result {
-                    tracing::debug!(error, "connection ended");
-                }
-            }
-            () = silence(&first_request, self.limits.header_read_timeout) => {}
-            () = self.close.cancelled() => {}
-        }
     }
 }
 
-/// Ends when no request arrives at all. hyper's own timeout starts only once it knows which version of HTTP a client
-/// speaks, and a client that sends nothing never tells.
-async fn silence(first_request: &Notify, limit: Duration) {
-    if timeout(limit, first_request.notified()).await.is_ok() {
-        std::future::pending::<()>().await;
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _peer)) => return stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
 }

@@ -5,13 +5,21 @@
 
 mod auth;
 mod config;
+mod connection;
+mod desk;
 mod docs;
+mod encoding;
 mod error;
 mod extract;
+mod held;
+mod keys;
+mod linger;
 mod models;
 mod operations;
 mod reason;
 mod request_id;
+#[cfg(test)]
+mod restart_tests;
 mod state;
 mod track;
 
@@ -19,11 +27,11 @@ pub mod listen;
 pub mod serve;
 pub mod shutdown;
 
-pub use auth::ApiKeys;
 pub use config::Config;
 pub use config::Cors;
 pub use config::CorsError;
 pub use docs::document;
+pub use keys::ApiKeys;
 pub use state::AppState;
 
 use crate::http::auth::require_key;
@@ -49,7 +57,7 @@ use utoipa_axum::routes;
 pub fn router(state: &AppState) -> Router {
     let (router, document) = routes(state);
     let router = router
-        .merge(docs::swagger_ui(document))
+        .merge(docs::pages(document))
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(state.config().max_body_bytes))
@@ -87,7 +95,13 @@ fn cors(cors: &Cors) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, request_id::HEADER, timeout])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_ENCODING,
+            header::CONTENT_TYPE,
+            request_id::HEADER,
+            timeout,
+        ])
         .expose_headers([header::RETRY_AFTER, request_id::HEADER])
         .max_age(Duration::from_secs(3600));
     Some(layer)

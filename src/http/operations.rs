@@ -45,8 +45,8 @@ pub(super) async fn live(State(state): State<AppState>) -> Result<Json<HealthRes
 ))]
 pub(super) async fn ready(State(state): State<AppState>) -> Result<Json<HealthResponse>, ApiError> {
     match state.served()?.reasoner.health() {
-        Health::Ready => Ok(OK),
-        Health::Draining => Err(ApiError::Draining),
+        Health::Ready if !state.is_draining() => Ok(OK),
+        Health::Ready | Health::Draining => Err(ApiError::Draining),
         Health::Dead => Err(ApiError::EngineDead),
     }
 }

@@ -3,7 +3,9 @@
 
 use crate::http;
 use crate::http::AppState;
+use crate::http::listen::Closed;
 use crate::http::listen::Limits;
+use crate::http::listen::Server;
 use crate::metrics::Metrics;
 use crate::reason::reasoner::Reasoner;
 use anyhow::Context as _;
@@ -14,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// Time for clients to read what is already written, after the last answer is complete.
+/// Time for clients to read what is already written, after the last answer was ended.
 const LAST_BYTES: Duration = Duration::from_secs(5);
 
 /// Time for the engine to end its requests once told to.
@@ -27,14 +29,17 @@ pub struct Config {
     pub http: http::Config,
     /// Connections.
     pub limits: Limits,
-    /// Time for accepted requests to finish after `shutdown`.
+    /// Time after `shutdown` in which it is not ready but still answers, so that clients and load balancers look away.
+    pub drain_delay: Duration,
+    /// Time for accepted requests to finish after that.
     pub grace_period: Duration,
 }
 
 /// Answers on `listener` until `shutdown` completes and accepted requests are finished.
 ///
 /// It listens from the start: while `load` runs on a thread of its own, the server is alive but not ready. After
-/// `shutdown` it is not ready again: new questions are refused, accepted ones have the grace period.
+/// `shutdown` it is not ready again, and every answer asks its client to go elsewhere. Only after the drain delay does it
+/// close the door: connections that nobody uses are closed, questions under way have the grace period.
 pub async fn run(
     listener: TcpListener,
     config: Config,
@@ -53,11 +58,15 @@ pub async fn run(
             state.serve(Arc::clone(&reasoner));
             tracing::info!(model = reasoner.card().name, description = reasoner.card().description, "ready");
             shutdown.await;
-            drain(&reasoner, config.grace_period).await;
+            state.drain();
+            drain(&server, config.drain_delay, config.grace_period).await;
+            end(&reasoner).await;
         }
         () = &mut shutdown => tracing::info!("stopping before the model was loaded"),
     }
-    server.close(LAST_BYTES).await;
+    if server.close(LAST_BYTES).await == Closed::NotAll {
+        tracing::warn!("closing connections whose clients have not read their responses");
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -77,16 +86,19 @@ async fn on_own_thread<T: Send + 'static>(
     result.await.context("loading the model panicked")?
 }
 
-async fn drain(reasoner: &Reasoner, grace_period: Duration) {
-    tracing::info!(
-        grace_seconds = grace_period.as_secs_f64(),
-        "stopping: finishing accepted requests"
-    );
-    reasoner.drain();
-    if timeout(grace_period, reasoner.drained()).await.is_ok() {
-        return;
+async fn drain(server: &Server, delay: Duration, grace_period: Duration) {
+    let (delay_seconds, grace_seconds) = (delay.as_secs_f64(), grace_period.as_secs_f64());
+    tracing::info!(delay_seconds, grace_seconds, "stopping: still answering, not ready any more");
+    server.tell();
+    tokio::time::sleep(delay).await;
+    tracing::info!("finishing accepted requests");
+    if server.close(grace_period).await == Closed::NotAll {
+        tracing::warn!("the grace period is over: ending requests that are not finished");
     }
-    tracing::warn!("the grace period is over: ending requests that are not finished");
+}
+
+/// Nothing is left to compute, or no more time to do so.
+async fn end(reasoner: &Reasoner) {
     reasoner.abort();
     if timeout(LAST_STEP, reasoner.drained()).await.is_err() {
         tracing::error!("the engine does not end its requests");

@@ -1,12 +1,19 @@
 //! What all handlers share: settings, metrics, and the model once it is loaded. Does not load anything.
 
 use crate::http::config::Config;
+use crate::http::desk::Desk;
 use crate::http::error::ApiError;
 use crate::metrics::Metrics;
 use crate::reason::reasoner::Reasoner;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
+use tokio::sync::Semaphore;
+
+/// How many large questions may wait to be read.
+const MOST_QUESTIONS: usize = 256;
 
 /// Cheap to clone; all clones are the same state.
 #[derive(Clone, Debug)]
@@ -17,6 +24,9 @@ struct Shared {
     config: Config,
     metrics: Arc<Metrics>,
     served: OnceLock<Served>,
+    draining: AtomicBool,
+    reading: Desk,
+    writing: Desk,
 }
 
 /// A loaded model.
@@ -29,7 +39,14 @@ pub(super) struct Served {
 impl AppState {
     /// A server that is still loading its model.
     pub fn new(config: Config, metrics: Arc<Metrics>) -> Self {
-        Self(Arc::new(Shared { config, metrics, served: OnceLock::new() }))
+        Self(Arc::new(Shared {
+            config,
+            metrics,
+            served: OnceLock::new(),
+            draining: AtomicBool::new(false),
+            reading: Desk::new(MOST_QUESTIONS),
+            writing: Desk::new(Semaphore::MAX_PERMITS),
+        }))
     }
 
     /// From now on questions go to this reasoner. A server has one model: later calls change nothing.
@@ -37,8 +54,27 @@ impl AppState {
         self.0.served.get_or_init(|| Served { reasoner, since: SystemTime::now() });
     }
 
+    /// From now on the server is not ready, so that questions go elsewhere; those that come are still answered.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
     pub(super) fn served(&self) -> Result<&Served, ApiError> {
         self.0.served.get().ok_or(ApiError::Loading)
+    }
+
+    /// Where large questions are read.
+    pub(super) fn reading(&self) -> &Desk {
+        &self.0.reading
+    }
+
+    /// Where large answers are written. Only questions that the engine accepted have answers: that is their bound.
+    pub(super) fn writing(&self) -> &Desk {
+        &self.0.writing
     }
 
     pub(super) fn config(&self) -> &Config {

@@ -1,12 +1,10 @@
 //! One log line and one set of metrics per request, written when the response's last byte is handed over or the client
 //! is gone. Does not know what routes do; a handler may leave an [`Outcome`] for the line.
 
+use crate::http::held::hold;
 use crate::http::request_id;
 use crate::http::state::AppState;
 use crate::metrics::Metrics;
-use axum::body::Body;
-use axum::body::Bytes;
-use axum::body::HttpBody;
 use axum::extract::MatchedPath;
 use axum::extract::Request;
 use axum::extract::State;
@@ -14,13 +12,8 @@ use axum::http::Method;
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
-use hyper::body::Frame;
-use hyper::body::SizeHint;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::task::Context;
-use std::task::Poll;
 use std::time::Instant;
 
 /// What became of a question, for the log line.
@@ -61,7 +54,7 @@ pub(super) async fn track(
     let mut response = next.run(request).await;
     response.headers_mut().insert(request_id::HEADER, id);
     tracked.status = Some(response.status());
-    response.map(|body| Body::new(TrackedBody { body, _tracked: tracked }))
+    response.map(|body| hold(body, tracked))
 }
 
 /// Known methods only: a label must not grow with what clients make up.
@@ -113,32 +106,5 @@ impl Drop for Tracked {
             finish = outcome.map(|outcome| outcome.finish),
             "request"
         );
-    }
-}
-
-/// Keeps a request in flight until its response's body is sent or dropped. The body goes first, so that what it leaves
-/// in the outcome is there when the line is written.
-struct TrackedBody {
-    body: Body,
-    _tracked: Tracked,
-}
-
-impl HttpBody for TrackedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -1,24 +1,29 @@
-//! One file of a snapshot into the cache. The client asks and writes; here its result is doubted: where an answer does not
-//! say how long it is, it takes a connection that ended early for the end of the file, and it takes a full answer to a
-//! request for the rest for the rest.
+//! One file of a commit into the cache: resumed where it broke off, and doubted until its length and checksum are those
+//! that the hub states. Nothing stands under its final name before.
 
-use crate::hub::Snapshot;
+use crate::hub::cache::Content;
+use crate::hub::cache::Folder;
+use crate::hub::cache::is_hash;
+use crate::hub::cache::length;
+use crate::hub::cache::make_parent;
+use crate::hub::cache::remove;
+use crate::hub::client::Answer;
+use crate::hub::client::Client;
+use crate::hub::client::Failure;
+use crate::hub::client::Part;
 use crate::hub::error::Error;
-use crate::hub::failed;
-use crate::hub::length;
+use crate::hub::id::Id;
 use crate::hub::listing::File;
-use crate::hub::listing::is_plain;
-use crate::hub::repo;
-use crate::hub::status;
-use hf_hub::api::Progress;
-use hf_hub::api::sync::ApiError;
-use hf_hub::api::sync::ApiRepo;
+use crate::hub::place::path;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 use sha2::Digest as _;
 use sha2::Sha256;
+use std::io::Read as _;
+use std::io::Write as _;
 use std::path::Path;
-use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
 
 /// A download that brought nothing new so many times is given up.
 const ATTEMPTS: usize = 4;
@@ -26,200 +31,195 @@ const ATTEMPTS: usize = 4;
 /// The status for a range that the file does not have: that of an empty file, or of one that is here completely.
 const RANGE_NOT_SATISFIABLE: u16 = 416;
 
-/// A file on its way.
-struct Wanted<'a> {
-    /// As messages name it.
-    asked: String,
-    name: &'a str,
-    size: u64,
-    sha256: Option<&'a str>,
-    /// The name in the snapshot, a link to the content.
-    pointer: PathBuf,
-    /// The content.
-    blob: PathBuf,
-    /// The content as far as it has come.
-    part: PathBuf,
+/// How often to look whether another process is done.
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// Read at once.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// Where files come from and where they go.
+pub(super) struct Source<'a> {
+    pub(super) client: &'a Client,
+    pub(super) folder: &'a Folder,
+    pub(super) id: &'a Id,
+    pub(super) commit: &'a str,
 }
 
-/// How an attempt ended that did not bring the whole file.
+/// A file on its way.
+struct Wanted<'a> {
+    client: &'a Client,
+    name: &'a str,
+    /// As messages name it.
+    asked: String,
+    /// Below the endpoint.
+    path: String,
+    size: u64,
+    content: Content,
+}
+
+/// How an attempt ended.
 enum Attempt {
     Whole,
     Short(String),
-    /// Somebody else is at it.
-    Busy,
 }
 
-impl Snapshot<'_> {
+impl Source<'_> {
     /// Makes sure that a file is in the cache with all its bytes.
-    pub(super) fn fetch_one(&self, file: &File) -> Result<(), Error> {
-        let pointer = self.folder().join(&file.name);
+    pub(super) fn fetch(&self, file: &File) -> Result<(), Error> {
+        let pointer = self.folder.snapshot(self.commit).join(&file.name);
         if length(&pointer).is_some_and(|here| file.size.is_none_or(|size| size == here)) {
             return Ok(());
         }
+        let Some(wanted) = self.wanted(file)? else { return Ok(()) };
+        let _held = wanted.hold()?;
+        if length(&wanted.content.blob) != Some(wanted.size) {
+            wanted.content.demote(wanted.size)?;
+            wanted.download()?;
+            wanted.verify(file.sha256.as_deref())?;
+            wanted.content.complete()?;
+        }
+        wanted.content.link(&pointer, file.name.matches('/').count())
+    }
+
+    /// What is to be downloaded; `None` for an empty file, of which there is no first byte.
+    fn wanted<'f>(&'f self, file: &'f File) -> Result<Option<Wanted<'f>>, Error> {
         let asked = format!("{} of {}", file.name, self.id);
-        if self.listing.cached {
-            return Err(self.hub.offline(&asked));
-        }
-        let repo = self.hub.api.repo(repo(&self.id, &self.listing.commit));
-        let Some((etag, size)) = self.metadata(&repo, &asked, file)? else { return Ok(()) };
-        let blob = self.hub.folder(&self.id).join("blobs").join(&etag);
-        let part = blob.with_extension("part");
-        let sha256 = file.sha256.as_deref();
-        let wanted = Wanted { asked, name: &file.name, size, sha256, pointer, blob, part };
-        // Whatever it is, it is not the whole file; the client would leave it as it is.
-        remove(&wanted.pointer)?;
-        if length(&wanted.blob) == Some(size) {
-            return wanted.link(&etag);
-        }
-        wanted.make_partial()?;
-        self.download(&repo, &wanted)?;
-        wanted.verify()
-    }
-
-    /// The name of the content in the cache and its length; `None` for an empty file, of which there is no first byte.
-    fn metadata(
-        &self,
-        repo: &ApiRepo,
-        asked: &str,
-        file: &File,
-    ) -> Result<Option<(String, u64)>, Error> {
-        let metadata = match self.hub.api.metadata(&repo.url(&file.name)) {
-            Ok(metadata) => metadata,
-            Err(error) if status(&error) == Some(RANGE_NOT_SATISFIABLE) => return Ok(None),
-            Err(error) => return Err(self.hub.error(asked, &error)),
+        let path = format!("{}/resolve/{}/{}", self.id.repository, self.commit, path(&file.name));
+        let (hash, size) = match (file.hash.clone(), file.size) {
+            (Some(hash), Some(size)) => (hash, size),
+            (hash, size) => match self.client.get(&path, Part::First) {
+                Ok(answer) => (
+                    hash.or_else(|| answer.etag()).unwrap_or_default(),
+                    size.or_else(|| answer.whole_bytes()).unwrap_or_default(),
+                ),
+                Err(Failure::Status { status: RANGE_NOT_SATISFIABLE, .. }) => return Ok(None),
+                Err(failure) => return Err(self.client.error(&asked, failure)),
+            },
         };
-        let etag = metadata.etag().to_owned();
-        if !is_plain(&etag) {
-            return Err(failed(&self.hub.config, asked, "its etag is no name for a file"));
+        if !is_hash(&hash) {
+            return Err(self.client.unusable(&asked, "its etag is no name for a file"));
         }
-        Ok(Some((etag, file.size.unwrap_or(metadata.size() as u64))))
-    }
-
-    /// Downloads until nothing is missing, going on where the last attempt ended.
-    fn download(&self, repo: &ApiRepo, wanted: &Wanted<'_>) -> Result<(), Error> {
-        let (mut most, mut fruitless) = (length(&wanted.part).unwrap_or(0), 0);
-        loop {
-            let reason = match self.attempt(repo, wanted)? {
-                Attempt::Whole => return Ok(()),
-                Attempt::Busy => {
-                    tracing::info!(file = wanted.name, "waiting: another process downloads it");
-                    continue;
-                }
-                Attempt::Short(reason) => reason,
-            };
-            if length(&wanted.part).is_some_and(|got| got > wanted.size) {
-                remove(&wanted.part)?;
-            }
-            let got = length(&wanted.part).unwrap_or(0);
-            fruitless = if got > most { 0 } else { fruitless + 1 };
-            most = most.max(got);
-            if fruitless == ATTEMPTS {
-                let (asked, size) = (wanted.asked.clone(), wanted.size);
-                return Err(Error::Truncated { asked, got, size, reason });
-            }
-            tracing::warn!(
-                file = wanted.name,
-                got,
-                of = wanted.size,
-                reason,
-                "broken off, going on"
-            );
-            std::thread::sleep(self.hub.config.pause);
+        if size == 0 {
+            return Err(self.client.unusable(&asked, "it does not say how long the file is"));
         }
-    }
-
-    fn attempt(&self, repo: &ApiRepo, wanted: &Wanted<'_>) -> Result<Attempt, Error> {
-        tracing::info!(file = wanted.name, bytes = wanted.size, from = %self.id, "downloading");
-        match repo.download_with_progress(wanted.name, Bar(ProgressBar::hidden())) {
-            Ok(_) => match length(&wanted.blob) {
-                Some(got) if got == wanted.size => Ok(Attempt::Whole),
-                _ => {
-                    remove(&wanted.pointer)?;
-                    wanted.make_partial()?;
-                    Ok(Attempt::Short("the connection ended early".to_owned()))
-                }
-            },
-            Err(ApiError::LockAcquisition(_)) => Ok(Attempt::Busy),
-            // What is here already is as long as the file, or longer: not a beginning of it.
-            Err(ApiError::InvalidResume) => {
-                remove(&wanted.part)?;
-                Ok(Attempt::Short("what was here is too long".to_owned()))
-            }
-            Err(error) => match status(&error) {
-                Some(RANGE_NOT_SATISFIABLE) => {
-                    remove(&wanted.part)?;
-                    Ok(Attempt::Short("what was here is too long".to_owned()))
-                }
-                Some(500..) => Ok(Attempt::Short(error.to_string())),
-                None if is_transport(&error) => Ok(Attempt::Short(error.to_string())),
-                _ => Err(self.hub.error(&wanted.asked, &error)),
-            },
-        }
+        let content = self.folder.content(&hash);
+        let (client, name) = (self.client, file.name.as_str());
+        Ok(Some(Wanted { client, name, asked, path, size, content }))
     }
 }
 
 impl Wanted<'_> {
-    /// The content came with an earlier commit: only the name is new.
-    fn link(&self, etag: &str) -> Result<(), Error> {
-        let up = "../".repeat(self.name.split('/').count() + 1);
-        let io = |reason| Error::Cache { path: self.pointer.clone(), reason };
-        if let Some(parent) = self.pointer.parent() {
-            std::fs::create_dir_all(parent).map_err(io)?;
+    /// Waits until no other process downloads the same, as long as the other one gets on.
+    fn hold(&self) -> Result<std::fs::File, Error> {
+        let patience = self.client.waits().other;
+        let got = || length(&self.content.incomplete);
+        let (mut before, mut since) = (got(), Instant::now());
+        loop {
+            if let Some(held) = self.content.hold()? {
+                return Ok(held);
+            }
+            if before != got() {
+                (before, since) = (got(), Instant::now());
+            } else if since.elapsed() >= patience {
+                let (asked, lock) = (self.asked.clone(), self.content.lock.clone());
+                return Err(Error::Held { asked, seconds: patience.as_secs(), lock });
+            }
+            tracing::debug!(file = self.name, "waiting: another process downloads it");
+            std::thread::sleep(GLANCE);
         }
-        std::os::unix::fs::symlink(format!("{up}blobs/{etag}"), &self.pointer).map_err(io)
     }
 
-    /// Content of the wrong length under its final name: too little is a beginning, too much is nothing.
-    fn make_partial(&self) -> Result<(), Error> {
-        match length(&self.blob) {
-            None => Ok(()),
-            Some(got) if got < self.size => {
-                std::fs::rename(&self.blob, &self.part).map_err(|reason| {
-                    let path = self.part.clone();
-                    Error::Cache { path, reason }
-                })
+    /// What is here of it.
+    fn got(&self) -> u64 {
+        length(&self.content.incomplete).unwrap_or(0)
+    }
+
+    /// Downloads until nothing is missing, going on where the last attempt ended.
+    fn download(&self) -> Result<(), Error> {
+        let (mut most, mut fruitless) = (self.got(), 0);
+        loop {
+            // What is as long as the file and was never checked, or longer: not a beginning of it.
+            if self.got() >= self.size {
+                remove(&self.content.incomplete)?;
+                most = 0;
             }
-            Some(_) => remove(&self.blob),
+            let Attempt::Short(reason) = self.attempt(self.got())? else { return Ok(()) };
+            let got = self.got();
+            fruitless = if got > most { 0 } else { fruitless + 1 };
+            most = most.max(got);
+            if fruitless == ATTEMPTS {
+                let (asked, size) = (self.asked.clone(), self.size);
+                return Err(Error::Truncated { asked, got, size, reason });
+            }
+            let (file, of) = (self.name, self.size);
+            tracing::warn!(file, got, of, reason, "broken off, going on");
+            std::thread::sleep(self.client.waits().pause);
         }
+    }
+
+    fn attempt(&self, got: u64) -> Result<Attempt, Error> {
+        tracing::info!(file = self.name, bytes = self.size, got, "downloading");
+        let answer = match self.client.get(&self.path, Part::From(got)) {
+            Ok(answer) => answer,
+            Err(Failure::Status { status: RANGE_NOT_SATISFIABLE, .. }) => {
+                remove(&self.content.incomplete)?;
+                return Ok(Attempt::Short("what was here is too long".to_owned()));
+            }
+            Err(Failure::Status { status: status @ (408 | 429 | 500..), .. }) => {
+                return Ok(Attempt::Short(format!("it answered {status}")));
+            }
+            Err(Failure::Broken(reason)) => return Ok(Attempt::Short(reason)),
+            Err(failure) => return Err(self.client.error(&self.asked, failure)),
+        };
+        match answer.first_byte() {
+            Some(first) if first == got || first == 0 => self.write(first, answer),
+            _ => Ok(Attempt::Short("another part of it was sent".to_owned())),
+        }
+    }
+
+    /// Writes what comes, from this byte on.
+    fn write(&self, first: u64, answer: Answer) -> Result<Attempt, Error> {
+        let path = &self.content.incomplete;
+        let io = |reason| Error::Cache { path: path.clone(), reason };
+        make_parent(path)?;
+        // Opened for adding: the bytes before stay as they are.
+        let mut file = std::fs::File::options().create(true).append(true).open(path).map_err(io)?;
+        file.set_len(first).map_err(io)?;
+        let bar = bar(self.name, first, self.size);
+        // One byte more than there should be tells that it is another file; more than that fills a disk.
+        let mut left = self.size.saturating_sub(first).saturating_add(1);
+        let (mut reader, mut chunk) = (answer.reader(), vec![0; CHUNK_BYTES]);
+        let ended = loop {
+            let room = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
+            match reader.read(&mut chunk[..room]) {
+                Ok(0) => break "the connection ended early".to_owned(),
+                Ok(read) => {
+                    file.write_all(&chunk[..read]).map_err(io)?;
+                    bar.inc(read as u64);
+                    left -= read as u64;
+                }
+                Err(error) => break error.to_string(),
+            }
+        };
+        bar.finish_and_clear();
+        Ok(match self.got() == self.size {
+            true => Attempt::Whole,
+            false if left == 0 => Attempt::Short("more of it was sent than there is".to_owned()),
+            false => Attempt::Short(ended),
+        })
     }
 
     /// Pieces of several attempts were put together: they must be the file that was published.
-    fn verify(&self) -> Result<(), Error> {
-        let Some(published) = self.sha256 else { return Ok(()) };
-        let got = sha256(&self.blob)
-            .map_err(|reason| Error::Cache { path: self.blob.clone(), reason })?;
+    fn verify(&self, published: Option<&str>) -> Result<(), Error> {
+        let Some(published) = published else { return Ok(()) };
+        let path = &self.content.incomplete;
+        let got = sha256(path).map_err(|reason| Error::Cache { path: path.clone(), reason })?;
         if got.eq_ignore_ascii_case(published) {
             return Ok(());
         }
-        remove(&self.pointer)?;
-        remove(&self.blob)?;
-        Err(Error::Damaged { asked: self.asked.clone(), got, published: published.to_owned() })
-    }
-}
-
-/// Whether trying again may help: the connection failed, and not the disk.
-fn is_transport(error: &ApiError) -> bool {
-    match error {
-        ApiError::RequestError(_) => true,
-        // Reading the body and writing the file give the same kind of error; a full disk stays full.
-        ApiError::IoError(error) => !matches!(
-            error.kind(),
-            std::io::ErrorKind::StorageFull
-                | std::io::ErrorKind::QuotaExceeded
-                | std::io::ErrorKind::PermissionDenied
-                | std::io::ErrorKind::ReadOnlyFilesystem
-                | std::io::ErrorKind::NotFound
-        ),
-        _ => false,
-    }
-}
-
-fn remove(path: &Path) -> Result<(), Error> {
-    match std::fs::remove_file(path) {
-        Err(reason) if reason.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::Cache { path: path.to_owned(), reason })
-        }
-        _ => Ok(()),
+        remove(path)?;
+        let (asked, published) = (self.asked.clone(), published.to_owned());
+        Err(Error::Damaged { asked, got, published })
     }
 }
 
@@ -230,22 +230,11 @@ fn sha256(path: &Path) -> std::io::Result<String> {
 }
 
 /// A bar on a terminal; nothing elsewhere, where the log says what is downloaded.
-struct Bar(ProgressBar);
-
-impl Progress for Bar {
-    fn init(&mut self, size: usize, filename: &str) {
-        let style = "{msg} {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
-        self.0 = ProgressBar::new(size as u64).with_message(filename.to_owned());
-        self.0.set_style(
-            ProgressStyle::with_template(style).expect("the template is a constant that is valid"),
-        );
-    }
-
-    fn update(&mut self, bytes: usize) {
-        self.0.inc(bytes as u64);
-    }
-
-    fn finish(&mut self) {
-        self.0.finish_and_clear();
-    }
+fn bar(name: &str, got: u64, size: u64) -> ProgressBar {
+    let style = "{msg} {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+    let style =
+        ProgressStyle::with_template(style).expect("the template is a constant that is valid");
+    let bar = ProgressBar::new(size).with_message(name.to_owned()).with_position(got);
+    bar.set_style(style);
+    bar
 }

@@ -7,11 +7,13 @@ use std::path::PathBuf;
 pub enum Error {
     /// The hub does not show it to us.
     #[error(
-        "{asked}: the hub answered {status}: it does not exist, or it is private or gated. For private and gated models set HF_TOKEN to a token with access, after accepting the model's conditions on its page"
+        "{asked}: {by} answered {status}: it does not exist, or it is private or gated. For private and gated models set HF_TOKEN to a token with access, after accepting the model's conditions on its page"
     )]
     Denied {
         /// Repository or file.
         asked: String,
+        /// Whose answer it is.
+        by: String,
         /// 401 or 403.
         status: u16,
     },
@@ -81,6 +83,27 @@ pub enum Error {
         got: String,
         /// Of what was published.
         published: String,
+    },
+    /// Another process holds the file, and nothing of it arrives.
+    #[error(
+        "{asked}: another process has been downloading it, and nothing arrived for {seconds} s. If there is none, remove {lock}",
+        lock = lock.display()
+    )]
+    Held {
+        /// The file.
+        asked: String,
+        /// How long was waited.
+        seconds: u64,
+        /// What the other process holds.
+        lock: PathBuf,
+    },
+    /// A setting cannot be used.
+    #[error("{setting}: {reason}")]
+    Setting {
+        /// The variable and the flag.
+        setting: &'static str,
+        /// What is wrong.
+        reason: String,
     },
     /// The cache cannot be written or read.
     #[error("{path}: {reason}. HF_HOME names a folder for the cache that can be written", path = path.display())]

@@ -1,22 +1,17 @@
-//! What a revision has: asked from the hub, with lengths and checksums, or read from the cache. Fetches no file.
+//! What a revision has: asked from the hub, with lengths and hashes, or read from the cache. Fetches no file.
 
-use crate::hub::Hub;
+use crate::files;
+use crate::hub::cache::Folder;
+use crate::hub::cache::is_hash;
+use crate::hub::cache::is_plain;
+use crate::hub::client::Answer;
+use crate::hub::client::Client;
+use crate::hub::client::Part;
 use crate::hub::error::Error;
-use crate::hub::failed;
 use crate::hub::id::Id;
-use crate::hub::repo;
-use hf_hub::api::sync::ApiError;
+use crate::hub::place::segment;
 use serde::Deserialize;
-use std::path::Component;
 use std::path::Path;
-use std::time::Duration;
-
-/// The longest wait for the hub to say what it has. An orchestrator that starts a server without a network should not
-/// have to wait longer for the cache to be used.
-const PATIENCE: Duration = Duration::from_secs(15);
-
-/// More bytes than a list of files has.
-const MAX_LISTING_BYTES: u64 = 64 << 20;
 
 /// The files of one commit.
 #[derive(Debug)]
@@ -34,20 +29,24 @@ pub(super) struct File {
     pub(super) name: String,
     /// In bytes, where the hub said so.
     pub(super) size: Option<u64>,
+    /// The name of its content in the cache, where the hub said so: SHA-256 of large files, git's hash of others.
+    pub(super) hash: Option<String>,
     /// In hexadecimal; the hub knows it of large files.
     pub(super) sha256: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Commit {
     sha: String,
     siblings: Vec<Sibling>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Sibling {
     rfilename: String,
     size: Option<u64>,
+    blob_id: Option<String>,
     lfs: Option<Lfs>,
 }
 
@@ -56,50 +55,40 @@ struct Lfs {
     sha256: Option<String>,
 }
 
-impl Hub {
+impl Listing {
     /// `GET /api/models/{owner}/{name}/revision/{revision}`.
-    pub(super) fn ask(&self, id: &Id) -> Result<Listing, Error> {
-        let asked = id.to_string();
-        let repo = self.api.repo(repo(id, &id.revision));
-        let request = repo.info_request().query("blobs", "true").config();
-        let answer = request
-            .timeout_global(Some(PATIENCE))
-            .build()
-            .call()
-            .and_then(|answer| {
-                answer.into_body().into_with_config().limit(MAX_LISTING_BYTES).read_to_string()
-            })
-            .map_err(|error| self.error(&asked, &ApiError::RequestError(Box::new(error))))?;
-        let answer: Answer = serde_json::from_str(&answer)
-            .map_err(|error| failed(&self.config, &asked, &format!("no list of files: {error}")))?;
-        if !is_plain(&answer.sha) {
-            return Err(failed(&self.config, &asked, "its commit is no hash"));
+    pub(super) fn ask(client: &Client, id: &Id) -> Result<Self, Error> {
+        let (asked, repository, revision) = (id.to_string(), &id.repository, segment(&id.revision));
+        let path = format!("api/models/{repository}/revision/{revision}?blobs=true");
+        let answer = client.get(&path, Part::Text).and_then(Answer::text);
+        let answer = answer.map_err(|failure| client.error(&asked, failure))?;
+        let answer: Commit = serde_json::from_slice(files::unmarked(answer.as_bytes()))
+            .map_err(|error| client.unusable(&asked, format!("no list of files: {error}")))?;
+        if !is_hash(&answer.sha) {
+            return Err(client.unusable(&asked, "its commit is no hash"));
         }
         let files = answer.siblings.into_iter().filter(|file| is_plain(&file.rfilename));
-        let files = files.map(|file| File {
-            name: file.rfilename,
-            size: file.size,
-            sha256: file.lfs.and_then(|lfs| lfs.sha256),
-        });
-        Ok(Listing { commit: answer.sha, files: files.collect(), cached: false })
+        Ok(Self { commit: answer.sha, files: files.map(File::from).collect(), cached: false })
     }
 
-    /// What is in the cache of this revision.
-    pub(super) fn cached(&self, id: &Id) -> Option<Listing> {
-        let folder = self.folder(id);
-        let noted = std::fs::read_to_string(folder.join("refs").join(&id.revision)).ok();
-        let commit = noted.map_or_else(|| id.revision.clone(), |noted| noted.trim().to_owned());
-        let snapshot = folder.join("snapshots").join(&commit);
+    /// What is in the cache of a revision.
+    pub(super) fn cached(folder: &Folder, revision: &str) -> Option<Self> {
+        let commit = folder.noted(revision).unwrap_or_else(|| revision.to_owned());
+        if !is_hash(&commit) {
+            return None;
+        }
         let mut files = Vec::new();
-        collect(&snapshot, "", &mut files);
-        (is_plain(&commit) && !files.is_empty()).then_some(Listing { commit, files, cached: true })
+        collect(&folder.snapshot(&commit), "", &mut files);
+        (!files.is_empty()).then_some(Self { commit, files, cached: true })
     }
 }
 
-/// Whether a name from the hub stays within its folder.
-pub(super) fn is_plain(name: &str) -> bool {
-    let mut parts = Path::new(name).components();
-    !name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_)))
+impl From<Sibling> for File {
+    fn from(file: Sibling) -> Self {
+        let sha256 = file.lfs.and_then(|lfs| lfs.sha256);
+        let hash = sha256.clone().or(file.blob_id).filter(|hash| is_hash(hash));
+        Self { name: file.rfilename, size: file.size, hash, sha256 }
+    }
 }
 
 /// All files at or below a folder whose content is there: a link may lead to nothing.
@@ -111,7 +100,10 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<File>) {
             Ok(metadata) if metadata.is_dir() => {
                 collect(&entry.path(), &format!("{name}/"), files);
             }
-            Ok(metadata) => files.push(File { name, size: Some(metadata.len()), sha256: None }),
+            Ok(metadata) => {
+                let size = Some(metadata.len());
+                files.push(File { name, size, hash: None, sha256: None });
+            }
             Err(_) => {}
         }
     }

@@ -2,6 +2,7 @@
 //! keep it in, with a readable account of what was found. The weights themselves are read last. Knows no engine.
 
 use crate::latent::detect;
+use crate::latent::ends;
 use crate::latent::published;
 use crate::latent::published::Published;
 use crate::latent::recipe::MANIFEST;
@@ -19,7 +20,6 @@ use crate::text::Tokenizer;
 use candle_core::DType;
 use candle_core::Device;
 use coconut_kernels::packed::Format as Weights;
-use std::path::Path;
 use std::path::PathBuf;
 
 /// Where a checkpoint is.
@@ -27,7 +27,8 @@ use std::path::PathBuf;
 pub struct Location {
     /// Its folder, or a file with weights in its folder.
     pub model: PathBuf,
-    /// A folder with the base model's config.json and tokenizer.json, for checkpoints that lack their own.
+    /// A folder with the base model's config.json, tokenizer.json or both, and what belongs to them, for checkpoints that
+    /// lack their own.
     pub base: Option<PathBuf>,
     /// A manifest to use instead of what is found.
     pub recipe: Option<PathBuf>,
@@ -84,7 +85,7 @@ impl Checkpoint {
     /// Finds and understands a checkpoint; reads all but the weights.
     pub fn open(location: &Location) -> Result<Self, CheckpointError> {
         let mut found = Found::open(&location.model, location.base.as_deref())?;
-        let mut tokenizer = tokenizer(&found, location.base.as_deref())?;
+        let mut tokenizer = tokenizer(&found)?;
         let published = match &location.id {
             Some(id) => published::find(id),
             None => published::find_by_path(&location.model),
@@ -97,7 +98,8 @@ impl Checkpoint {
                 (recipe, format!("by {}", path.display()))
             }
             None => {
-                let (recipe, how) = detect::detect(&found, &tokenizer)?;
+                let eos = ends::stated(&found, &tokenizer)?;
+                let (recipe, how) = detect::detect(&found, &tokenizer, eos)?;
                 match published {
                     Some(published) => (published.adjust(recipe), format!("{how}, published")),
                     None => (recipe, how),
@@ -122,7 +124,9 @@ impl Checkpoint {
             (Processor::Cuda(_), Weights::Bf16) => DType::BF16,
             (Processor::Cuda(_), Weights::Int8) => return Err(ModelError::Int8 { processor }),
         };
-        Ok(self.tensors(&processor.open()?, dtype)?.into())
+        let device =
+            processor.open().map_err(|source| ModelError::Processor { processor, source })?;
+        Ok(self.tensors(&device, dtype)?.into())
     }
 
     /// Reads the weights onto a device, in f32 or bf16.
@@ -188,15 +192,12 @@ fn manifest(
     Ok(own.map(|recipe| (recipe, found.files.folder.join(MANIFEST))))
 }
 
-fn tokenizer(found: &Found, base: Option<&Path>) -> Result<Tokenizer, CheckpointError> {
-    let folder = found.files.folder.as_path();
-    let path =
-        [Some(folder), base].into_iter().flatten().map(|folder| folder.join("tokenizer.json"));
-    match path.into_iter().find(|path| path.is_file()) {
+fn tokenizer(found: &Found) -> Result<Tokenizer, CheckpointError> {
+    match found.file("tokenizer.json") {
         Some(path) => Ok(Tokenizer::load(&path)?),
         None => match published::graph_tokenizer(&found.config) {
             Some(text) => Ok(Tokenizer::from_json(&text)?),
-            None => Err(CheckpointError::NoTokenizer { path: folder.to_owned() }),
+            None => Err(CheckpointError::NoTokenizer { path: found.files.folder.clone() }),
         },
     }
 }

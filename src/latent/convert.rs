@@ -7,6 +7,8 @@ use crate::latent::checkpoint::Location;
 use crate::latent::recipe::MANIFEST;
 use crate::latent::recipe::Recipe;
 use crate::model::config::Projector;
+use crate::model::load::beside;
+use crate::model::load::beside::Beside;
 use crate::model::load::save::SavedType;
 use crate::model::load::save::declare;
 use serde_json::Value;
@@ -101,7 +103,7 @@ fn write(
     let tokenizer = folder.join("tokenizer.json");
     let text = checkpoint.tokenizer.to_json().map_err(CheckpointError::Tokenizer)?;
     std::fs::write(&tokenizer, text).map_err(io(&tokenizer))?;
-    write_companions(checkpoint, conversion, folder)?;
+    write_companions(checkpoint, folder)?;
     let (sha256, bytes) = digest(&weights)?;
     Ok(Converted {
         description: checkpoint.description(),
@@ -116,10 +118,7 @@ fn config(checkpoint: &Checkpoint, dtype: SavedType) -> Value {
     let (found, recipe) = (&checkpoint.found, &checkpoint.recipe);
     let mut config = found.config_json.clone();
     declare(&mut config, found.config.architecture, dtype);
-    config["eos_token_id"] = match recipe.eos[..] {
-        [one] => json!(one),
-        _ => json!(recipe.eos),
-    };
+    config["eos_token_id"] = eos_token_id(recipe);
     if let ([start], [end]) = (&recipe.start[..], &recipe.end[..]) {
         config["latent_start_id"] = json!(start);
         config["latent_end_id"] = json!(end);
@@ -136,18 +135,25 @@ fn config(checkpoint: &Checkpoint, dtype: SavedType) -> Value {
     config
 }
 
-fn write_companions(
-    checkpoint: &Checkpoint,
-    conversion: &Conversion,
-    folder: &Path,
-) -> Result<(), ConvertError> {
-    let own = Some(checkpoint.found.files.folder.as_path());
+fn eos_token_id(recipe: &Recipe) -> Value {
+    match recipe.eos[..] {
+        [one] => json!(one),
+        _ => json!(recipe.eos),
+    }
+}
+
+fn write_companions(checkpoint: &Checkpoint, folder: &Path) -> Result<(), ConvertError> {
     for name in COMPANIONS {
-        let places = [own, conversion.from.base.as_deref()].into_iter().flatten();
-        if let Some(from) = places.map(|place| place.join(name)).find(|path| path.is_file()) {
+        if let Some(from) = checkpoint.found.file(name) {
             let to = folder.join(name);
             std::fs::copy(&from, &to).map_err(io(&to))?;
         }
+    }
+    let generation = folder.join("generation_config.json");
+    if let Beside::Object(mut config) = beside::read(&generation).map_err(CheckpointError::Model)? {
+        // Other programs end answers by this file where it is there, and by config.json where it is not.
+        config["eos_token_id"] = eos_token_id(&checkpoint.recipe);
+        write_json(&generation, &config)?;
     }
     let config = folder.join("tokenizer_config.json");
     match config.exists() {

@@ -17,12 +17,19 @@ const CODI_MARKERS: [&str; 2] = ["<|bocot|>", "<|eocot|>"];
 /// Words that only the superposition tokenizer has.
 const GRAPH_WORDS: [&str; 3] = ["[Q]", "[R]", "[A]"];
 
-/// The recipe of what was found, and how it was recognised.
-pub fn detect(found: &Found, tokenizer: &Tokenizer) -> Result<(Recipe, String), RecipeError> {
-    let evidence = Evidence { found, tokenizer, eos: found.config.eos_ids.clone() };
+/// What is missing where no file says when an answer ends.
+const NO_END: &str = "an end of sequence: `eos_token_id` in config.json or generation_config.json, or `eos_token` in tokenizer_config.json";
+
+/// The recipe of what was found, and how it was recognised. `eos` are the ids that its files state.
+pub fn detect(
+    found: &Found,
+    tokenizer: &Tokenizer,
+    eos: Vec<u32>,
+) -> Result<(Recipe, String), RecipeError> {
+    let evidence = Evidence { found, tokenizer, eos };
     let (recipe, how) = evidence.recipe()?;
     if recipe.eos.is_empty() {
-        return Err(evidence.unknown("an `eos_token_id` in config.json"));
+        return Err(evidence.unknown(NO_END));
     }
     Ok((recipe, how.to_owned()))
 }
@@ -128,7 +135,7 @@ impl Evidence<'_> {
                 let text = self.tokenizer.token_text(eos);
                 Ok(families::internalized(self.eos.clone(), &text))
             }
-            None => Err(self.unknown("an `eos_token_id` in config.json")),
+            None => Err(self.unknown(NO_END)),
         }
     }
 

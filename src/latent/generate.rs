@@ -1,15 +1,23 @@
-//! Latent reasoning, slow and obvious: one request, no cache, every step runs the whole sequence again. The oracle of
-//! the engine and of training; nothing here may be clever. Greedy.
+//! Latent reasoning, slow and obvious: one request, no cache, every step runs the whole sequence again, every branch by
+//! itself. The oracle of the engine and of training; nothing here may be clever. Greedy.
 
 use crate::latent::program::Program;
+use crate::latent::script::Act;
+use crate::latent::script::Branch;
+use crate::latent::script::Fed;
+use crate::latent::script::Sampling;
+use crate::latent::script::Say;
+use crate::latent::script::Script;
+use crate::latent::script::Think;
 use crate::model::Model;
 use crate::model::attention::causal::Causal;
 use crate::model::ops::Kernels;
 use candle_core::Result;
 use candle_core::Tensor;
+use std::sync::Arc;
 
-/// What one run of a program gives.
-#[derive(Clone, Debug)]
+/// What one branch gives.
+#[derive(Clone, Debug, Default)]
 pub struct Generated {
     /// The vectors that were fed back, in order, each (D,).
     pub thoughts: Vec<Vec<f32>>,
@@ -17,46 +25,141 @@ pub struct Generated {
     pub first_logits: Vec<f32>,
     /// Answer ids, end-of-sequence ids left out.
     pub ids: Vec<u32>,
+    /// Log-probabilities of the ids that were to be scored.
+    pub scores: Vec<f32>,
 }
 
 /// Runs `program` on `model`.
 pub fn generate(model: &Model, program: &Program) -> Result<Generated> {
-    let mut x = model.embed(&program.prompt)?;
-    let mut thoughts = Vec::new();
-    for _ in 0..program.latent_steps {
-        let thought = model.thought(&last_hidden(model, &x)?, Kernels::Differentiable)?;
-        thoughts.push(thought.flatten_all()?.to_vec1()?);
-        x = Tensor::cat(&[x, thought], 0)?;
+    Ok(walk(model, &program.script(Sampling::GREEDY))?.swap_remove(0))
+}
+
+/// Runs `script` on `model`: what each branch gives, in the order of their numbers.
+pub fn walk(model: &Model, script: &Script) -> Result<Vec<Generated>> {
+    let mut given = Vec::new();
+    let start = Place { model, masked: &script.masked, x: None, steps: 0, before: None };
+    follow(start, &script.root, &mut given)?;
+    Ok(given)
+}
+
+/// Where a walk is: everything fed so far.
+#[derive(Clone)]
+struct Place<'a> {
+    model: &'a Model,
+    masked: &'a [u32],
+    /// Inputs (T, D); `None` before the first.
+    x: Option<Tensor>,
+    /// Thoughts so far, those left out included.
+    steps: usize,
+    /// The last one that was fed.
+    before: Option<Arc<[f32]>>,
+}
+
+fn follow(mut place: Place<'_>, branch: &Branch, given: &mut Vec<Generated>) -> Result<()> {
+    let number = given.len();
+    given.push(Generated::default());
+    for act in &branch.acts {
+        place.perform(act, &mut given[number])?;
     }
-    if !program.forced.is_empty() {
-        x = Tensor::cat(&[x, model.embed(&program.forced)?], 0)?;
+    branch.branches.iter().try_for_each(|branch| follow(place.clone(), branch, given))
+}
+
+impl Place<'_> {
+    fn perform(&mut self, act: &Act, given: &mut Generated) -> Result<()> {
+        match act {
+            Act::Feed(inputs) => inputs.iter().try_for_each(|input| self.feed(input)),
+            Act::Think(think) => self.think(think, given),
+            Act::Say(say) => self.say(say, given),
+            Act::Score(ids) => ids.iter().try_for_each(|&id| {
+                given.scores.push(log_probability(&self.logits()?, id));
+                self.feed(&Fed::Id(id))
+            }),
+        }
     }
-    let mut logits: Vec<f32> = model.logits(&last_hidden(model, &x)?)?.flatten_all()?.to_vec1()?;
-    let first_logits = logits.clone();
-    let mut ids = Vec::new();
-    let mut eos_seen = 0;
-    loop {
-        let id = most_likely(&logits, &program.masked);
-        if program.stop.eos.contains(&id) {
-            eos_seen += 1;
-        } else {
-            ids.push(id);
+
+    fn feed(&mut self, input: &Fed) -> Result<()> {
+        let row = match input {
+            Fed::Id(id) => self.model.embed(&[*id])?,
+            Fed::Vector(vector) => {
+                let row = Tensor::from_slice(vector, (1, vector.len()), self.model.device())?;
+                row.to_dtype(self.model.dtype())?
+            }
+        };
+        self.x = Some(match &self.x {
+            Some(x) => Tensor::cat(&[x, &row], 0)?,
+            None => row,
+        });
+        Ok(())
+    }
+
+    fn think(&mut self, think: &Think, given: &mut Generated) -> Result<()> {
+        for _ in 0..think.until.most() {
+            self.steps += 1;
+            if think.edits.skips(self.steps) {
+                continue;
+            }
+            let computed = self.model.thought(&self.last_hidden()?, Kernels::Differentiable)?;
+            let computed: Vec<f32> = numbers(&computed)?;
+            let thought = think.edits.apply(self.steps, &computed, self.before.as_deref());
+            let is_settled = think.until.is_settled(self.before.as_deref(), &thought);
+            given.thoughts.push(thought.to_vec());
+            self.feed(&Fed::Vector(Arc::clone(&thought)))?;
+            self.before = Some(thought);
+            if is_settled {
+                break;
+            }
         }
-        if eos_seen == program.stop.eos_count || ids.len() + eos_seen == program.max_tokens {
-            return Ok(Generated { thoughts, first_logits, ids });
+        Ok(())
+    }
+
+    fn say(&mut self, say: &Say, given: &mut Generated) -> Result<()> {
+        if say.sampling.temperature > 0.0 {
+            candle_core::bail!("the oracle is greedy");
         }
-        x = Tensor::cat(&[x, model.embed(&[id])?], 0)?;
-        logits = model.logits(&last_hidden(model, &x)?)?.flatten_all()?.to_vec1()?;
+        let mut eos_seen = 0;
+        for token in 1..=say.max_tokens {
+            let logits = self.logits()?;
+            let id = most_likely(&logits, self.masked);
+            if token == 1 {
+                given.first_logits = logits;
+            }
+            match say.stop.eos.contains(&id) {
+                true => eos_seen += 1,
+                false => given.ids.push(id),
+            }
+            self.feed(&Fed::Id(id))?;
+            if eos_seen == say.stop.eos_count {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Logits (V,) at the last position.
+    fn logits(&self) -> Result<Vec<f32>> {
+        numbers(&self.model.logits(&self.last_hidden()?)?)
+    }
+
+    /// The hidden state of the last position (1, D)
+    fn last_hidden(&self) -> Result<Tensor> {
+        let Some(x) = &self.x else { candle_core::bail!("nothing was fed") };
+        let (length, _) = x.dims2()?;
+        let positions: Vec<u32> = (0..length as u32).collect();
+        let mut attention = Causal::new(1, length, self.model.device())?;
+        let hidden = self.model.forward(x, &positions, &mut attention, Kernels::Differentiable)?;
+        hidden.narrow(0, length - 1, 1)
     }
 }
 
-/// x (T, D) -> the hidden state of the last position (1, D)
-fn last_hidden(model: &Model, x: &Tensor) -> Result<Tensor> {
-    let (length, _) = x.dims2()?;
-    let positions: Vec<u32> = (0..length as u32).collect();
-    let mut attention = Causal::new(1, length, model.device())?;
-    let hidden = model.forward(x, &positions, &mut attention, Kernels::Differentiable)?;
-    hidden.narrow(0, length - 1, 1)
+fn numbers(x: &Tensor) -> Result<Vec<f32>> {
+    x.to_dtype(candle_core::DType::F32)?.flatten_all()?.to_vec1()
+}
+
+/// The natural logarithm of the probability of `id`, with nothing masked.
+fn log_probability(logits: &[f32], id: u32) -> f32 {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let total: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
+    (f64::from(logits[id as usize] - max) - total.ln()) as f32
 }
 
 /// The first id with the largest logit among those not masked.

@@ -2,6 +2,7 @@
 
 use crate::latent::checkpoint::Checkpoint;
 use crate::latent::recipe::Recipe;
+use crate::model::load::ConfigFrom;
 use crate::model::load::layout::Dropped;
 use std::fmt;
 
@@ -38,8 +39,10 @@ impl fmt::Display for Inspection<'_> {
             found.stored_type(),
             found.tensors().file_bytes()
         )?;
-        if let Some(base) = &found.base {
-            writeln!(f, "base          {}", base.display())?;
+        match &found.config_from {
+            ConfigFrom::Own => {}
+            ConfigFrom::Base(base) => writeln!(f, "base          {}", base.display())?,
+            ConfigFrom::Sizes => writeln!(f, "config        from the sizes of the tensors")?,
         }
         let name = config.architecture.name();
         let (layers, width, heads) = (config.layers, config.width, config.heads);
@@ -67,8 +70,9 @@ impl fmt::Display for Inspection<'_> {
             writeln!(f, "expected      {percent} % on {} ({})", accuracy.data, accuracy.source)?;
         }
         let (parameters, floats) = (config.parameter_count(), config.kv_floats_per_position());
-        let weights = WEIGHT_TYPES
-            .map(|(name, bytes)| format!("{:.1} MiB in {name}", mebibytes(parameters * bytes)));
+        let weights = WEIGHT_TYPES.map(|(name, bytes)| {
+            format!("{:.1} MiB in {name}", mebibytes(parameters.saturating_mul(bytes)))
+        });
         writeln!(f, "memory        weights: about {}", weights.join(", "))?;
         let kv = KV_TYPES.map(|(name, bytes)| {
             let longest = (floats * bytes).saturating_mul(config.max_positions);

@@ -2,9 +2,9 @@
 //! id is looked for on the hub. Puts together what the hub has, which files make a checkpoint, and what is known of
 //! published ids; reads no file itself.
 
-use crate::hub;
 use crate::hub::Hub;
 use crate::hub::Snapshot;
+use crate::hub::config::Config;
 use crate::hub::id::Id;
 use crate::latent::checkpoint::Location;
 use crate::latent::published;
@@ -23,13 +23,13 @@ use std::path::PathBuf;
 /// What makes a folder's weights a model.
 const NEEDED: [&str; 2] = ["config.json", "tokenizer.json"];
 
-/// Small files that are fetched where they are, beside those.
-const WELCOME: [&str; 5] = [
-    MANIFEST,
+/// Small files that are fetched where they are, with weights or a base model.
+const BESIDE: [&str; 5] = [
+    "config.json",
+    "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "generation_config.json",
-    ADAPTER_CONFIG,
 ];
 
 /// What of a base model is needed.
@@ -51,7 +51,7 @@ pub struct Sought {
     /// A manifest to use instead of what is found.
     pub recipe: Option<PathBuf>,
     /// Where ids are looked for.
-    pub hub: hub::Config,
+    pub hub: Config,
 }
 
 /// A checkpoint among the files of a repository.
@@ -83,12 +83,13 @@ impl Sought {
     }
 
     fn on_hub(&self, id: &Id) -> anyhow::Result<Location> {
-        let hub = Hub::new(self.hub.clone())?;
+        let hub = Hub::new(&self.hub)?;
         let snapshot = hub.snapshot(id).with_context(|| {
             format!("there is no file or folder `{}`, and as an id on the hub", self.model)
         })?;
         let chosen = chosen(&snapshot, id)?;
-        let small = beside(&snapshot, &chosen.folder, &[&NEEDED[..], &WELCOME].concat());
+        let small =
+            beside(&snapshot, &chosen.folder, &[&BESIDE[..], &[MANIFEST, ADAPTER_CONFIG]].concat());
         let weights = chosen.weights.iter().cloned();
         let names: Vec<String> = small.into_iter().chain(weights).collect();
         let root = snapshot.fetch(names.iter().map(String::as_str))?;
@@ -97,7 +98,7 @@ impl Sought {
         let wanted = wanted(&model);
         let base = match (&self.base, wanted) {
             (Some(base), _) => Some(self.base_folder(base, wanted)?),
-            (None, Wanted::Companions) => self.known_base(&snapshot, id, &chosen.folder)?,
+            (None, Wanted::Companions) => self.known_base(&snapshot, id, &root, &folder)?,
             // A stranger's file names no path here.
             (None, Wanted::Weights) => match adapter::base_of(&folder)? {
                 Some(base) if Id::parse(&base).is_some() => Some(self.fetched_base(&base, wanted)?),
@@ -109,23 +110,30 @@ impl Sought {
     }
 
     /// Where config and tokenizer come from if the checkpoint has not both: the top of its repository, or the base model
-    /// of a published id.
+    /// of a published id. The top may have but one of them, which is better than none. `folder` is the checkpoint's.
     fn known_base(
         &self,
         snapshot: &Snapshot<'_>,
         id: &Id,
-        folder: &str,
+        root: &Path,
+        folder: &Path,
     ) -> anyhow::Result<Option<PathBuf>> {
-        if beside(snapshot, folder, &NEEDED).len() == NEEDED.len() {
-            return Ok(None);
-        }
-        let top = beside(snapshot, "", &NEEDED);
-        if top.len() == NEEDED.len() {
-            return Ok(Some(snapshot.fetch(top.iter().map(String::as_str))?));
-        }
-        match published::find(&id.repository).and_then(|published| published.base) {
-            Some(base) => Ok(Some(self.base_folder(base, Wanted::Companions)?)),
-            None => Ok(None),
+        // Some published checkpoints have an empty config.json.
+        let has = |name: &str| {
+            std::fs::metadata(folder.join(name)).is_ok_and(|metadata| metadata.len() > 0)
+        };
+        let lacking = NEEDED.into_iter().filter(|name| !has(name));
+        let at_top: Vec<bool> = lacking.map(|name| folder != root && snapshot.has(name)).collect();
+        let published = published::find(&id.repository).and_then(|published| published.base);
+        match published {
+            Some(base) if at_top.contains(&false) => {
+                Ok(Some(self.base_folder(base, Wanted::Companions)?))
+            }
+            _ if at_top.contains(&true) => {
+                let top = beside(snapshot, "", &BESIDE);
+                Ok(Some(snapshot.fetch(top.iter().map(String::as_str))?))
+            }
+            _ => Ok(None),
         }
     }
 
@@ -140,7 +148,7 @@ impl Sought {
     fn fetched_base(&self, base: &str, wanted: Wanted) -> anyhow::Result<PathBuf> {
         let fetched = || -> anyhow::Result<PathBuf> {
             let id = Id::parse(base).context("is no id")?;
-            let hub = Hub::new(self.hub.clone())?;
+            let hub = Hub::new(&self.hub)?;
             let snapshot = hub.snapshot(&id)?;
             let (folder, weights) = match wanted {
                 Wanted::Companions => (id.within.clone(), Vec::new()),
@@ -149,8 +157,8 @@ impl Sought {
                     (chosen.folder, chosen.weights)
                 }
             };
-            let names = beside(&snapshot, &folder, &[&NEEDED[..], &WELCOME[1..4]].concat());
-            let names: Vec<String> = names.into_iter().chain(weights).collect();
+            let names = beside(&snapshot, &folder, &BESIDE).into_iter().chain(weights);
+            let names: Vec<String> = names.collect();
             Ok(snapshot.fetch(names.iter().map(String::as_str))?.join(folder))
         };
         let needs = match wanted {

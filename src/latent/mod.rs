@@ -2,9 +2,12 @@
 //! no scheduling.
 
 pub mod answer;
+pub mod built_in;
 pub mod checkpoint;
 pub mod convert;
 pub mod detect;
+pub mod edits;
+pub mod ends;
 pub mod families;
 pub mod generate;
 pub mod inspect;
@@ -12,3 +15,4 @@ pub mod locate;
 pub mod program;
 pub mod published;
 pub mod recipe;
+pub mod script;

@@ -1,5 +1,14 @@
-//! The one program that every fixed-length family reduces to, for one question: ids in, thoughts, ids out. Knows ids
-//! only: the recipe and the tokenizer have done their work before.
+//! The one shape that every fixed-length family has for one question: ids in, thoughts, ids out. Knows ids only: the
+//! recipe and the tokenizer have done their work before. What is run is the script that it makes.
+
+use crate::latent::script::Act;
+use crate::latent::script::Branch;
+use crate::latent::script::Sampling;
+use crate::latent::script::Say;
+use crate::latent::script::Script;
+use crate::latent::script::StopRule;
+use crate::latent::script::Think;
+use crate::latent::script::ids;
 
 /// What to run for one question.
 ///
@@ -22,28 +31,24 @@ pub struct Program {
     pub masked: Vec<u32>,
 }
 
-/// When an answer ends by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StopRule {
-    /// End-of-sequence ids.
-    pub eos: Vec<u32>,
-    /// How many of them end the answer: 1, and 2 for iCoT, whose first one closes the (empty) chain of thought.
-    pub eos_count: usize,
-}
-
-impl StopRule {
-    /// The answer does not end by itself.
-    pub const NEVER: Self = Self { eos: Vec::new(), eos_count: 1 };
-}
-
 impl Program {
-    /// Positions that the program can take at most: what is reserved in KV memory. The last answer token is never fed.
-    pub fn positions(&self) -> usize {
-        self.prompt.len() + self.latent_positions() + self.max_tokens.saturating_sub(1)
+    /// The same as acts.
+    pub fn script(&self, sampling: Sampling) -> Script {
+        let say = Say { max_tokens: self.max_tokens, stop: self.stop.clone(), sampling };
+        let acts = vec![
+            Act::Feed(ids(&self.prompt)),
+            Act::Think(Think::steps(self.latent_steps)),
+            Act::Feed(ids(&self.forced)),
+            Act::Say(say),
+        ];
+        let root = Branch { acts, branches: Vec::new() };
+        Script { root, masked: self.masked.clone() }
     }
 
-    /// Positions of the thoughts and the forced ids.
-    pub fn latent_positions(&self) -> usize {
-        self.latent_steps + self.forced.len()
+    /// The most answer tokens that so many positions leave; there is always room for one, which is never fed.
+    pub fn room(&self, positions: usize) -> usize {
+        let latent = self.latent_steps.saturating_add(self.forced.len());
+        let taken = self.prompt.len().saturating_add(latent);
+        positions.saturating_sub(taken).saturating_add(1)
     }
 }

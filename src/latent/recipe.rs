@@ -1,9 +1,11 @@
 //! The manifest `coconut.json`: how a question becomes an answer with this checkpoint. Knows ids and templates, no
 //! tokenizer and no weights; what to assume where there is no manifest is `detect`'s business.
 
+use crate::files;
 use crate::latent::answer::AnswerRule;
-use crate::latent::program::StopRule;
+use crate::latent::script::StopRule;
 use crate::model::config::Config;
+use crate::model::config::MAX_SIZE;
 use serde::Deserialize;
 use serde::Serialize;
 use std::io::ErrorKind;
@@ -119,9 +121,11 @@ impl Recipe {
 
     /// A manifest by itself. Its ids are not checked against a vocabulary yet.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path)
+        let text = files::read(path)
             .map_err(|source| RecipeError::Io { path: path.to_owned(), source })?;
-        serde_json::from_str(&text).map_err(|error| RecipeError::Malformed {
+        // With the field's name, which serde does not say by itself.
+        let mut json = serde_json::Deserializer::from_str(&text);
+        serde_path_to_error::deserialize(&mut json).map_err(|error| RecipeError::Malformed {
             path: path.to_owned(),
             reason: error.to_string(),
         })
@@ -156,6 +160,16 @@ impl Recipe {
                     config.vocab_size
                 ));
             }
+        }
+        let counts = [
+            ("latent_steps.max", self.latent_steps.max),
+            ("max_tokens", self.max_tokens.unwrap_or(1)),
+            ("eos_count", self.eos_count),
+        ];
+        if let Some((field, count)) = counts.into_iter().find(|(_, count)| *count > MAX_SIZE) {
+            return Err(format!(
+                "`{field}` is {count}; no model has more than {MAX_SIZE} positions"
+            ));
         }
         if self.latent_steps.default > self.latent_steps.max {
             return Err("`latent_steps.default` is more than `latent_steps.max`".to_owned());

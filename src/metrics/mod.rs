@@ -123,9 +123,11 @@ metrics! {
         pub completion_tokens_total: IntCounter,
         /// Requests ended because a hidden state was not finite.
         pub nonfinite_total: IntCounter,
+        /// Times that the engine started anew after a failed step; the requests of that step ended with an error.
+        pub engine_restarts_total: IntCounter,
         /// Requests whose client went away before the end.
         pub cancelled_total: IntCounter,
-        /// Accepted requests that ended, by `reason`: `stop`, `length`, `deadline`, `nonfinite`, `engine`, `stopped`, `cancelled`.
+        /// Accepted requests that ended, by `reason`: `stop`, `length`, `deadline`, `nonfinite`, `step`, `engine`, `stopped`, `cancelled`.
         pub finished_total: IntCounterVec["reason"],
         /// Requests not accepted, by `reason`: `queue_full`, `too_long`, `stopping`, `dead`, `invalid`, `loading`.
         pub rejected_total: IntCounterVec["reason"],
@@ -150,8 +152,9 @@ impl Metrics {
         for kind in ["prefill", "latent", "forced", "answer"] {
             metrics.step_rows.with_label_values(&[kind]);
         }
-        for reason in ["stop", "length", "deadline", "nonfinite", "engine", "stopped", "cancelled"]
-        {
+        let ends =
+            ["stop", "length", "deadline", "nonfinite", "step", "engine", "stopped", "cancelled"];
+        for reason in ends {
             metrics.finished_total.with_label_values(&[reason]);
         }
         for reason in ["queue_full", "too_long", "stopping", "dead", "invalid", "loading"] {

@@ -1,8 +1,6 @@
 //! What a model is computed on, by the names that operators write. The only file that knows whether this binary was built
 //! for CUDA.
 
-use crate::model::error::Error;
-use crate::model::error::Result;
 use candle_core::Device;
 use std::fmt;
 use std::str::FromStr;
@@ -62,11 +60,10 @@ impl Processor {
     ///
     /// # Errors
     /// If there is no such GPU, or its driver does not answer.
-    pub fn open(self) -> Result<Device> {
+    pub fn open(self) -> candle_core::Result<Device> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(number) => Device::new_cuda(number)
-                .map_err(|source| Error::Processor { processor: self, source }),
+            Self::Cuda(number) => Device::new_cuda(number),
         }
     }
 }

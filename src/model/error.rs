@@ -25,8 +25,8 @@ pub enum Error {
     /// `config.json` asks for something that does not exist or that we do not compute.
     #[error("config.json: `{field}` {reason}")]
     Config {
-        /// The field of config.json.
-        field: &'static str,
+        /// The field of config.json, with the objects around it.
+        field: String,
         /// What is wrong with it.
         reason: String,
     },

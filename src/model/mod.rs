@@ -3,10 +3,10 @@
 //! Letters in shapes: R rows (positions computed in one pass, of any mix of sequences), D width, H query heads, G key
 //! and value heads, E head size, V vocabulary, B batch, T length.
 
+mod architectures;
 pub mod attention;
 mod chain;
 pub mod config;
-mod config_json;
 pub mod device;
 pub mod error;
 mod gpt2;
@@ -16,9 +16,9 @@ mod llama;
 pub mod load;
 pub mod ops;
 pub mod parameters;
+pub mod pass;
 mod plan;
 mod projector;
-mod qwen2;
 mod qwen3;
 mod rope;
 pub mod serving;

@@ -2,12 +2,7 @@
 //! states it once; the chain of tensors (`chain`) and the packed form for the CPU (`host`) are built from it. Knows no
 //! numbers.
 
-use crate::model::config::Architecture;
-use crate::model::config::Config;
-use crate::model::gpt2;
-use crate::model::llama;
 use crate::model::parameters::Stored;
-use crate::model::projector;
 use coconut_kernels::activation::Activation;
 
 /// A whole model.
@@ -79,21 +74,35 @@ pub(crate) enum NormKind {
 }
 
 impl Plan {
-    pub(crate) fn of(config: &Config) -> Self {
-        let mut plan = match config.architecture {
-            Architecture::Gpt2 => gpt2::plan(config),
-            Architecture::Llama | Architecture::Qwen2 | Architecture::Qwen3 => llama::plan(config),
-        };
-        plan.head = (!config.tied).then(|| LinearPlan {
-            name: "lm_head".to_owned(),
-            inputs: config.width,
-            outputs: config.vocab_size,
-            stored: Stored::Transposed,
-            bias: false,
-        });
-        plan.projector = config.projector.map(|projector| projector::plan(config.width, projector));
-        plan
+    /// Number of weights outside the tables of tokens and positions.
+    pub(crate) fn parameters(&self) -> usize {
+        let blocks = self.blocks.iter().map(BlockPlan::parameters);
+        let projector = self.projector.as_ref().map(ProjectorPlan::parameters);
+        let head = self.head.as_ref().map(LinearPlan::parameters);
+        sum(blocks.chain([self.norm.parameters()]).chain(projector).chain(head))
     }
+}
+
+impl BlockPlan {
+    fn parameters(&self) -> usize {
+        let linears = [&self.attention_out, &self.up, &self.down];
+        let linears = linears.into_iter().chain(&self.qkv).chain(&self.gate);
+        let norms = [&self.norm_1, &self.norm_2];
+        let norms = norms.into_iter().chain(self.head_norms.iter().flatten());
+        sum(linears.map(LinearPlan::parameters).chain(norms.map(NormPlan::parameters)))
+    }
+}
+
+impl ProjectorPlan {
+    fn parameters(&self) -> usize {
+        let norm = self.norm.as_ref().map(NormPlan::parameters);
+        sum([self.up.parameters(), self.down.parameters()].into_iter().chain(norm))
+    }
+}
+
+/// Of numbers that may come from a hostile config.json.
+fn sum(numbers: impl IntoIterator<Item = usize>) -> usize {
+    numbers.into_iter().fold(0, usize::saturating_add)
 }
 
 impl LinearPlan {
@@ -104,6 +113,12 @@ impl LinearPlan {
     pub(crate) fn bias(&self) -> Option<String> {
         self.bias.then(|| format!("{}.bias", self.name))
     }
+
+    /// Number of weights.
+    fn parameters(&self) -> usize {
+        let biases = if self.bias { self.outputs } else { 0 };
+        self.inputs.saturating_mul(self.outputs).saturating_add(biases)
+    }
 }
 
 impl NormPlan {
@@ -113,5 +128,13 @@ impl NormPlan {
 
     pub(crate) fn bias(&self) -> Option<String> {
         (self.kind == NormKind::Layer).then(|| format!("{}.bias", self.name))
+    }
+
+    /// Number of weights.
+    fn parameters(&self) -> usize {
+        match self.kind {
+            NormKind::Layer => 2 * self.width,
+            NormKind::Rms => self.width,
+        }
     }
 }

@@ -33,8 +33,3 @@ pub(super) fn plan(width: usize, Projector { inner, norm }: Projector) -> Projec
         }),
     }
 }
-
-/// Number of weights.
-pub(super) fn parameter_count(width: usize, Projector { inner, norm }: Projector) -> usize {
-    2 * width * inner + inner + width + if norm { 2 * width } else { 0 }
-}

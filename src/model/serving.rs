@@ -3,15 +3,16 @@
 
 use crate::model::Model;
 use crate::model::attention::paged::KvMemory;
-use crate::model::attention::paged::KvType;
 use crate::model::attention::paged::Paged;
-use crate::model::attention::paged::PagedRows;
 use crate::model::config::Config;
 use crate::model::host::HostModel;
 use crate::model::ops::Kernels;
+use crate::model::pass::Output;
+use crate::model::pass::Pass;
 use candle_core::DType;
 use candle_core::Result;
 use candle_core::Tensor;
+use coconut_kernels::attend::layer::KvType;
 
 /// A model and how it is computed.
 #[derive(Debug)]
@@ -34,46 +35,6 @@ impl From<Model> for Served {
     }
 }
 
-/// The rows of one pass: those of ids first, those of thoughts behind them.
-#[derive(Clone, Copy, Debug)]
-pub struct Pass<'a> {
-    /// Token ids.
-    pub ids: &'a [u32],
-    /// Thoughts that are fed, (rows, D).
-    pub thoughts: &'a [f32],
-    /// Where each row belongs.
-    pub rows: &'a PagedRows,
-    /// What is to come out.
-    pub wanted: Wanted<'a>,
-}
-
-/// The rows that something is wanted of.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Wanted<'a> {
-    /// Rows whose hidden states become thoughts.
-    pub thoughts: &'a [u32],
-    /// Rows that the head is applied to.
-    pub tokens: &'a [u32],
-    /// Which of the thoughts the head is applied to as well.
-    pub shown: &'a [u32],
-}
-
-impl Wanted<'_> {
-    /// Rows whose hidden state is needed.
-    pub(crate) fn rows(&self) -> usize {
-        self.thoughts.len() + self.tokens.len()
-    }
-}
-
-/// What a pass gives; its memory is kept from pass to pass.
-#[derive(Clone, Debug, Default)]
-pub struct Output {
-    /// (thoughts, D)
-    pub thoughts: Vec<f32>,
-    /// (tokens + shown, V)
-    pub logits: Vec<f32>,
-}
-
 impl Served {
     /// Sizes and kinds.
     pub fn config(&self) -> &Config {
@@ -86,8 +47,17 @@ impl Served {
     /// KV memory of `pages` pages, where this model can use it.
     pub fn kv_memory(&self, pages: usize, kind: KvType) -> Result<KvMemory> {
         match self {
-            Self::Host(model) => Ok(KvMemory::host(model.config(), pages, kind)),
+            Self::Host(model) => KvMemory::host(model.config(), pages, kind),
             Self::Chain(model) => KvMemory::device(model.config(), pages, kind, model.device()),
+        }
+    }
+
+    /// Forgets what a pass that ended midway left behind.
+    pub fn reset(&mut self) {
+        match self {
+            Self::Host(model) => model.reset(),
+            // Its tensors went with the pass.
+            Self::Chain(_) => {}
         }
     }
 

@@ -12,13 +12,14 @@ use crate::latent::checkpoint::Checkpoint;
 use crate::latent::checkpoint::CheckpointError;
 use crate::latent::checkpoint::Location;
 use crate::latent::program::Program;
-use crate::latent::program::StopRule;
 use crate::latent::recipe::Recipe;
+use crate::latent::script::StopRule;
 use crate::metrics::Metrics;
-use crate::model::attention::paged::KvType;
 use crate::model::device::Processor;
 use crate::model::load::save::SavedType;
+use crate::model::serving::Served;
 use crate::reason::transcript::Goes;
+use crate::reason::transcript::Prompt;
 use crate::reason::transcript::Transcript;
 use crate::reason::types::Answer;
 use crate::reason::types::AskError;
@@ -26,6 +27,11 @@ use crate::reason::types::DEFAULT_MAX_TOKENS;
 use crate::reason::types::Part;
 use crate::reason::types::Question;
 use crate::text::Tokenizer;
+use crate::text::encode::Encoded;
+use crate::text::encode::Unknown;
+use crate::text::encode::Within;
+use crate::text::units::LONGEST_WAIT;
+use coconut_kernels::attend::layer::KvType;
 use coconut_kernels::packed::Format;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -125,6 +131,14 @@ pub enum Health {
 impl Reasoner {
     /// Loads a checkpoint and starts its engine. Blocks for as long as reading the weights takes.
     pub fn load(config: &ReasonerConfig, metrics: Arc<Metrics>) -> Result<Self, LoadError> {
+        Self::load_with(config, |model, engine| Engine::start(model, engine, metrics))
+    }
+
+    /// The same, with the engine that `start` makes of the model.
+    pub(crate) fn load_with(
+        config: &ReasonerConfig,
+        start: impl FnOnce(Served, EngineConfig) -> Result<Engine, StartError>,
+    ) -> Result<Self, LoadError> {
         let checkpoint = Checkpoint::open(&config.model)?;
         let (weights, kv_type) = config.precision.of(&checkpoint);
         let model = checkpoint.served(config.processor, weights).map_err(CheckpointError::Model)?;
@@ -133,28 +147,29 @@ impl Reasoner {
         let mut card = card(name, &checkpoint);
         let Checkpoint { tokenizer, recipe, .. } = checkpoint;
         let tokenizer = Arc::new(tokenizer);
-        let engine = Engine::start(model, EngineConfig { kv_type, ..config.engine }, metrics)?;
+        let engine = start(model, EngineConfig { kv_type, ..config.engine })?;
         card.max_positions = engine.max_positions();
         Ok(Self { card, tokenizer, recipe, engine })
     }
 
     /// Submits a question. The reply's parts arrive as they are computed; dropping the reply cancels the request.
+    ///
+    /// Tokenizing is done here and now, and takes as long as the text is long.
     pub fn ask(&self, question: &Question) -> Result<Reply, AskError> {
-        let program = self.program(question)?;
-        let prompt_tokens = program.prompt.len();
+        let (program, unknown) = self.program(question)?;
+        let prompt = Prompt { tokens: program.prompt.len(), unknown };
         let ticket = self.engine.submit(Request {
-            program,
-            sampling: question.sampling.clone(),
+            script: program.script(question.sampling.clone()),
             report: question.report.clone(),
-            deadline: Instant::now() + question.timeout,
+            deadline: Instant::now() + question.timeout.min(LONGEST_WAIT),
         })?;
         let reading = (Arc::clone(&self.tokenizer), self.recipe.answer);
         let transcript =
-            Transcript::new(reading, question.stop.clone(), prompt_tokens, ticket.submitted());
+            Transcript::new(reading, question.stop.clone(), prompt, ticket.submitted());
         Ok(Reply { ticket: Some(ticket), transcript, ready: VecDeque::new() })
     }
 
-    fn program(&self, question: &Question) -> Result<Program, AskError> {
+    fn program(&self, question: &Question) -> Result<(Program, Unknown), AskError> {
         if question.text.trim().is_empty() {
             return Err(AskError::EmptyQuestion);
         }
@@ -163,25 +178,34 @@ impl Reasoner {
         if latent_steps > steps.max {
             return Err(AskError::TooManyLatentSteps { asked: latent_steps, max: steps.max });
         }
-        let text = self.recipe.render(&question.text);
-        let mut prompt = self
-            .tokenizer
-            .encode(&text, self.recipe.add_special_tokens)
-            .map_err(|error| AskError::Tokenizer(error.to_string()))?;
+        let Encoded { ids: mut prompt, unknown } = self.encode(&question.text)?;
         prompt.extend(&self.recipe.start);
-        let forced = self.recipe.end.clone();
-        let taken = prompt.len() + latent_steps + forced.len();
-        // The last answer token takes no position, hence one more.
-        let room = (self.engine.max_positions() + 1).saturating_sub(taken).max(1);
-        let max_tokens = question
-            .max_tokens
-            .unwrap_or(self.recipe.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(room));
         let stop = match question.ignore_eos {
             true => StopRule::NEVER,
             false => self.recipe.stop_rule(),
         };
-        let masked = self.recipe.masked.clone();
-        Ok(Program { prompt, latent_steps, forced, max_tokens, stop, masked })
+        let (forced, masked) = (self.recipe.end.clone(), self.recipe.masked.clone());
+        let mut program = Program { prompt, latent_steps, forced, max_tokens: 1, stop, masked };
+        let most = self.recipe.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS);
+        let positions = self.engine.max_positions();
+        program.max_tokens = match question.max_tokens {
+            // No question leaves room for so many: the engine says so.
+            Some(most) if most > positions => most,
+            asked => asked.unwrap_or(most).min(program.room(positions)),
+        };
+        Ok((program, unknown))
+    }
+
+    fn encode(&self, question: &str) -> Result<Encoded, AskError> {
+        let (text, available) = (self.recipe.render(question), self.engine.max_positions());
+        let encoded =
+            self.tokenizer.encode_within(&text, self.recipe.add_special_tokens, available);
+        match encoded.map_err(|error| AskError::Tokenizer(error.to_string()))? {
+            Within::Whole(encoded) => Ok(encoded),
+            Within::TooLong { bytes, tokens } => {
+                Err(AskError::TooLong { bytes, tokens, available })
+            }
+        }
     }
 
     /// What is being served.

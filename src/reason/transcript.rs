@@ -14,8 +14,10 @@ use crate::reason::types::Part;
 use crate::reason::types::Timings;
 use crate::reason::types::TokenText;
 use crate::reason::types::Usage;
+use crate::reason::types::Warning;
 use crate::text::Tokenizer;
 use crate::text::decode::IncrementalDecoder;
+use crate::text::encode::Unknown;
 use crate::text::stop::StopWatch;
 use crate::text::stop::Watched;
 use std::collections::VecDeque;
@@ -29,15 +31,23 @@ pub(crate) struct Transcript {
     rule: AnswerRule,
     decoder: IncrementalDecoder,
     watch: StopWatch,
-    /// Tokens whose text is not settled yet: a character is unfinished, or a stop string may have begun.
-    unsettled: Vec<TokenText>,
+    /// The last token while more text may come with it, were it the last: a character is unfinished, or a stop string may
+    /// have begun.
+    unsettled: Option<TokenText>,
     text: String,
     tokens: Vec<TokenText>,
     thoughts: Vec<Thought>,
     first_logits: Option<Vec<f32>>,
-    prompt_tokens: usize,
+    prompt: Prompt,
     reused: Reused,
     clock: Clock,
+}
+
+/// What the question came to.
+#[derive(Clone, Debug)]
+pub(crate) struct Prompt {
+    pub(crate) tokens: usize,
+    pub(crate) unknown: Unknown,
 }
 
 /// When the phases ended.
@@ -62,20 +72,20 @@ impl Transcript {
     pub(crate) fn new(
         (tokenizer, rule): (Arc<Tokenizer>, AnswerRule),
         stop: Vec<String>,
-        prompt_tokens: usize,
+        prompt: Prompt,
         submitted: Instant,
     ) -> Self {
         Self {
+            decoder: tokenizer.decoder(),
             tokenizer,
             rule,
-            decoder: IncrementalDecoder::default(),
             watch: StopWatch::new(stop),
-            unsettled: Vec::new(),
+            unsettled: None,
             text: String::new(),
             tokens: Vec::new(),
             thoughts: Vec::new(),
             first_logits: None,
-            prompt_tokens,
+            prompt,
             reused: Reused::default(),
             clock: Clock { submitted, admitted: None, prefilled: None, first_token: None },
         }
@@ -95,6 +105,8 @@ impl Transcript {
                 parts.push_back(Part::Thought(thought));
             }
             EventKind::FirstLogits(logits) => self.first_logits = Some(logits),
+            // No question asks for scores.
+            EventKind::Scored(_) => {}
             EventKind::Token(token) => return self.take_token(token, at, parts),
             EventKind::Finished(finish) => {
                 self.finish(finish, at, parts);
@@ -115,10 +127,15 @@ impl Transcript {
 
     fn take_token(&mut self, token: Token, at: Instant, parts: &mut VecDeque<Part>) -> Goes {
         self.clock.first_token.get_or_insert(at);
-        let index = self.tokens.len() + self.unsettled.len();
-        let fresh = self.decoder.push(&self.tokenizer, token.id);
-        let token = TokenText { index, id: token.id, text: String::new(), logprob: token.logprob };
-        self.unsettled.push(token);
+        // What is unfinished will be given out with a later token.
+        self.settle("", parts);
+        let fresh = self.decoder.push(self.tokenizer.token(token.id));
+        self.unsettled = Some(TokenText {
+            index: self.tokens.len(),
+            id: token.id,
+            text: String::new(),
+            logprob: token.logprob,
+        });
         match self.watch.push(&fresh) {
             Watched::Stopped(text) => {
                 self.settle(&text, parts);
@@ -128,7 +145,7 @@ impl Transcript {
             Watched::Go(text) => {
                 if !self.decoder.is_unfinished() && !self.watch.is_holding() {
                     self.settle(&text, parts);
-                } else if let Some(last) = self.unsettled.last_mut() {
+                } else if let Some(last) = &mut self.unsettled {
                     last.text = text;
                 }
                 Goes::On
@@ -137,7 +154,7 @@ impl Transcript {
     }
 
     fn finish(&mut self, finish: Finish, at: Instant, parts: &mut VecDeque<Part>) {
-        let rest = self.decoder.finish(&self.tokenizer);
+        let rest = self.decoder.finish();
         let (text, finish) = match self.watch.push(&rest) {
             Watched::Stopped(text) => (text, Finish::Stop),
             Watched::Go(text) => (text + &self.watch.finish(), finish),
@@ -146,12 +163,10 @@ impl Transcript {
         self.done(finish, at, parts);
     }
 
-    /// Gives out the tokens held back, the last one with `text`.
+    /// Gives out the token held back, with `text` behind its own.
     fn settle(&mut self, text: &str, parts: &mut VecDeque<Part>) {
-        if let Some(last) = self.unsettled.last_mut() {
-            last.text.push_str(text);
-        }
-        for token in self.unsettled.drain(..) {
+        if let Some(mut token) = self.unsettled.take() {
+            token.text.push_str(text);
             self.text.push_str(&token.text);
             self.tokens.push(token.clone());
             parts.push_back(Part::Token(token));
@@ -160,12 +175,15 @@ impl Transcript {
 
     fn done(&mut self, finish: Finish, at: Instant, parts: &mut VecDeque<Part>) {
         let usage = Usage {
-            prompt_tokens: self.prompt_tokens,
+            prompt_tokens: self.prompt.tokens,
+            unknown_tokens: self.prompt.unknown.tokens,
             latent_steps: self.thoughts.len(),
             completion_tokens: self.tokens.len(),
             reused: self.reused,
         };
         let text = std::mem::take(&mut self.text);
+        let unknown = std::mem::take(&mut self.prompt.unknown);
+        let warning = (unknown.tokens > 0).then_some(Warning::UnknownTokens(unknown));
         parts.push_back(Part::Done(Box::new(Answer {
             answer: self.rule.extract(&text),
             text,
@@ -175,6 +193,7 @@ impl Transcript {
             first_logits: self.first_logits.take(),
             usage,
             timings: self.clock.timings(at),
+            warnings: warning.into_iter().collect(),
         })));
     }
 }

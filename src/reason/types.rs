@@ -5,8 +5,10 @@ use crate::engine::request::Finish;
 use crate::engine::request::Rejected;
 use crate::engine::request::Report;
 use crate::engine::request::Reused;
-use crate::engine::request::Sampling;
 use crate::engine::request::Thought;
+use crate::latent::script::Sampling;
+use crate::model::config::MAX_SIZE;
+use crate::text::encode::Unknown;
 use std::time::Duration;
 
 /// A question with everything that shapes its answer.
@@ -16,8 +18,8 @@ pub struct Question {
     pub text: String,
     /// Number of thoughts; the recipe's default where `None`.
     pub latent_steps: Option<usize>,
-    /// Most answer tokens; where `None`, the recipe's number, [`DEFAULT_MAX_TOKENS`], or what the model's positions
-    /// leave.
+    /// Most answer tokens, or fewer where the model's positions leave fewer; where `None`, the recipe's number or
+    /// [`DEFAULT_MAX_TOKENS`]. More than there are positions are refused.
     pub max_tokens: Option<usize>,
     /// End-of-sequence ids are tokens like others: the answer has exactly its most tokens, unless a stop string ends it.
     pub ignore_eos: bool,
@@ -34,6 +36,9 @@ pub struct Question {
 /// Answer tokens where neither a question nor the recipe names a number.
 pub const DEFAULT_MAX_TOKENS: usize = 64;
 
+/// The most thoughts or answer tokens that any model has positions for.
+pub const MAX_COUNT: usize = MAX_SIZE;
+
 /// Why a question was not accepted; each variant names what the caller can change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
@@ -47,6 +52,19 @@ pub enum AskError {
         asked: usize,
         /// The recipe's maximum.
         max: usize,
+    },
+    /// The question's beginning alone has far more tokens than there are positions.
+    #[error(
+        "its first {bytes} bytes alone are {tokens} tokens, and {available} positions are available for prompt, thoughts \
+         and answer"
+    )]
+    TooLong {
+        /// How much was looked at.
+        bytes: usize,
+        /// What that comes to.
+        tokens: usize,
+        /// The smaller of the model's limit and the KV memory's.
+        available: usize,
     },
     /// The tokenizer cannot encode the question.
     #[error("cannot be tokenized: {0}")]
@@ -102,6 +120,16 @@ pub struct Answer {
     pub usage: Usage,
     /// Durations.
     pub timings: Timings,
+    /// What the caller should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something that may make an answer worth less than it looks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Warning {
+    /// The model did not see what the question says.
+    #[error("the question is not all in the model's vocabulary: {0}")]
+    UnknownTokens(Unknown),
 }
 
 /// How much was computed.
@@ -113,6 +141,8 @@ pub struct Usage {
     pub latent_steps: usize,
     /// Answer tokens, the end-of-sequence token not counted.
     pub completion_tokens: usize,
+    /// Positions of the prompt, of these, that stand for text outside the vocabulary.
+    pub unknown_tokens: usize,
     /// What of prompt and thoughts was not computed for this question because an earlier one began like it.
     pub reused: Reused,
 }

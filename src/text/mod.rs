@@ -1,15 +1,23 @@
 //! Text to ids and back, whole or token by token. Knows tokenizers, no model and no recipe.
 
 pub mod decode;
+pub mod encode;
+mod habits;
+mod steps;
 pub mod stop;
 pub mod units;
 pub mod word_level;
 
-use serde::de::IgnoredAny;
+use crate::files;
+use crate::text::decode::IncrementalDecoder;
+use crate::text::habits::Facts;
+use crate::text::habits::Habits;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::path::PathBuf;
 use tokenizers::AddedToken;
+use tokenizers::Encoding;
+use tokenizers::Model as _;
 
 /// A first text for every tokenizer.
 const PROBE: &str = "Is 2 + 2 = 4? Déjà vu.\n";
@@ -18,6 +26,9 @@ const PROBE: &str = "Is 2 + 2 = 4? Déjà vu.\n";
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    habits: Habits,
+    /// At the beginning of a text.
+    decoder: IncrementalDecoder,
 }
 
 /// Why text and ids do not convert.
@@ -40,7 +51,7 @@ impl Tokenizer {
     /// Reads `tokenizer.json`.
     pub fn load(path: &Path) -> Result<Self, TextError> {
         let refused = |reason| TextError::Load { path: path.to_owned(), reason };
-        let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+        let text = files::read(path).map_err(|error| refused(error.to_string()))?;
         parse(&text).map_err(refused)
     }
 
@@ -48,6 +59,11 @@ impl Tokenizer {
     pub fn from_json(text: &str) -> Result<Self, TextError> {
         let path = PathBuf::from("tokenizer.json");
         parse(text).map_err(|reason| TextError::Load { path, reason })
+    }
+
+    fn of(inner: tokenizers::Tokenizer, habits: Habits) -> Self {
+        let decoder = IncrementalDecoder::new(inner.get_decoder());
+        Self { inner, habits, decoder }
     }
 
     /// Number of tokens, added ones included.
@@ -78,16 +94,31 @@ impl Tokenizer {
 
     /// Text to ids.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, TextError> {
-        let encoding = self
-            .inner
-            .encode(text, add_special_tokens)
-            .map_err(|error| TextError::Encode(error.to_string()))?;
-        Ok(encoding.get_ids().to_vec())
+        Ok(self.encoding(text, add_special_tokens)?.get_ids().to_vec())
+    }
+
+    fn encoding(&self, text: &str, add_special_tokens: bool) -> Result<Encoding, TextError> {
+        let encoded = self.inner.encode(text, add_special_tokens);
+        encoded.map_err(|error| TextError::Encode(error.to_string()))
     }
 
     /// Ids to text; special tokens are left out, bytes that are no UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
-        self.inner.decode(ids, true).unwrap_or_default()
+        let mut decoder = self.decoder();
+        let text: String = ids.iter().map(|&id| decoder.push(self.token(id))).collect();
+        text + &decoder.finish()
+    }
+
+    /// Tokens to text as they come.
+    pub fn decoder(&self) -> IncrementalDecoder {
+        self.decoder.clone()
+    }
+
+    /// The token of an id as the vocabulary has it; none for special ones and ids that are not in it.
+    pub fn token(&self, id: u32) -> Option<String> {
+        let added = self.inner.get_added_vocabulary();
+        let token = added.simple_id_to_token(id).or_else(|| self.inner.get_model().id_to_token(id));
+        token.filter(|token| !added.is_special_token(token))
     }
 
     /// The text of one id by itself, special tokens shown.
@@ -102,7 +133,8 @@ impl Tokenizer {
 /// The tokenizer library panics on some malformed files, which come from strangers: JSON is checked first, and what
 /// remains is caught, with a first text encoded under the same guard.
 fn parse(text: &str) -> Result<Tokenizer, String> {
-    serde_json::from_str::<IgnoredAny>(text).map_err(|error| error.to_string())?;
+    let text = files::text(text.as_bytes()).map_err(|error| error.to_string())?;
+    let facts: Facts = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let parsed = catch_unwind(|| {
         let mut inner: tokenizers::Tokenizer =
             text.parse().map_err(|error: tokenizers::Error| error.to_string())?;
@@ -111,7 +143,8 @@ fn parse(text: &str) -> Result<Tokenizer, String> {
         inner.with_truncation(None).map_err(|error| error.to_string())?;
         let encoding = inner.encode(PROBE, true).map_err(|error| error.to_string())?;
         inner.decode(encoding.get_ids(), true).map_err(|error| error.to_string())?;
-        Ok(Tokenizer { inner })
+        let habits = Habits::of(&facts, &inner);
+        Ok(Tokenizer::of(inner, habits))
     });
     parsed.unwrap_or_else(|_| Err("is no tokenizer that can be used".to_owned()))
 }

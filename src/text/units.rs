@@ -5,11 +5,13 @@ use anyhow::bail;
 use anyhow::ensure;
 use std::time::Duration;
 
+/// A year. No clock runs out if it is added to now.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Seconds, with fractions: `0.5`.
 pub fn parse_seconds(text: &str) -> anyhow::Result<Duration> {
-    const YEAR: f64 = 365.0 * 24.0 * 3600.0;
     let seconds: f64 = text.parse().context("not a number of seconds")?;
-    ensure!((0.0..=YEAR).contains(&seconds), "must be from 0 to a year");
+    ensure!((0.0..=LONGEST_WAIT.as_secs_f64()).contains(&seconds), "must be from 0 to a year");
     Ok(Duration::from_secs_f64(seconds))
 }
 

@@ -2,6 +2,7 @@
 
 use crate::text::TextError;
 use crate::text::Tokenizer;
+use crate::text::habits::Habits;
 use tokenizers::AddedToken;
 use tokenizers::DecoderWrapper;
 use tokenizers::ModelWrapper;
@@ -61,7 +62,8 @@ impl Tokenizer {
         inner
             .add_tokens(words.markers.iter().map(exact(false)).collect::<Vec<_>>())
             .map_err(refused)?;
-        Ok(Self { inner })
+        let habits = Habits::of_words(inner.token_to_id(words.unknown));
+        Ok(Self::of(inner, habits))
     }
 }
 

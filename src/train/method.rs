@@ -1,7 +1,7 @@
 //! What a question becomes at a stage of training: the paper's method, its rivals and its ablations. Knows ids and
 //! stages, no tensor and no optimiser.
 
-use crate::data::Example;
+use crate::data::example::Example;
 use crate::latent::families;
 use crate::latent::families::Markers;
 use crate::latent::recipe::LatentSteps;
@@ -145,7 +145,10 @@ impl Method {
                     return Err(("uniform_prob", "is no probability".to_owned()));
                 }
                 if curriculum.max_latent_stage * curriculum.c_thought > 512 {
-                    return Err(("max_latent_stage", "gives more than 512 thoughts".to_owned()));
+                    return Err((
+                        "max_latent_stage",
+                        "times `c_thought` is more than 512 thoughts".to_owned(),
+                    ));
                 }
                 Ok(())
             }

@@ -1,6 +1,8 @@
 //! The configuration of a run, one TOML file. A run is a list of phases, each with its own objective and data; most have
 //! one. Every refusal names the field. Knows no weights.
 
+use crate::data::fields::Fields;
+use crate::files;
 use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::method::Method;
@@ -12,6 +14,12 @@ use serde::Deserialize;
 use serde::Serialize;
 use std::path::Path;
 use std::path::PathBuf;
+
+/// No number of a run is larger: products of two of them can be counted.
+const MAX_NUMBER: i64 = i32::MAX as i64;
+
+/// Nor is anything that is held in memory at once.
+const MAX_AT_ONCE: usize = 1 << 16;
 
 /// A run.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -94,6 +102,12 @@ pub struct QuestionWork {
     pub method: Method,
     /// The file, in any form that `data` reads.
     pub train: PathBuf,
+    /// Where question, answer and steps are, if the file has names of its own: `fields = { question = "..." }`.
+    #[serde(default)]
+    pub fields: Fields,
+    /// Whether a row that is no question ends the run, instead of being left out.
+    #[serde(default)]
+    pub strict: bool,
     /// Times that every question is seen.
     pub epochs: usize,
     /// Questions of a batch.
@@ -109,6 +123,12 @@ pub struct QuestionWork {
 pub struct Validate {
     /// The file, in any form that `data` reads.
     pub data: PathBuf,
+    /// Where question and answer are, if the file has names of its own: `fields = { question = "..." }`.
+    #[serde(default)]
+    pub fields: Fields,
+    /// Whether a row that is no question ends the run, instead of being left out.
+    #[serde(default)]
+    pub strict: bool,
     /// Steps between two validations; there is always one at the end.
     pub every: usize,
     /// Only so many questions from the beginning of the file.
@@ -152,14 +172,17 @@ impl Settings {
     /// # Errors
     /// Where the file cannot be read or a field cannot be used.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let text = files::read(path).map_err(Error::io(path))?;
         let refused = |reason| Error::Config { path: path.to_owned(), reason };
-        let settings: Self =
-            toml::from_str(&text).map_err(|error| refused(error.to_string().trim().to_owned()))?;
-        match settings.check() {
-            Ok(()) => Ok(settings),
-            Err((field, reason)) => Err(refused(format!("`{field}` {reason}"))),
-        }
+        let malformed = |error: toml::de::Error| refused(error.to_string().trim().to_owned());
+        let unusable = |(field, reason)| refused(format!("`{field}` {reason}"));
+        let mut numbers: toml::Table = toml::from_str(&text).map_err(malformed)?;
+        // The only number that counts nothing.
+        numbers.remove("seed");
+        check_numbers("", &toml::Value::Table(numbers)).map_err(unusable)?;
+        let settings: Self = toml::from_str(&text).map_err(malformed)?;
+        settings.check().map_err(unusable)?;
+        Ok(settings)
     }
 
     fn check(&self) -> Result<(), (String, String)> {
@@ -175,20 +198,18 @@ impl Settings {
         if self.phases.is_empty() {
             return at_top("phases", "is empty");
         }
-        for (field, value) in [("save_every", self.save_every), ("log_every", self.log_every)] {
-            if value == 0 {
-                return at_top(field, "is 0");
-            }
+        let counts = [("save_every", self.save_every), ("log_every", self.log_every)];
+        counts.into_iter().try_for_each(not_zero).map_err(named(""))?;
+        at_once(("shards", self.shards)).map_err(named(""))?;
+        if let Some(validate) = &self.validate {
+            not_zero(("every", validate.every)).map_err(named("validate."))?;
+            let counts = [("max_tokens", validate.max_tokens), ("batch_size", validate.batch_size)];
+            counts.into_iter().try_for_each(at_once).map_err(named("validate."))?;
         }
-        if let Some(validate) = &self.validate
-            && (validate.every == 0 || validate.max_tokens == 0 || validate.batch_size == 0)
-        {
-            return at_top("validate", "has a 0 in `every`, `max_tokens` or `batch_size`");
+        if self.validate.as_ref().is_some_and(|validate| validate.questions == Some(0)) {
+            return at_top("validate.questions", "is 0");
         }
-        let named = |prefix: &str| {
-            let prefix = prefix.to_owned();
-            move |(field, reason): (&'static str, String)| (format!("{prefix}{field}"), reason)
-        };
+        self.schedule.check().map_err(named("schedule."))?;
         self.optimizer.check().map_err(named("optimizer."))?;
         for (index, phase) in self.phases.iter().enumerate() {
             phase.check().map_err(named(&format!("phases[{index}].")))?;
@@ -197,19 +218,58 @@ impl Settings {
     }
 }
 
+/// Every number of a file, by its path: none is too large to be reckoned with, and all are numbers.
+fn check_numbers(path: &str, value: &toml::Value) -> Result<(), (String, String)> {
+    match value {
+        toml::Value::Integer(number) if number.unsigned_abs() > MAX_NUMBER as u64 => {
+            Err((path.to_owned(), format!("is {number}; {MAX_NUMBER} is the most")))
+        }
+        toml::Value::Float(number) if !number.is_finite() => {
+            Err((path.to_owned(), "is no number".to_owned()))
+        }
+        toml::Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, item)| check_numbers(&format!("{path}[{index}]"), item)),
+        toml::Value::Table(table) => table.iter().try_for_each(|(key, item)| {
+            let dot = if path.is_empty() { "" } else { "." };
+            check_numbers(&format!("{path}{dot}{key}"), item)
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The same refusal with the whole path of its field.
+fn named(prefix: &str) -> impl Fn((&'static str, String)) -> (String, String) {
+    move |(field, reason)| (format!("{prefix}{field}"), reason)
+}
+
+fn not_zero((field, count): (&'static str, usize)) -> Result<(), (&'static str, String)> {
+    if count == 0 { Err((field, "is 0".to_owned())) } else { Ok(()) }
+}
+
+/// Refuses a count of what is held in memory at once.
+pub(crate) fn at_once((field, count): (&'static str, usize)) -> Result<(), (&'static str, String)> {
+    match (1..=MAX_AT_ONCE).contains(&count) {
+        true => Ok(()),
+        false => Err((field, format!("is {count}; 1 to {MAX_AT_ONCE} is possible"))),
+    }
+}
+
 impl Phase {
     fn check(&self) -> Result<(), (&'static str, String)> {
         if let Some(lr) = self.lr {
             check_lr(lr)?;
         }
-        if self.accumulate == 0 {
-            return Err(("accumulate", "is 0".to_owned()));
+        if let Some(schedule) = &self.schedule {
+            schedule.check()?;
         }
+        at_once(("accumulate", self.accumulate))?;
         match &self.objective {
-            Objective::Questions(work) if work.batch_size == 0 => {
-                Err(("objective.questions.batch_size", "is 0".to_owned()))
+            Objective::Questions(work) => {
+                at_once(("objective.questions.batch_size", work.batch_size))?;
+                work.method.check()
             }
-            Objective::Questions(work) => work.method.check(),
             Objective::Graphs(work) => work.check(),
         }
     }

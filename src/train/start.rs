@@ -4,6 +4,7 @@
 use crate::latent::checkpoint::CheckpointError;
 use crate::model::Model;
 use crate::model::config::Config;
+use crate::model::config::json::check_sizes;
 use crate::model::error::Result as ModelResult;
 use crate::model::load::Found;
 use crate::model::load::weights::Weights;
@@ -20,6 +21,9 @@ use candle_core::Tensor;
 use serde_json::Value;
 use serde_json::json;
 use std::path::Path;
+
+/// The most parameters of a model that begins at random: a billion take 16 GB with their gradients and averages.
+const MAX_PARAMETERS: usize = 1_000_000_000;
 
 /// The markers, in the order in which the paper's code adds them.
 const MARKERS: [&str; 3] = ["<|start-latent|>", "<|end-latent|>", "<|latent|>"];
@@ -54,11 +58,17 @@ impl Start {
         eos: &str,
         seed: u64,
     ) -> Result<Self> {
+        check_sizes(&config)?;
         let special = special(&mut tokenizer, eos)?;
         config["vocab_size"] = json!(tokenizer.size());
         let range = config.get("initializer_range").and_then(Value::as_f64);
         name_ids(&mut config, special);
         let parsed = Config::from_json(&config)?;
+        let parameters = parsed.parameter_count();
+        if parameters > MAX_PARAMETERS {
+            let reason = format!("has {parameters} parameters; {MAX_PARAMETERS} are the most");
+            return Err(Error::Field { field: "model", reason });
+        }
         let range = range.unwrap_or(INITIALIZER_RANGE);
         let mut weights = RandomWeights { seed, range, layers: parsed.layers };
         let (variables, model) = Variables::new(parsed, &mut weights)?;

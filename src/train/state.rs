@@ -2,6 +2,7 @@
 //! random numbers follow from the seed and the step, so there is nothing else. A state is written under a temporary name
 //! and renamed when complete: a kill at any moment leaves the one before. Knows files, no data.
 
+use crate::files;
 use crate::model::load::tensors::Format;
 use crate::model::load::tensors::Tensors;
 use crate::model::parameters::Stored;
@@ -42,6 +43,9 @@ pub struct Position {
     pub updates: usize,
     /// Phase, stage and share of right answers of the best checkpoint so far.
     pub best: Option<(usize, usize, f64)>,
+    /// `total_step` of the last validation.
+    #[serde(default)]
+    pub validated: Option<usize>,
     /// Time spent training, in seconds.
     pub seconds: f64,
 }
@@ -56,22 +60,20 @@ pub fn save(
     variables: &Variables,
     memory: &Memory,
 ) -> Result<()> {
+    let complete = folder.join(format!("{PREFIX}{:09}", position.total_step));
+    if complete.is_dir() {
+        // Right before a validation: the numbers are the same, only what is known of them is more.
+        return save_position(position, &complete);
+    }
     let unfinished = folder.join(format!(".{PREFIX}unfinished"));
     remove(&unfinished)?;
     fs::create_dir_all(&unfinished).map_err(Error::io(&unfinished))?;
     variables.save(&unfinished.join(WEIGHTS))?;
     save_memory(&unfinished.join(OPTIMIZER), variables, memory)?;
-    let path = unfinished.join(POSITION);
-    let text =
-        serde_json::to_string_pretty(position).map_err(|error| Error::state(&path, &error))?;
-    fs::write(&path, text).map_err(Error::io(&path))?;
-    for name in [WEIGHTS, OPTIMIZER, POSITION] {
-        let path = unfinished.join(name);
-        let file = fs::File::open(&path).map_err(Error::io(&path))?;
-        file.sync_all().map_err(Error::io(&path))?;
+    save_position(position, &unfinished)?;
+    for name in [WEIGHTS, OPTIMIZER] {
+        sync(&unfinished.join(name))?;
     }
-    let complete = folder.join(format!("{PREFIX}{:09}", position.total_step));
-    remove(&complete)?;
     fs::rename(&unfinished, &complete).map_err(Error::io(&complete))?;
     for older in states(folder)?.into_iter().filter(|state| *state != complete) {
         remove(&older)?;
@@ -93,7 +95,7 @@ pub fn latest(folder: &Path) -> Result<Option<PathBuf>> {
 /// If the state is not one of these variables.
 pub fn load(state: &Path, variables: &Variables) -> Result<(Position, Memory)> {
     let path = state.join(POSITION);
-    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let text = files::read(&path).map_err(Error::io(&path))?;
     let position: Position =
         serde_json::from_str(&text).map_err(|error| Error::state(&path, &error))?;
     let path = state.join(WEIGHTS);
@@ -124,6 +126,21 @@ pub fn load(state: &Path, variables: &Variables) -> Result<(Position, Memory)> {
     let averages = variables.iter().map(read).collect::<Result<_>>()?;
     let memory = Memory { updates: position.updates, averages };
     Ok((position, memory))
+}
+
+/// Writes how far a run is to a state's folder, all of it or nothing.
+fn save_position(position: &Position, state: &Path) -> Result<()> {
+    let (path, unfinished) = (state.join(POSITION), state.join(format!(".{POSITION}.unfinished")));
+    let text =
+        serde_json::to_string_pretty(position).map_err(|error| Error::state(&path, &error))?;
+    fs::write(&unfinished, text).map_err(Error::io(&unfinished))?;
+    sync(&unfinished)?;
+    fs::rename(&unfinished, &path).map_err(Error::io(&path))
+}
+
+fn sync(path: &Path) -> Result<()> {
+    let file = fs::File::open(path).map_err(Error::io(path))?;
+    file.sync_all().map_err(Error::io(path))
 }
 
 fn save_memory(path: &Path, variables: &Variables, memory: &Memory) -> Result<()> {

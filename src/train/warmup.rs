@@ -15,6 +15,7 @@ use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::method::Special;
 use crate::train::sequence::Sequence;
+use crate::train::settings::at_once;
 use rand::Rng;
 use rand::seq::IndexedRandom as _;
 use rand::seq::SliceRandom as _;
@@ -70,39 +71,41 @@ pub struct GraphQuestions {
     pub min_hops: usize,
 }
 
+impl GraphQuestions {
+    fn check(&self) -> std::result::Result<(), (&'static str, String)> {
+        let counts = [
+            ("objective.graphs.learn.questions.per_graph", self.per_graph),
+            ("objective.graphs.learn.questions.min_hops", self.min_hops),
+            // None is possible, too.
+            ("objective.graphs.learn.questions.latent_steps", self.latent_steps.max(1)),
+        ];
+        counts.into_iter().try_for_each(at_once)?;
+        let weights = [
+            ("objective.graphs.learn.questions.thought_weight", self.thought_weight),
+            ("objective.graphs.learn.questions.answer_weight", self.answer_weight),
+        ];
+        let usable = |weight: f32| weight >= 0.0 && weight.is_finite();
+        match weights.into_iter().find(|(_, weight)| !usable(*weight)) {
+            Some((field, weight)) => Err((field, format!("is {weight}, which is no weight"))),
+            None => Ok(()),
+        }
+    }
+}
+
 impl GraphWork {
     /// Says which field cannot be used.
     ///
     /// # Errors
     /// The field, and what is wrong with it.
     pub fn check(&self) -> std::result::Result<(), (&'static str, String)> {
-        let zero = |field| Err((field, "is 0".to_owned()));
-        if self.graphs == 0 {
-            return zero("objective.graphs.graphs");
-        }
+        at_once(("objective.graphs.graphs", self.graphs))?;
         if !(0.0..=1.0).contains(&self.published) {
             return Err(("objective.graphs.published", "is no share".to_owned()));
         }
-        let positive = |weight: f32| weight >= 0.0 && weight.is_finite();
         match &self.learn {
             Learn::Children => Ok(()),
-            Learn::Chains { hops: 0 } => zero("objective.graphs.learn.chains.hops"),
-            Learn::Chains { .. } => Ok(()),
-            Learn::Questions(questions) if questions.per_graph == 0 => {
-                zero("objective.graphs.learn.questions.per_graph")
-            }
-            Learn::Questions(questions) if questions.min_hops == 0 => {
-                zero("objective.graphs.learn.questions.min_hops")
-            }
-            Learn::Questions(GraphQuestions { thought_weight, answer_weight, .. }) => {
-                match positive(*thought_weight) && positive(*answer_weight) {
-                    true => Ok(()),
-                    false => Err((
-                        "objective.graphs.learn.questions",
-                        "has a negative weight".to_owned(),
-                    )),
-                }
-            }
+            Learn::Chains { hops } => at_once(("objective.graphs.learn.chains.hops", *hops)),
+            Learn::Questions(questions) => questions.check(),
         }
     }
 

@@ -8,10 +8,10 @@ use crate::parity::start;
 use crate::support::Fixture;
 use crate::support::assert_golden;
 use crate::support::data;
-use candle_core::Device;
 use coconut::engine::config::EngineConfig;
-use coconut::hub;
-use coconut::hub::Access;
+use coconut::hub::config::Access;
+use coconut::hub::config::Config;
+use coconut::hub::config::Waits;
 use coconut::latent::checkpoint::Checkpoint;
 use coconut::latent::checkpoint::Location;
 use coconut::latent::convert::Conversion;
@@ -25,7 +25,6 @@ use serde_json::Value;
 use serde_json::json;
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
 use tempfile::TempDir;
 
 /// Adapters by themselves.
@@ -189,8 +188,7 @@ fn what_disagrees_with_an_adapters_config_is_refused() {
 
     let rows = json!({"trainable_token_indices": {"wte": [1, 2, 63]}});
     let beyond = changed("live-tokens-gpt2", &[(CONFIG, Some(rows))]);
-    let checkpoint = Checkpoint::open(&Location::folder(beyond.path())).unwrap();
-    let error = checkpoint.model(&Device::Cpu).unwrap_err().to_string();
+    let error = refusal(&Location::folder(beyond.path()));
     assert!(error.contains("trainable_token_indices") && error.contains("row 63"), "{error}");
 }
 
@@ -275,12 +273,12 @@ fn an_adapter_beside_a_whole_model_is_a_choice() {
 
 fn sought(model: &Path) -> Sought {
     let model = model.to_str().unwrap().to_owned();
-    let hub = hub::Config {
+    let hub = Config {
         endpoint: "http://127.0.0.1:1".to_owned(),
         cache: PathBuf::from("none"),
         token: None,
         access: Access::Offline,
-        pause: Duration::ZERO,
+        waits: Waits::default(),
     };
     Sought { model, base: None, recipe: None, hub }
 }

@@ -3,13 +3,13 @@
 use candle_core::Device;
 use candle_core::Tensor;
 use coconut::model::attention::Attention;
+use coconut::model::attention::geometry::pages_for;
 use coconut::model::attention::paged::KvMemory;
-use coconut::model::attention::paged::KvType;
 use coconut::model::attention::paged::Paged;
-use coconut::model::attention::paged::PagedRows;
-use coconut::model::attention::paged::Place;
-use coconut::model::attention::paged::pages_for;
+use coconut::model::attention::rows::PagedRows;
+use coconut::model::attention::rows::Place;
 use coconut::model::config::Config;
+use coconut_kernels::attend::layer::KvType;
 use proptest::prelude::*;
 use serde_json::json;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ proptest! {
     ) {
         let (heads, size) = (kv_heads * group, 2 * half_size);
         let config = config(heads, kv_heads, size);
-        let mut host = KvMemory::host(&config, PAGES, KvType::F32);
+        let mut host = KvMemory::host(&config, PAGES, KvType::F32).unwrap();
         let mut plain = KvMemory::device(&config, PAGES, KvType::F32, &Device::Cpu).unwrap();
         let mut pages = page_order.into_iter();
         let tables: Vec<Arc<[u32]>> = lengths

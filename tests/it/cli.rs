@@ -7,6 +7,7 @@ use std::io::BufReader;
 use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
+use tempfile::TempDir;
 
 /// The binary, with no settings from the environment of the test, and without a network.
 pub fn coconut(words: &[&str]) -> Command {
@@ -61,9 +62,8 @@ fn secrets_in_the_environment_are_not_shown() {
 #[test]
 fn wrong_settings_are_refused_by_name() {
     for (words, said) in [
-        (&["serve"][..], "--model"),
         (
-            &["serve", "--model", "m", "--kv-memory", "1GiB", "--kv-positions", "9"],
+            &["serve", "--model", "m", "--kv-memory", "1GiB", "--kv-positions", "9"][..],
             "--kv-positions",
         ),
         (&["serve", "--model", "m", "--kv-memory", "1 GB"], "--kv-memory"),
@@ -76,6 +76,66 @@ fn wrong_settings_are_refused_by_name() {
         let (output, text) = run(words);
         assert!(!output.status.success() && text.contains(said), "{words:?}: {text}");
     }
+}
+
+/// Docker compose hands on what is not set as empty; a key that is meant to protect is another matter.
+#[test]
+fn empty_variables_are_unset_ones() {
+    let words = ["serve", "--listen", "127.0.0.1:0", "--model", "./no/such/model"];
+    let plain = run(&words).1;
+    let help = run(&["serve", "--help"]).1;
+    let variables = help.split("[env: ").skip(1).map(|rest| rest.split(['=', ']']).next().unwrap());
+    let (keys, others): (Vec<&str>, Vec<&str>) =
+        variables.partition(|name| name.starts_with("COCONUT_API_KEYS"));
+    assert!(others.len() > 25 && keys.len() == 2, "{others:?} {keys:?}");
+    let said = |names: &[&str]| {
+        let output = coconut(&words).envs(names.iter().map(|name| (name, ""))).output().unwrap();
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    // But for the time that log lines begin with.
+    let last = |text: &str| text.lines().last().map(str::to_owned);
+    assert_eq!(last(&said(&others)), last(&plain));
+    for key in keys {
+        let said = said(&[key]);
+        assert!(said.contains("api-keys"), "{key}: {said}");
+    }
+}
+
+#[test]
+fn switches_are_what_people_write() {
+    for (value, refused) in [("1", true), ("true", true), ("yes", true), ("0", false), ("", false)]
+    {
+        let words = ["serve", "--listen", "127.0.0.1:0", "--model", "./no/such/model"];
+        let output = coconut(&words).env("COCONUT_PROTECT_METRICS", value).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said.contains("--protect-metrics needs keys"), refused, "{value}: {said}");
+    }
+}
+
+/// Wherever it stands, and with nothing beside it.
+#[test]
+fn without_a_model_the_default_checkpoint_is_served() {
+    let elsewhere = TempDir::new().unwrap();
+    let mut server = coconut(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
+        .current_dir(elsewhere.path())
+        .env("TMPDIR", elsewhere.path())
+        .env("COCONUT_MODEL", "")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = BufReader::new(server.stderr.take().unwrap()).lines();
+    let mut log =
+        log.map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap());
+    let said =
+        |line: &serde_json::Value, words: &str| line["message"].as_str().unwrap().contains(words);
+    assert!(log.any(|line| said(&line, "no --model: taking the default checkpoint, prosqa")));
+    assert_eq!(log.find(|line| said(line, "ready")).unwrap()["model"], "prosqa");
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let left = std::fs::read_dir(elsewhere.path()).unwrap().count();
+    assert_eq!(left, 0, "its files are gone once it is loaded");
+    let (output, text) = run(&["inspect"]);
+    assert!(output.status.success() && text.contains("family        coconut"), "{text}");
 }
 
 #[test]

@@ -21,8 +21,8 @@ use coconut::latent::checkpoint::Location;
 use coconut::latent::generate::generate;
 use coconut::metrics::Metrics;
 use coconut::model::Model;
-use coconut::model::attention::paged::KvType;
 use coconut::model::device::Processor;
+use coconut_kernels::attend::layer::KvType;
 use coconut_kernels::packed::Format;
 use std::sync::Arc;
 

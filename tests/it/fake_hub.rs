@@ -35,8 +35,15 @@ pub struct Content {
     /// Bodies of files of this ending stop half-way, so many times.
     pub broken: Option<(&'static str, usize)>,
     pub habit: Habit,
-    /// `name` was renamed: requests for it are sent on, as the real hub does.
+    /// `name` was renamed: requests for it are sent on, as the real hub does; with this status instead of 307.
     pub renamed: Option<(&'static str, &'static str)>,
+    pub redirect_status: Option<u16>,
+    /// This is a mirror: everything is sent on to another hub.
+    pub mirror_of: Option<String>,
+    /// Where files are redirected to, if not to this host by this name. It takes no token, as S3 takes no second one.
+    pub cdn: Option<String>,
+    /// The list of files has their names only.
+    pub bare_listing: bool,
     /// The checksums in the list of files are those of other files.
     pub wrong_checksums: bool,
     /// Weights are sent once this gives something, or once its sender is gone.
@@ -57,6 +64,8 @@ pub enum Habit {
     Stuck,
     /// Without saying how much will come: the end of the connection is the end of the file.
     Unmeasured,
+    /// Connections that stop half-way stay open.
+    Silent,
 }
 
 /// A running hub; it stops when dropped.
@@ -64,13 +73,23 @@ pub struct FakeHub {
     pub endpoint: String,
     address: SocketAddr,
     content: Arc<Mutex<Content>>,
-    /// The requests so far: path, and range if any.
-    requests: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<Asked>>>,
     thread: Option<JoinHandle<()>>,
     stop: Arc<Mutex<bool>>,
 }
 
+/// A request as it was seen.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The name that the client has for this machine, with the port.
+    pub host: String,
+    /// Path, and range if any.
+    pub path: String,
+    pub token: Option<String>,
+}
+
 struct Request {
+    host: String,
     path: String,
     range: Option<(usize, Option<usize>)>,
     token: Option<String>,
@@ -96,17 +115,22 @@ impl Content {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let content = Arc::new(Mutex::new(self));
-        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let requests = Arc::<Mutex<Vec<Asked>>>::default();
         let stop = Arc::new(Mutex::new(false));
         let shared = (Arc::clone(&content), Arc::clone(&requests), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
             let (content, requests, stop) = shared;
+            let mut open = Vec::new();
             for stream in listener.incoming() {
                 if *stop.lock().unwrap() {
                     break;
                 }
                 // A client that goes away in the middle is no fault of the hub.
-                let _ = answer(stream.unwrap(), address, &content, &requests);
+                if let Ok(stream) = answer(stream.unwrap(), address, &content, &requests)
+                    && content.lock().unwrap().habit == Habit::Silent
+                {
+                    open.push(stream);
+                }
             }
         });
         let endpoint = format!("http://{address}");
@@ -119,9 +143,19 @@ impl FakeHub {
         change(&mut self.content.lock().unwrap());
     }
 
-    /// The requests since the last call.
+    /// The requests since the last call: path, and range if any.
     pub fn requests(&self) -> Vec<String> {
+        self.asked().into_iter().map(|asked| asked.path).collect()
+    }
+
+    /// The same, with all that is known of them.
+    pub fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.requests.lock().unwrap())
+    }
+
+    /// The same machine by another name: to a client it is another host.
+    pub fn alias(&self) -> String {
+        format!("http://localhost:{}", self.address.port())
     }
 }
 
@@ -139,6 +173,7 @@ fn read(stream: &TcpStream) -> std::io::Result<Request> {
     let mut lines = BufReader::new(stream).lines();
     let first = lines.next().transpose()?.unwrap_or_default();
     let mut request = Request {
+        host: String::new(),
         path: first.split(' ').nth(1).unwrap_or_default().to_owned(),
         range: None,
         token: None,
@@ -150,6 +185,7 @@ fn read(stream: &TcpStream) -> std::io::Result<Request> {
                 let (from, to) = value.trim_start_matches("bytes=").split_once('-').unwrap();
                 request.range = Some((from.parse().unwrap(), to.parse().ok()));
             }
+            "host" => request.host = value.to_owned(),
             "authorization" => request.token = value.strip_prefix("Bearer ").map(str::to_owned),
             _ => {}
         }
@@ -161,13 +197,17 @@ fn answer(
     mut stream: TcpStream,
     address: SocketAddr,
     content: &Mutex<Content>,
-    requests: &Mutex<Vec<String>>,
-) -> std::io::Result<()> {
+    requests: &Mutex<Vec<Asked>>,
+) -> std::io::Result<TcpStream> {
     let request = read(&stream)?;
     let range = request.range.map_or_else(String::new, |(from, to)| {
         format!(" {from}-{}", to.map_or_else(String::new, |to| to.to_string()))
     });
-    requests.lock().unwrap().push(format!("{}{range}", request.path));
+    requests.lock().unwrap().push(Asked {
+        host: request.host.clone(),
+        path: format!("{}{range}", request.path),
+        token: request.token.clone(),
+    });
     let mut content = content.lock().unwrap();
     let whole = request.range.is_some_and(|(_, to)| to.is_none());
     if is_large(&request.path)
@@ -178,20 +218,31 @@ fn answer(
     }
     let (head, body) = content.answer(&request, address);
     write!(stream, "HTTP/1.1 {head}\r\nconnection: close\r\n\r\n")?;
-    stream.write_all(&body)
+    stream.write_all(&body)?;
+    Ok(stream)
 }
 
 impl Content {
     fn answer(&mut self, request: &Request, address: SocketAddr) -> (String, Vec<u8>) {
         let empty = |status: &str| (format!("{status}\r\ncontent-length: 0"), Vec::new());
-        if self.token.is_some() && self.token != request.token {
+        let redirect = |location: &str| {
+            let status = self.redirect_status.unwrap_or(307);
+            empty(&format!("{status} Elsewhere\r\nlocation: {location}"))
+        };
+        if let Some(other) = &self.mirror_of {
+            return redirect(&format!("{other}{}", request.path));
+        }
+        let is_cdn = request.path.starts_with("/cdn/");
+        if is_cdn && self.cdn.is_some() && request.token.is_some() {
+            return empty("400 Only one way of authentication");
+        }
+        if !is_cdn && self.token.is_some() && self.token != request.token {
             return empty("401 Unauthorized");
         }
         if let Some((old, new)) = self.renamed
             && request.path.contains(old)
         {
-            let path = request.path.replace(old, new);
-            return empty(&format!("307 Temporary Redirect\r\nlocation: {path}"));
+            return redirect(&request.path.replace(old, new));
         }
         if let Some(rest) = request.path.strip_prefix("/api/models/") {
             let (repository, revision) = rest.split_once("/revision/").unwrap();
@@ -208,7 +259,8 @@ impl Content {
         let found = request.path[1..]
             .split_once("/resolve/")
             .and_then(|(repository, rest)| Some((repository, rest.split_once('/')?.1)))
-            .or_else(|| request.path.strip_prefix("/cdn/")?.split_once("/-/"));
+            .or_else(|| request.path.strip_prefix("/cdn/")?.split_once("/-/"))
+            .map(|(repository, name)| (repository, name.split('?').next().unwrap_or(name)));
         let key = found.map(|(repository, name)| (repository.to_owned(), name.to_owned()));
         match key.and_then(|key| Some((key.clone(), self.files.get(&key)?.clone()))) {
             Some((key, file)) => self.file(request, &key, &file, address),
@@ -222,7 +274,10 @@ impl Content {
             .map(|((_, name), file)| {
                 let sha256 = if self.wrong_checksums { "00".repeat(32) } else { sha256(file) };
                 let lfs = is_large(name).then(|| json!({ "sha256": sha256, "size": file.len() }));
-                json!({ "rfilename": name, "size": file.len(), "lfs": lfs })
+                match self.bare_listing {
+                    true => json!({ "rfilename": name }),
+                    false => json!({ "rfilename": name, "size": file.len(), "lfs": lfs }),
+                }
             })
             .collect();
         (!files.is_empty()).then(|| json!({ "sha": COMMIT, "siblings": files }))
@@ -238,7 +293,8 @@ impl Content {
         let about = format!("x-repo-commit: {COMMIT}\r\netag: \"{}\"", sha256(file));
         if self.habit == Habit::Redirected && !request.path.starts_with("/cdn/") {
             let about = about.replace("etag", "x-linked-etag");
-            let location = format!("http://{address}/cdn/{repository}/-/{name}");
+            let host = self.cdn.clone().unwrap_or_else(|| format!("http://{address}"));
+            let location = format!("{host}/cdn/{repository}/-/{name}?signature=hush");
             let head = format!("302 Found\r\nlocation: {location}\r\n{about}\r\ncontent-length: 0");
             return (head, Vec::new());
         }

@@ -18,8 +18,11 @@ use coconut::engine::config::EngineConfig;
 use coconut::engine::config::PrefixCache;
 use futures::FutureExt as _;
 use futures::future::join_all;
+use futures::poll;
 use serde_json::Value;
 use serde_json::json;
+use std::path::Path;
+use std::pin::pin;
 use tower::ServiceExt as _;
 
 const QUESTION: &str = "Every lempus is a yerpus. Is Bob a lempus?";
@@ -197,6 +200,27 @@ async fn a_seed_makes_a_sampled_answer_repeatable() {
     assert!(others.iter().any(|other| *other != first["text"]), "{others:?}");
 }
 
+/// The default checkpoint knows its own questions' words, and no others.
+#[tokio::test]
+async fn words_that_the_model_does_not_know_are_named_in_the_answer() {
+    let wire = Wire::serving(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/prosqa"));
+    let known = "Tom is a wumpus. Every wumpus is a zumpus. Is Tom a zumpus or a lempus?";
+    let answer = wire.ask(json!({"question": known})).await.json();
+    assert_eq!(answer["usage"]["unknown_tokens"], 0, "{answer}");
+    assert_eq!(answer.get("warnings"), None, "{answer}");
+
+    let unknown = "Is Tom hungry?";
+    let whole = wire.ask(json!({"question": unknown})).await.json();
+    let events = wire.ask(json!({"question": unknown, "stream": true})).await.events();
+    for answer in [&whole, &events.last().unwrap().data] {
+        assert_eq!(answer["usage"]["unknown_tokens"], 1, "{answer}");
+        let warnings = answer["warnings"].as_array().unwrap();
+        assert_eq!(warnings.len(), 1, "{answer}");
+        assert_eq!(warnings[0]["code"], "unknown_tokens", "{answer}");
+        assert!(warnings[0]["message"].as_str().unwrap().contains("`hungry`"), "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn the_served_model_is_listed() {
     let list = wire().get("/v1/models").await.json();
@@ -205,6 +229,20 @@ async fn the_served_model_is_listed() {
     assert_eq!((&model["id"], &model["object"]), (&json!(MODEL), &json!("model")));
     assert_eq!(model["coconut"]["architecture"], "gpt2");
     assert_eq!(model["coconut"]["max_positions"], 256);
+}
+
+/// What is computed before the server is ready is nobody's.
+#[tokio::test]
+async fn a_server_begins_with_nothing_counted_and_nothing_kept() {
+    let wire = wire();
+    let metrics = &wire.metrics;
+    assert_eq!(
+        (metrics.step_seconds.get_sample_count(), metrics.prompt_tokens_total.get()),
+        (0, 0)
+    );
+    assert_eq!((metrics.kv_positions_cached.get(), metrics.kv_positions_reserved.get()), (0, 0));
+    let usage = wire.ask(json!({"question": "!".repeat(100), "max_tokens": 1})).await.json();
+    assert_eq!(usage["usage"]["cached_positions"], 0, "{usage}");
 }
 
 // ===== refusals =====
@@ -238,6 +276,28 @@ async fn a_question_that_is_too_long_learns_both_lengths_also_when_streaming() {
         .filter_map(|number| number.parse().ok())
         .collect();
     assert!(numbers.contains(&256) && numbers.iter().any(|&needed| needed > 256), "{message}");
+}
+
+/// The one thread for long work is taken: had the question been read on the thread that answers everybody, the first poll
+/// would have done all of it.
+#[test]
+fn a_megabyte_of_question_keeps_nobody_waiting_and_is_refused_by_its_beginning() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+    let (free, taken) = std::sync::mpsc::channel::<()>();
+    runtime.spawn_blocking(move || taken.recv());
+    let wire = wire();
+    let reply = runtime.block_on(async {
+        let long = "Bob is a lempus. ".repeat(60_000);
+        let mut asked = pin!(wire.ask(json!({"question": long})));
+        assert!(poll!(asked.as_mut()).is_pending());
+        assert_eq!(wire.get("/health/live").await.status, StatusCode::OK);
+        free.send(()).unwrap();
+        asked.await
+    });
+    assert_eq!(reply.blames(422, "too_long").as_deref(), Some("question"));
+    assert!(reply.body.contains("its first 4096 bytes alone"), "{reply:?}");
+    assert_eq!(wire.metrics.rejected_total.with_label_values(&["too_long"]).get(), 1);
 }
 
 #[tokio::test]

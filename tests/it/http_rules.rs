@@ -10,6 +10,9 @@ use axum::http::StatusCode;
 use coconut::http::ApiKeys;
 use coconut::http::Config;
 use coconut::http::Cors;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::Write as _;
 
 fn wire() -> Wire {
     Wire::loading(Config::default())
@@ -45,6 +48,29 @@ async fn bodies_that_cannot_be_read_have_the_error_shape() {
     assert_eq!(wire.send(text).await.blames(415, "unsupported_media_type"), None);
     let untyped = Request::post("/v1/reason").body(Body::from("{}")).unwrap();
     assert_eq!(wire.send(untyped).await.blames(415, "unsupported_media_type"), None);
+}
+
+#[tokio::test]
+async fn a_body_is_read_in_the_encoding_that_it_says() {
+    let wire = Wire::loading(Config { max_body_bytes: 4096, ..Config::default() });
+    let encoded = |encoding: &str, body: Vec<u8>| {
+        json_request().header("content-encoding", encoding).body(Body::from(body)).unwrap()
+    };
+    let question = gzip(br#"{"question": "?"}"#);
+    wire.send(encoded("gzip", question.clone())).await.blames(503, "loading");
+    wire.send(encoded("identity", br#"{"question": "?"}"#.to_vec())).await.blames(503, "loading");
+    wire.send(encoded("gzip", b"{}".to_vec())).await.blames(400, "malformed_request");
+    wire.send(encoded("gzip", gzip(&[b' '; 100_000]))).await.blames(413, "body_too_large");
+    let reply = wire.send(encoded("zstd", question)).await;
+    assert_eq!(reply.blames(415, "unsupported_encoding").as_deref(), Some("content-encoding"));
+    assert_eq!(reply.header("accept-encoding"), Some("gzip, deflate"));
+    assert!(reply.body.contains("zstd"), "{reply:?}");
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
 }
 
 #[tokio::test]

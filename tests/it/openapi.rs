@@ -1,9 +1,14 @@
 //! The committed document is the one that the code serves.
 
 use crate::wire::Wire;
+use axum::body::Body;
+use axum::http::Request;
+use axum::http::StatusCode;
+use coconut::engine::config::EngineConfig;
 use coconut::http;
 use coconut::http::Config;
 use serde_json::Value;
+use serde_json::json;
 use std::fs;
 use std::path::Path;
 
@@ -31,6 +36,24 @@ async fn the_server_serves_that_document() {
     assert_eq!(served, ours);
 }
 
+/// What the document allows is answered: it says what the served model can do.
+#[tokio::test]
+async fn a_loaded_model_puts_its_own_bounds_into_the_document() {
+    let wire = Wire::answering(EngineConfig::default()).0;
+    let facts = wire.get("/v1/models").await.json()["data"][0]["coconut"].clone();
+    let document = wire.get("/openapi.json").await.json();
+    let fields = &document["components"]["schemas"]["ReasonRequest"]["properties"];
+    for (field, fact) in [("latent_steps", "max_latent_steps"), ("max_tokens", "max_positions")] {
+        let most = fields[field]["maximum"].as_u64().unwrap();
+        assert_eq!(Some(most), facts[fact].as_u64(), "{field}");
+        let asked = async |value: u64| wire.ask(json!({"question": "?", field: value})).await;
+        assert_eq!(asked(most).await.status, StatusCode::OK, "{field}");
+        let refused = asked(most + 1).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{field}");
+        assert_eq!(refused.json()["error"]["param"], field);
+    }
+}
+
 #[test]
 fn every_route_says_what_its_errors_look_like() {
     let document: Value = serde_json::from_str(&http::document().to_json().unwrap()).unwrap();
@@ -46,6 +69,50 @@ fn every_route_says_what_its_errors_look_like() {
             }
         }
     }
+}
+
+/// Typed clients write every field they know. Taken from the document, so that no new field or route is left out.
+#[tokio::test]
+async fn null_is_absent_for_every_optional_field_of_every_route() {
+    let document: Value = serde_json::from_str(&http::document().to_json().unwrap()).unwrap();
+    let wire = Wire::loading(Config::default());
+    let mut fields = 0;
+    for (path, method, operation) in operations(&document) {
+        let Some(schema) = operation.pointer("/requestBody/content/application~1json/schema/$ref")
+        else {
+            continue;
+        };
+        let schema = document.pointer(schema.as_str().unwrap().trim_start_matches('#')).unwrap();
+        let required = schema["required"].as_array().unwrap();
+        for (name, field) in schema["properties"].as_object().unwrap() {
+            let mut body = schema["example"].clone();
+            body[name] = Value::Null;
+            let request = Request::builder()
+                .method(method.to_ascii_uppercase().as_str())
+                .uri(path)
+                .header("content-type", "application/json")
+                .body(Body::from(body.to_string()))
+                .unwrap();
+            let reply = wire.send(request).await;
+            if required.contains(&Value::from(name.as_str())) {
+                assert_eq!(reply.blames(422, "invalid_value").as_deref(), Some(name.as_str()));
+                continue;
+            }
+            fields += 1;
+            // Read, and past the reading: there is no model yet.
+            assert_eq!(reply.blames(503, "loading"), None, "{path} {name}");
+            let text = field.to_string();
+            assert!(text.contains(r#""null""#), "{path}: {name} does not say that it may be null");
+        }
+    }
+    assert!(fields >= 11, "{fields} fields");
+}
+
+fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
+    document["paths"].as_object().unwrap().iter().flat_map(|(path, methods)| {
+        let methods = methods.as_object().unwrap().iter();
+        methods.map(|(method, operation)| (path.as_str(), method.as_str(), operation))
+    })
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! The files around the code agree with the code: the same version, the same toolchain, the same checks.
 
+use coconut::latent::built_in;
 use coconut::metrics::Metrics;
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 const IMAGES: &[&str] = &["Dockerfile", "docker/Dockerfile.cuda"];
 
@@ -31,6 +33,66 @@ fn the_image_for_gpus_has_the_cuda_that_was_built_with() {
     let checked = value_of("docker/cuda-check.sh", "CUDA_VERSION=");
     let image = value_of("docker/Dockerfile.cuda", "ARG CUDA_VERSION=");
     assert!(image.starts_with(&format!("{checked}.")), "{image} in the image, {checked} checked");
+}
+
+/// `.dockerignore` keeps everything out but what it names: that must be all that the build reads.
+#[test]
+fn the_build_context_has_what_the_build_reads() {
+    let context = read(".dockerignore");
+    let patterns: Vec<&str> = context.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    assert!(context.lines().any(|line| line == "*"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest: toml::Value = toml::from_str(&read("Cargo.toml")).unwrap();
+    let mut needed =
+        vec!["Cargo.toml".to_owned(), "Cargo.lock".to_owned(), "src/main.rs".to_owned()];
+    for (kind, folder) in [("bench", "benches"), ("test", "tests"), ("example", "examples")] {
+        for target in manifest.get(kind).and_then(|list| list.as_array()).into_iter().flatten() {
+            let path = target.get("path").and_then(|path| path.as_str()).map(str::to_owned);
+            needed.push(
+                path.unwrap_or_else(|| format!("{folder}/{}.rs", target["name"].as_str().unwrap())),
+            );
+        }
+    }
+    for member in manifest["workspace"]["members"].as_array().unwrap() {
+        needed.extend(
+            ["Cargo.toml", "src/lib.rs"].map(|file| format!("{}/{file}", member.as_str().unwrap())),
+        );
+    }
+    needed.extend(built_in::FILES.map(|(name, _)| format!("models/prosqa/{name}")));
+    for path in needed {
+        assert!(root.join(&path).is_file(), "{path}");
+        assert!(
+            patterns.iter().any(|pattern| matches(pattern, &path)),
+            "{path} is not in the context"
+        );
+    }
+}
+
+/// A pattern of `.dockerignore`: a file, a folder, or one `*` within a name.
+fn matches(pattern: &str, path: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((start, end)) => {
+            let middle = path.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
+            middle.is_some_and(|middle| !middle.contains('/'))
+        }
+        None => {
+            path.strip_prefix(pattern).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }
+    }
+}
+
+/// What is compiled and how differs in the feature; what is around it does not.
+#[test]
+fn the_images_are_built_alike() {
+    let commands = |path: &str| -> Vec<String> {
+        let text = read(path).replace("--features cuda ", "");
+        let lines =
+            text.lines().filter(|line| line.starts_with("RUN cargo") || line.contains("objcopy"));
+        lines.map(str::to_owned).collect()
+    };
+    let (plain, cuda) = (commands(IMAGES[0]), commands(IMAGES[1]));
+    assert_eq!(plain.iter().filter(|line| line.contains("--profile dist")).count(), 2, "{plain:?}");
+    assert_eq!(plain, cuda);
 }
 
 #[test]
@@ -68,7 +130,30 @@ fn the_variables_that_containers_set_exist() {
     }
 }
 
+/// The server's own wait is two times that it is told, and two of 5 s for what did not end by then.
+#[test]
+fn orchestrators_wait_longer_than_the_server() {
+    let serve = read("src/cli/serve.rs");
+    let k8s = read("docker/k8s/coconut.yaml");
+    let compose = number_after(&read("docker/compose.yaml"), "stop_grace_period: ").unwrap();
+    let kubernetes = number_after(&k8s, "terminationGracePeriodSeconds: ").unwrap();
+    let [delay, grace] = ["COCONUT_DRAIN_DELAY", "COCONUT_GRACE_PERIOD"].map(|variable| {
+        let declared = serve.lines().find(|line| line.contains(variable)).unwrap();
+        let default = number_after(declared, "default_value = \"").unwrap();
+        (default, number_after(&k8s, &format!("{variable}, value: \"")).unwrap_or(default))
+    });
+    assert!(compose > delay.0 + grace.0 + 10, "compose waits {compose} s");
+    assert!(kubernetes > delay.1 + grace.1 + 10, "Kubernetes waits {kubernetes} s");
+}
+
 // ===== helpers =====
+
+/// The number that stands right behind these words.
+fn number_after(text: &str, words: &str) -> Option<u64> {
+    let rest = &text[text.find(words)? + words.len()..];
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}
 
 /// The metrics of the process. Those with labels appear once a series exists.
 fn exported() -> BTreeSet<String> {

@@ -10,9 +10,10 @@ use coconut::engine::request::EventKind;
 use coconut::engine::request::Report;
 use coconut::engine::request::Request;
 use coconut::engine::request::Reused;
-use coconut::engine::request::Sampling;
 use coconut::latent::generate::generate;
 use coconut::latent::program::Program;
+use coconut::latent::script::Sampling;
+use coconut::latent::script::Script;
 use coconut::metrics::Metrics;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,9 +103,12 @@ pub(crate) fn start(fixture: Fixture, config: EngineConfig) -> Engine {
 }
 
 pub(crate) fn request(program: Program) -> Request {
+    of(program.script(Sampling::GREEDY))
+}
+
+pub(crate) fn of(script: Script) -> Request {
     Request {
-        program,
-        sampling: Sampling::GREEDY,
+        script,
         report: Report {
             top_thought_tokens: 3,
             thought_vectors: true,
@@ -127,7 +131,7 @@ pub(crate) fn collect(mut ticket: Ticket) -> Collected {
                 EventKind::Finished(_) => return collected,
                 EventKind::Failed(failure) => panic!("{failure}"),
                 EventKind::Admitted(reused) => collected.reused = reused,
-                EventKind::Prefilled => {}
+                EventKind::Prefilled | EventKind::Scored(_) => {}
             }
         }
         panic!("the engine went away");

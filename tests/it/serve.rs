@@ -27,18 +27,19 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Nothing here takes so long, unless it never ends.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server on a port of its own.
 pub struct Running {
     pub address: SocketAddr,
-    stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
     ended: JoinHandle<anyhow::Result<()>>,
 }
 
 pub fn config() -> serve::Config {
     let limits = Limits { max_connections: 64, header_read_timeout: PATIENCE };
-    serve::Config { http: http::Config::default(), limits, grace_period: PATIENCE }
+    let (drain_delay, grace_period) = (Duration::ZERO, PATIENCE);
+    serve::Config { http: http::Config::default(), limits, drain_delay, grace_period }
 }
 
 pub fn fixture(metrics: Arc<Metrics>) -> anyhow::Result<Reasoner> {
@@ -57,11 +58,11 @@ pub async fn start(
         let _ = stopped.await;
     };
     let ended = tokio::spawn(serve::run(listener, config, load, shutdown));
-    Running { address, stop, ended }
+    Running { address, stop: Some(stop), ended }
 }
 
 impl Running {
-    async fn connect(&self) -> TcpStream {
+    pub async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
@@ -84,13 +85,17 @@ impl Running {
         timeout(PATIENCE, asking).await.unwrap();
     }
 
-    pub async fn stopped(self) -> anyhow::Result<()> {
-        let _ = self.stop.send(());
+    pub fn tell_to_stop(&mut self) {
+        let _ = self.stop.take().map(|stop| stop.send(()));
+    }
+
+    pub async fn stopped(mut self) -> anyhow::Result<()> {
+        self.tell_to_stop();
         timeout(PATIENCE, self.ended).await.unwrap().unwrap()
     }
 }
 
-fn request(method_path: &str, body: &str, connection: &str) -> String {
+pub fn request(method_path: &str, body: &str, connection: &str) -> String {
     let length = body.len();
     format!(
         "{method_path} HTTP/1.1\r\nhost: test\r\nconnection: {connection}\r\ncontent-type: application/json\r\n\
@@ -99,19 +104,23 @@ fn request(method_path: &str, body: &str, connection: &str) -> String {
 }
 
 /// Reads a response's head and gives back its first line.
-async fn head(stream: &mut BufReader<TcpStream>) -> String {
-    let mut lines = Vec::new();
+pub async fn head(stream: &mut BufReader<TcpStream>) -> String {
+    whole_head(stream).await.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Reads a response's head.
+pub async fn whole_head(stream: &mut BufReader<TcpStream>) -> String {
+    let mut lines = String::new();
     loop {
-        let mut line = String::new();
-        timeout(PATIENCE, stream.read_line(&mut line)).await.unwrap().unwrap();
-        if line.trim().is_empty() {
-            return lines.into_iter().next().unwrap_or_default();
+        let start = lines.len();
+        timeout(PATIENCE, stream.read_line(&mut lines)).await.unwrap().unwrap();
+        if lines[start..].trim().is_empty() {
+            return lines;
         }
-        lines.push(line);
     }
 }
 
-fn question(max_tokens: usize) -> String {
+pub fn question(max_tokens: usize) -> String {
     json!({"question": "Is Bob a lempus?", "stream": true, "latent_steps": 6, "max_tokens": max_tokens}).to_string()
 }
 

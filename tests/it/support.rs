@@ -1,15 +1,20 @@
 //! Fixtures: checkpoints with golden outputs, and what the tests do with them again and again.
 
 use candle_core::Device;
+use coconut::data::example::Example;
+use coconut::data::fields::Steps;
+use coconut::data::fields::Wanted;
+use coconut::data::questions::Questions;
+use coconut::data::questions::Reading;
 use coconut::latent::checkpoint::Checkpoint;
 use coconut::latent::checkpoint::Location;
 use coconut::latent::program::Program;
 use coconut::latent::recipe::Recipe;
 use coconut::model::Model;
-use coconut::model::attention::paged::KvType;
 use coconut::model::host::HostModel;
 use coconut::reason::reasoner::Precision;
 use coconut::text::Tokenizer;
+use coconut_kernels::attend::layer::KvType;
 use coconut_kernels::packed::Format;
 use serde::Deserialize;
 use std::path::Path;
@@ -53,6 +58,13 @@ pub struct Fixture {
     pub recipe: Recipe,
     pub tokenizer: Tokenizer,
     pub expected: Expected,
+}
+
+/// The questions of a file with their steps, every row of which is one.
+pub fn questions_of(path: &Path) -> Vec<Example> {
+    let wanted = Wanted { steps: Steps::Read, ..Wanted::default() };
+    let reading = Reading { wanted, strict: true, limit: None };
+    Questions::read(path, &reading).unwrap().examples()
 }
 
 pub fn data(name: &str) -> PathBuf {

@@ -3,6 +3,8 @@
 //!
 //! It reads text, not syntax: a re-export through `lib.rs` would get past it. So `lib.rs` has none.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -10,22 +12,24 @@ use std::process::Command;
 
 /// The layers, lowest first, and the layers each one may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
+    ("files", &[]),
     ("metrics", &[]),
-    ("text", &[]),
-    ("data", &[]),
-    ("bench", &["data"]),
-    ("hub", &[]),
-    ("model", &[]),
-    ("latent", &["hub", "model", "text"]),
+    ("text", &["files"]),
+    ("data", &["files"]),
+    ("bench", &["data", "files"]),
+    ("hub", &["files"]),
+    ("model", &["files"]),
+    ("latent", &["files", "hub", "model", "text"]),
     ("engine", &["latent", "metrics", "model"]),
-    ("train", &["data", "latent", "model", "text"]),
+    ("train", &["data", "files", "latent", "model", "text"]),
     ("reason", &["engine", "latent", "metrics", "model", "text"]),
     ("eval", &["data", "engine", "latent", "reason"]),
-    ("http", &["engine", "latent", "metrics", "reason", "text"]),
+    ("http", &["engine", "files", "latent", "metrics", "reason", "text"]),
 ];
 
 /// External crates that a layer must stay ignorant of.
 const MUST_NOT_NAME: &[(&str, &[&str])] = &[
+    ("files", &["axum", "candle_core", "hyper", "serde_json", "tokenizers", "tokio", "utoipa"]),
     ("metrics", &["axum", "candle_core", "candle_nn", "serde_json", "tokio"]),
     ("text", &["axum", "candle_core", "candle_nn", "prometheus", "tokio", "utoipa"]),
     ("data", &["axum", "candle_core", "candle_nn", "prometheus", "tokenizers", "tokio", "utoipa"]),
@@ -36,7 +40,7 @@ const MUST_NOT_NAME: &[(&str, &[&str])] = &[
     ("train", &["axum", "hyper", "prometheus", "tokio", "tower", "utoipa"]),
     ("reason", &["axum", "hyper", "prometheus", "serde_json", "tower", "utoipa"]),
     ("bench", &["axum", "candle_core", "candle_nn", "prometheus", "tokenizers", "utoipa"]),
-    ("eval", &["axum", "candle_core", "candle_nn", "hf_hub", "hyper", "tokenizers", "utoipa"]),
+    ("eval", &["axum", "candle_core", "candle_nn", "ureq", "hyper", "tokenizers", "utoipa"]),
     ("http", &["candle_core", "candle_nn", "candle_transformers", "safetensors", "tokenizers"]),
 ];
 
@@ -60,6 +64,28 @@ fn layers_look_down_only() {
     }
 }
 
+/// A file that needs another is above it; what both need is below both.
+#[test]
+fn no_file_needs_itself() {
+    for source in ["src", "crates/kernels/src"] {
+        let needs = imports(&root().join(source));
+        let circles: Vec<_> = needs.keys().filter(|module| is_reached(&needs, module)).collect();
+        assert!(circles.is_empty(), "{source}: these are part of circles of imports: {circles:?}");
+    }
+}
+
+/// Memory maps of files are the one exception.
+#[test]
+fn unsafe_code_is_in_the_kernels() {
+    for path in rust_files(&["src", "tests"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let count = code.filter(|line| mentions(line, concat!("uns", "afe {"))).count();
+        let allowed = usize::from(path.ends_with("src/model/load/tensors.rs"));
+        assert!(count <= allowed, "{}: has no place for unsafe code", path.display());
+    }
+}
+
 #[test]
 fn layers_keep_their_ignorance() {
     for (layer, must_not_name) in MUST_NOT_NAME {
@@ -72,9 +98,21 @@ fn layers_keep_their_ignorance() {
     }
 }
 
+/// Text of others may begin with a byte order mark: whoever reads past `files` forgets it.
+#[test]
+fn text_is_read_in_one_place() {
+    let folders = MAY_NAME.iter().map(|(layer, _)| *layer).chain(["cli"]);
+    for layer in folders.filter(|layer| *layer != "files") {
+        for_each_line(layer, |place, line| {
+            let reads = line.contains("fs::read_to_string(") || line.contains("fs::read(");
+            assert!(!reads, "{place}: read text with `files::read`");
+        });
+    }
+}
+
 #[test]
 fn files_are_short_and_say_what_they_are() {
-    for path in rust_files(&["src", "tests", "benches", "examples"]) {
+    for path in rust_files(&["src", "crates", "tests", "benches"]) {
         let (place, text) = (path.display(), fs::read_to_string(&path).unwrap());
         let lines = text.lines().count();
         assert!(lines <= MAX_LINES, "{place}: {lines} lines, at most {MAX_LINES}");
@@ -85,7 +123,7 @@ fn files_are_short_and_say_what_they_are() {
 #[test]
 fn every_import_has_its_line() {
     let grouped = concat!("use crate", "::{");
-    for path in rust_files(&["src", "tests", "benches", "examples"]) {
+    for path in rust_files(&["src", "crates", "tests", "benches"]) {
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains(grouped), "{}: one `use crate::…` a line", path.display());
     }
@@ -102,7 +140,7 @@ fn the_library_re_exports_nothing() {
 
 #[test]
 fn folders_have_a_mod_file() {
-    for path in rust_files(&["src"]) {
+    for path in rust_files(&["src", "crates"]) {
         let folder = path.with_extension("");
         assert!(!folder.is_dir(), "{}: move it to {}/mod.rs", path.display(), folder.display());
     }
@@ -145,6 +183,48 @@ fn the_map_of_the_code_is_true() {
 
 // ===== helpers =====
 
+/// The files below a source folder by their modules, and which of the others each one names. Tests are left out.
+fn imports(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let files = rust_files(&[source.to_str().unwrap()]);
+    let module = |path: &Path| {
+        let inner = path.strip_prefix(source).unwrap().with_extension("");
+        let words: Vec<_> = inner.iter().map(|word| word.to_str().unwrap()).collect();
+        words.join("::").trim_end_matches("mod").trim_end_matches("::").to_owned()
+    };
+    let modules: BTreeSet<String> = files.iter().map(|path| module(path)).collect();
+    let named = |text: &str| -> Option<String> {
+        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
+        let words: Vec<&str> = text[..end.unwrap_or(text.len())].split("::").collect();
+        (1..=words.len()).rev().map(|count| words[..count].join("::")).find(|m| modules.contains(m))
+    };
+    let mut needs = BTreeMap::new();
+    for path in files.iter().filter(|path| !is_test(path)) {
+        let of = needs.entry(module(path)).or_insert_with(BTreeSet::new);
+        for_each_code_line(path, |_, line| {
+            of.extend(line.split("crate::").skip(1).filter_map(named));
+        });
+    }
+    for (module, of) in &mut needs {
+        of.remove(module);
+    }
+    needs
+}
+
+/// Whether a file is needed by what it needs.
+fn is_reached(needs: &BTreeMap<String, BTreeSet<String>>, module: &str) -> bool {
+    let mut open: Vec<&String> = needs[module].iter().collect();
+    let mut seen = BTreeSet::new();
+    while let Some(next) = open.pop() {
+        if next == module {
+            return true;
+        }
+        if seen.insert(next) {
+            open.extend(needs.get(next).into_iter().flatten());
+        }
+    }
+    false
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -165,17 +245,22 @@ fn first_word(text: &str) -> &str {
 fn for_each_line(layer: &str, mut check: impl FnMut(&str, &str)) {
     let (file, folder) = (format!("src/{layer}.rs"), format!("src/{layer}"));
     for path in rust_files(&[&file, &folder]).iter().filter(|path| !is_test(path)) {
-        let text = fs::read_to_string(path).unwrap();
-        let lines: Vec<&str> = text.lines().collect();
-        for (index, line) in lines.iter().enumerate() {
-            if line.trim() == "#[cfg(test)]"
-                && lines.get(index + 1).is_some_and(|next| next.starts_with("mod "))
-            {
-                break;
-            }
-            if !line.trim_start().starts_with("//") {
-                check(&format!("{}:{}", path.display(), index + 1), line);
-            }
+        for_each_code_line(path, &mut check);
+    }
+}
+
+/// Stops at the file's own tests.
+fn for_each_code_line(path: &Path, mut check: impl FnMut(&str, &str)) {
+    let text = fs::read_to_string(path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    for (index, line) in lines.iter().enumerate() {
+        let next = lines.get(index + 1);
+        if line.trim() == "#[cfg(test)]" && next.is_some_and(|next| next.starts_with("mod tests {"))
+        {
+            break;
+        }
+        if !line.trim_start().starts_with("//") {
+            check(&format!("{}:{}", path.display(), index + 1), line);
         }
     }
 }

@@ -19,6 +19,7 @@ use coconut::model::device::Processor;
 use coconut::reason::reasoner::Reasoner;
 use coconut::reason::reasoner::ReasonerConfig;
 use serde_json::Value;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tower::ServiceExt as _;
 
@@ -67,6 +68,16 @@ impl Wire {
         let model =
             Location { recipe: Some(file.path().to_owned()), ..Location::folder(data(MODEL)) };
         let engine = EngineConfig::default();
+        let config =
+            ReasonerConfig { model, name: None, processor: Processor::Cpu, precision: F32, engine };
+        let metrics = Arc::new(Metrics::new());
+        let reasoner = Reasoner::load(&config, Arc::clone(&metrics)).unwrap();
+        Self::with(Arc::new(reasoner), metrics)
+    }
+
+    /// A server with the checkpoint in this folder.
+    pub fn serving(folder: PathBuf) -> Self {
+        let (model, engine) = (Location::folder(folder), EngineConfig::default());
         let config =
             ReasonerConfig { model, name: None, processor: Processor::Cpu, precision: F32, engine };
         let metrics = Arc::new(Metrics::new());

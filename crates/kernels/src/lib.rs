@@ -5,7 +5,7 @@
 //! vector registers: in each step every output has one 32-bit word, which holds one f32, two bf16 or four bytes of
 //! consecutive inputs. So whatever the format, a kernel loads two registers, broadcasts one word of each input row, and
 //! does two multiply-add instructions (`vfmadd`, `vdpbf16ps`, `vpdpbusd`) a row. With AVX2 registers are half as long and
-//! only the first of these exists: see `tile_avx2`.
+//! only the first of these exists: see `tile::avx2`.
 //!
 //! ```text
 //!              output 0        output 1             output 31
@@ -23,27 +23,17 @@
 //! sum of the row's bytes, which undoes it exactly: sum (w + 128) x - 128 sum x = sum w x.
 //!
 //! What reads what: `matmul` splits the work and owns the order, `convert` brings rows of inputs into the order of
-//! `rows`, `tile` multiplies (`tile_avx512`, `tile_avx2`, or `tile_portable`), `epilogue` stores. `isa` says what the
+//! `rows`, `tile` multiplies (one file a set of instructions), `epilogue` stores. `isa` says what the
 //! processor can do; every kernel also exists as plain loops, and tests compare all of them with sums in f64.
 //! `team` shares the work among threads. `attend` reads keys and values that `kv_write` put into pages,
 //! in f32 or bf16; `rotate` turns heads to their positions.
 
 pub mod activation;
 pub mod attend;
-#[cfg(target_arch = "x86_64")]
-mod attend_avx2;
-#[cfg(target_arch = "x86_64")]
-mod attend_avx512;
-mod attend_portable;
-#[cfg(target_arch = "x86_64")]
-mod attend_queries;
-#[cfg(test)]
-mod attend_tests;
 pub mod backward;
 mod convert;
 pub mod epilogue;
 pub mod isa;
-pub mod kv_write;
 mod lines;
 mod math;
 pub mod matmul;
@@ -58,8 +48,4 @@ pub mod team;
 #[cfg(test)]
 mod tests;
 mod tile;
-#[cfg(target_arch = "x86_64")]
-mod tile_avx2;
-#[cfg(target_arch = "x86_64")]
-mod tile_avx512;
-mod tile_portable;
+pub mod vocabulary;

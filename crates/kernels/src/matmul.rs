@@ -24,8 +24,8 @@ use crate::rows::cut;
 use crate::rows::tile_rows;
 use crate::team::Team;
 use crate::tile;
-use crate::tile::Prefetch;
-use crate::tile::Tile;
+use crate::tile::shape::Prefetch;
+use crate::tile::shape::Tile;
 use std::cell::RefCell;
 use std::ops::Range;
 

@@ -9,6 +9,8 @@
 use crate::lines::Line;
 use memmap2::MmapMut;
 use memmap2::MmapRaw;
+use std::io::ErrorKind;
+use std::io::Result;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ops::DerefMut;
@@ -51,32 +53,40 @@ impl<T: Plain> Zeroed<T> {
     /// # Panics
     /// If the system has no more memory.
     pub fn new(count: usize) -> Self {
-        let bytes = (count * size_of::<T>()).next_multiple_of(size_of::<Line>());
-        let (region, start) = match bytes {
-            ..MIN_OWN_BYTES => part_of_open(bytes),
-            _ => (Arc::new(new_region(bytes)), 0),
+        Self::try_new(count).expect("the system has memory")
+    }
+
+    /// # Errors
+    /// If the system has no more memory, or no machine has so much.
+    pub fn try_new(count: usize) -> Result<Self> {
+        let bytes = count.checked_mul(size_of::<T>());
+        let bytes = bytes.and_then(|bytes| bytes.checked_next_multiple_of(size_of::<Line>()));
+        let bytes = bytes.filter(|&bytes| isize::try_from(bytes).is_ok());
+        let (region, start) = match bytes.ok_or(ErrorKind::OutOfMemory)? {
+            bytes @ ..MIN_OWN_BYTES => part_of_open(bytes)?,
+            bytes => (Arc::new(new_region(bytes)?), 0),
         };
-        Self { region, start, count, item: PhantomData }
+        Ok(Self { region, start, count, item: PhantomData })
     }
 }
 
 /// Where the next so many bytes are.
-fn part_of_open(bytes: usize) -> (Arc<MmapRaw>, usize) {
+fn part_of_open(bytes: usize) -> Result<(Arc<MmapRaw>, usize)> {
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     let (region, start) = match (open.0.upgrade(), open.1) {
         (Some(region), start) if start + bytes <= region.len() => (region, start),
-        _ => (Arc::new(new_region(REGION_BYTES)), 0),
+        _ => (Arc::new(new_region(REGION_BYTES)?), 0),
     };
     *open = (Arc::downgrade(&region), start + bytes);
-    (region, start)
+    Ok((region, start))
 }
 
-fn new_region(bytes: usize) -> MmapRaw {
-    let region = MmapMut::map_anon(bytes).expect("the system has memory");
+fn new_region(bytes: usize) -> Result<MmapRaw> {
+    let region = MmapMut::map_anon(bytes)?;
     // A system without huge pages refuses, and only time is lost.
     #[cfg(all(target_os = "linux", not(miri)))]
     let _ = region.advise(memmap2::Advice::HugePage);
-    region.into()
+    Ok(region.into())
 }
 
 impl<T> Zeroed<T> {
@@ -105,6 +115,13 @@ impl<T> DerefMut for Zeroed<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_machine_has_is_refused() {
+        for count in [usize::MAX, usize::MAX / 4, 1 << 62, 1 << 60] {
+            assert!(Zeroed::<f32>::try_new(count).is_err(), "{count}");
+        }
+    }
 
     #[test]
     fn parts_are_zero_disjoint_and_outlive_each_other() {

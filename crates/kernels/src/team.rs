@@ -9,9 +9,11 @@
     reason = "helpers borrow the caller's closure for as long as the caller waits"
 )]
 
+use std::any::Any;
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::OnceLock;
@@ -31,7 +33,12 @@ const ACTIVE: u64 = 0xffff;
 const OPEN: u64 = 0x1_0000;
 const NEXT: u64 = 0x2_0000;
 
+/// The most threads that are of any use, and far fewer than there are bits for.
+pub const MAX_THREADS: usize = 1024;
+
 type Work<'a> = &'a (dyn Fn(usize) + Sync);
+
+type Panic = Box<dyn Any + Send>;
 
 #[derive(Debug)]
 struct Shared {
@@ -40,7 +47,10 @@ struct Shared {
     work: AtomicPtr<()>,
     parts: AtomicUsize,
     next_part: AtomicUsize,
+    /// Whether there is something in `panic`.
     failed: AtomicBool,
+    /// What a helper panicked with, on its way to the caller.
+    panic: Mutex<Option<Panic>>,
     sleeping: AtomicUsize,
 }
 
@@ -63,7 +73,8 @@ impl Team {
         })
     }
 
-    /// Starts the team of this process with `threads` threads, the caller counted; false if it had been started.
+    /// Starts the team of this process with `threads` threads, the caller counted, [`MAX_THREADS`] at most; false if it
+    /// had been started.
     pub fn start(threads: NonZeroUsize) -> bool {
         let mut started = false;
         TEAM.get_or_init(|| {
@@ -80,10 +91,12 @@ impl Team {
             parts: AtomicUsize::new(0),
             next_part: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
+            panic: Mutex::new(None),
             sleeping: AtomicUsize::new(0),
         });
         // Fewer helpers than asked for only make work slower.
-        let helpers = (1..threads.get()).filter_map(|index| start_helper(index, &shared)).collect();
+        let wanted = 1..threads.get().min(MAX_THREADS);
+        let helpers = wanted.map_while(|index| start_helper(index, &shared)).collect();
         Self { shared, helpers, in_use: Mutex::new(()) }
     }
 
@@ -151,7 +164,10 @@ impl Team {
         }
         shared.take_parts(work);
         drop(open);
-        assert!(!shared.failed.load(Ordering::Relaxed), "a helper panicked");
+        if shared.failed.load(Ordering::Relaxed) {
+            let panic = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
+            resume_unwind(panic.expect("a helper leaves it there before it says so"));
+        }
     }
 }
 
@@ -236,7 +252,8 @@ fn help(shared: &Shared) {
         // SAFETY: `join` counted this helper as active while the work was open, and the caller, on whose stack the
         // pointer's target lives, waits until no helper is active. The store of the pointer came before opening.
         let work = unsafe { *shared.work.load(Ordering::Relaxed).cast::<Work<'_>>() };
-        if catch_unwind(AssertUnwindSafe(|| shared.take_parts(work))).is_err() {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| shared.take_parts(work))) {
+            *shared.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
             shared.failed.store(true, Ordering::Relaxed);
         }
         shared.state.fetch_sub(1, Ordering::Release);
@@ -246,6 +263,8 @@ fn help(shared: &Shared) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+    use std::time::Instant;
 
     fn team(threads: usize) -> Team {
         Team::new(NonZeroUsize::new(threads).unwrap())
@@ -288,6 +307,34 @@ mod tests {
             let run = AssertUnwindSafe(|| team.run(8, |part| assert_ne!(part, bad, "on purpose")));
             assert!(catch_unwind(run).is_err());
         }
+        all_parts_are_done(&team);
+    }
+
+    /// The caller does its part only once a helper is about to panic, so that it is always a helper that does.
+    #[test]
+    fn a_panic_of_a_helper_reaches_the_caller_with_its_message() {
+        let team = team(3);
+        let caller = std::thread::current().id();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        for _ in 0..3 {
+            let helped = AtomicBool::new(false);
+            let work = |_| {
+                if std::thread::current().id() != caller {
+                    helped.store(true, Ordering::Relaxed);
+                    panic!("the helper's own words");
+                }
+                while !helped.load(Ordering::Relaxed) && Instant::now() < deadline {
+                    std::thread::yield_now();
+                }
+            };
+            let run = AssertUnwindSafe(|| team.run(4, work));
+            let panic = catch_unwind(run).unwrap_err();
+            assert_eq!(panic.downcast_ref(), Some(&"the helper's own words"));
+            all_parts_are_done(&team);
+        }
+    }
+
+    fn all_parts_are_done(team: &Team) {
         let count = AtomicUsize::new(0);
         team.run(8, |_| {
             count.fetch_add(1, Ordering::Relaxed);

@@ -11,7 +11,7 @@
 //! - The target is the leaf furthest from its root, of both families, and at least 3 hops away. A leaf at random would
 //!   give 3.4 hops.
 
-use crate::data::Error;
+use crate::data::error::Error;
 use crate::data::prosqa::graph::Graph;
 use crate::data::prosqa::graph::Query;
 use crate::data::prosqa::words::CONCEPTS;
@@ -92,7 +92,7 @@ impl Generator {
             Size::Within(nodes) => (*nodes.start(), *nodes.end()),
         };
         // The way to the target, and the other root with its leaf.
-        let needed = config.min_hops + 3;
+        let needed = config.min_hops.saturating_add(3);
         let why = match () {
             () if config.min_hops == 0 => "a target is at least 1 hop away".to_owned(),
             () if smallest > largest => format!("no number of nodes is in {smallest}..{largest}"),

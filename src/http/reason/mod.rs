@@ -5,18 +5,22 @@ mod response;
 mod stream;
 mod watched;
 
+use crate::http::desk::Work;
 use crate::http::error::ApiError;
 use crate::http::error::ErrorBody;
 use crate::http::extract::Deadline;
+use crate::http::extract::Headers;
 use crate::http::extract::Json;
 use crate::http::state::AppState;
 use crate::http::state::Served;
 use crate::http::track::OutcomeSlot;
+use crate::reason::types::AskError;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use request::ReasonRequest;
+use response::LAST_WORK;
 use response::ReasonResponse;
 use response::View;
 use std::sync::Arc;
@@ -33,10 +37,7 @@ use watched::Watched;
 ///
 /// The header `x-request-timeout` (seconds) lowers the server's time limit for this request.
 #[utoipa::path(post, path = "/v1/reason", tag = "reasoning", security((), ("api_key" = [])), request_body = ReasonRequest,
-    params(
-        ("x-request-timeout" = Option<f64>, Header, description = "Seconds to wait for the answer, at most the server's limit"),
-        ("x-request-id" = Option<String>, Header, description = "Returned, and written to the server's log"),
-    ),
+    params(Headers),
     responses(
         (status = 200, description = "the answer, or with `stream` its events",
             content((ReasonResponse = "application/json"), (ReasonEvent = "text/event-stream"))),
@@ -44,7 +45,7 @@ use watched::Watched;
         (status = 401, description = "no valid API key", body = ErrorBody),
         (status = 408, description = "the body did not arrive in time", body = ErrorBody),
         (status = 413, description = "the body is too large", body = ErrorBody),
-        (status = 415, description = "the body is not `application/json`", body = ErrorBody),
+        (status = 415, description = "the body is not `application/json`, or in a content-encoding other than gzip and deflate", body = ErrorBody),
         (status = 422, description = "a field is missing, unknown or has a value that is not allowed", body = ErrorBody),
         (status = 429, description = "the queue is full; `retry-after` says when to come back", body = ErrorBody),
         (status = 500, description = "the computation failed", body = ErrorBody),
@@ -59,16 +60,29 @@ pub(in crate::http) async fn reason(
 ) -> Result<Response, ApiError> {
     let reasoner = Arc::clone(&loaded(&state)?.reasoner);
     let id = Uuid::new_v4();
-    let view = View::new(id, request.include.clone(), Arc::clone(&reasoner));
-    let stream = request.stream;
+    let include = request.include.clone().unwrap_or_default();
+    let view = View::new(id, include, Arc::clone(&reasoner));
+    let stream = request.stream.unwrap_or(false);
     let timeout = deadline.saturating_duration_since(Instant::now());
-    let reply = reasoner.ask(&request.into_question(timeout, id.as_u64_pair().1)?)?;
+    let question = request.into_question(timeout, id.as_u64_pair().1)?;
+    let work = Work::Tokenize(question.text.len());
+    let asked = state.reading().run(work, deadline, move || reasoner.ask(&question)).await?;
+    let reply = asked.inspect_err(|error| count(&state, error))?;
     let reply = Watched::new(reply, deadline, outcome);
     if stream {
-        return Ok(stream::response(reply, view, state.config().ping_interval));
+        return Ok(stream::response(reply, view, state));
     }
     let answer = reply.complete().await?;
-    Ok(axum::Json(view.answer(answer)).into_response())
+    let work = Work::Write(response::answer_bytes(&answer));
+    let written = move || axum::Json(view.answer(answer)).into_response();
+    state.writing().run(work, deadline + LAST_WORK, written).await
+}
+
+/// The engine counts what it refuses; this it never sees.
+fn count(state: &AppState, error: &AskError) {
+    if matches!(error, AskError::TooLong { .. }) {
+        state.metrics().rejected_total.with_label_values(&["too_long"]).inc();
+    }
 }
 
 fn loaded(state: &AppState) -> Result<&Served, ApiError> {

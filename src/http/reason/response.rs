@@ -10,6 +10,7 @@ use crate::reason::types::Answer;
 use crate::reason::types::Timings;
 use crate::reason::types::TokenText;
 use crate::reason::types::Usage;
+use crate::reason::types::Warning;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
@@ -18,6 +19,9 @@ use std::time::Duration;
 use std::time::SystemTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+/// An answer that was complete in time is also written.
+pub(super) const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// A complete answer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,6 +52,20 @@ pub(in crate::http) struct ReasonResponse {
     logprobs: Option<Vec<Logprob>>,
     usage: UsageBody,
     timings: TimingsBody,
+    /// What may make the answer worth less than it looks; absent where there is nothing to warn of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<WarningBody>,
+}
+
+/// Something that the caller should know about an answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct WarningBody {
+    /// For programs; does not change: `unknown_tokens`, text of the question is outside the model's vocabulary.
+    #[schema(example = "unknown_tokens")]
+    code: &'static str,
+    /// For people.
+    message: String,
 }
 
 /// A thought, as far as it was asked for.
@@ -116,6 +134,8 @@ pub(in crate::http) struct UsageBody {
     cached_positions: usize,
     /// Thoughts, of these, that an earlier question computed.
     cached_thoughts: usize,
+    /// Prompt tokens that stand for text outside the model's vocabulary.
+    unknown_tokens: usize,
 }
 
 /// Where the time went, in milliseconds; the first four add up to the last.
@@ -166,6 +186,7 @@ impl View {
                 .then(|| answer.tokens.iter().map(Logprob::of).collect()),
             usage: answer.usage.into(),
             timings: answer.timings.into(),
+            warnings: answer.warnings.iter().map(WarningBody::from).collect(),
         }
     }
 
@@ -203,6 +224,15 @@ impl Logprob {
     }
 }
 
+impl From<&Warning> for WarningBody {
+    fn from(warning: &Warning) -> Self {
+        let code = match warning {
+            Warning::UnknownTokens(_) => "unknown_tokens",
+        };
+        Self { code, message: warning.to_string() }
+    }
+}
+
 impl From<Usage> for UsageBody {
     fn from(usage: Usage) -> Self {
         Self {
@@ -212,6 +242,7 @@ impl From<Usage> for UsageBody {
             total_tokens: usage.total_tokens(),
             cached_positions: usage.reused.positions,
             cached_thoughts: usage.reused.thoughts,
+            unknown_tokens: usage.unknown_tokens,
         }
     }
 }
@@ -228,11 +259,26 @@ impl From<Timings> for TimingsBody {
     }
 }
 
+/// How much there is to write of a thought.
+pub(super) fn thought_bytes(thought: &Thought) -> usize {
+    let vector = thought.vector.as_deref().map_or(0, size_of_val);
+    // The text of an id takes as long as a few hundred bytes of a vector.
+    vector + 512 * thought.top_tokens.len()
+}
+
+/// How much there is to write of an answer.
+pub(super) fn answer_bytes(answer: &Answer) -> usize {
+    let logits = answer.first_logits.as_deref().map_or(0, size_of_val);
+    let thoughts: usize = answer.thoughts.iter().map(thought_bytes).sum();
+    logits + thoughts + 64 * answer.tokens.len() + answer.text.len()
+}
+
 /// As the wire and the log call it.
 pub(super) fn finish_reason(finish: Finish) -> &'static str {
     match finish {
         Finish::Stop => "stop",
         Finish::Length => "length",
+        Finish::Done => "done",
     }
 }
 
@@ -253,7 +299,7 @@ mod tests {
 
     fn thought() -> Thought {
         let top_tokens = vec![TopToken { id: 7, probability: 0.5 }];
-        Thought { step: 2, norm: 1.5, vector: None, top_tokens }
+        Thought { step: 2, norm: 1.5, computed_norm: 1.5, vector: None, top_tokens }
     }
 
     #[test]

@@ -78,6 +78,7 @@ fn failed(failure: Failure) -> Outcome {
     without_answer(match failure {
         Failure::Deadline => "deadline",
         Failure::NonFinite => "nonfinite",
+        Failure::Step => "step",
         Failure::Engine => "engine",
         Failure::Stopped => "stopped",
     })

@@ -4,9 +4,11 @@
 
 pub mod batched;
 pub mod causal;
+pub mod geometry;
 pub mod paged;
 pub(crate) mod paged_cpu;
 pub(crate) mod paged_device;
+pub mod rows;
 
 use candle_core::Result;
 use candle_core::Tensor;

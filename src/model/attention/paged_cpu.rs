@@ -1,82 +1,50 @@
-//! KV memory on the CPU: which slot each row writes and which pages it sees, in f32 or bf16. The loops are in
-//! `coconut_kernels`.
-//!
-//! A page keeps keys as (G, E, 16) and values as (G, 16, E).
+//! KV memory on the CPU, and attention over it as an architecture asks for it. The loops are in `coconut_kernels`.
 
-use crate::model::attention::paged::Geometry;
-use crate::model::attention::paged::KvType;
-use crate::model::attention::paged::PAGE_POSITIONS;
-use crate::model::attention::paged::PagedRows;
+use crate::model::attention::geometry::Geometry;
+use crate::model::attention::rows::PageCopy;
+use crate::model::attention::rows::PagedRows;
 use candle_core::CpuStorage;
 use candle_core::Layout;
 use candle_core::Result;
 use candle_core::Storage;
 use candle_core::Tensor;
-use coconut_kernels::attend;
-use coconut_kernels::attend::Element;
-use coconut_kernels::attend::Heads;
-use coconut_kernels::attend::Pages;
-use coconut_kernels::attend::PagesMut;
-use coconut_kernels::attend::View;
-use coconut_kernels::kv_write;
-use coconut_kernels::memory::Zeroed;
+use coconut_kernels::attend::layer::KvLayer;
+use coconut_kernels::attend::layer::KvType;
+use coconut_kernels::attend::pages::Heads;
+use coconut_kernels::attend::pages::View;
 use std::ops::Deref;
-
-const _: () = assert!(PAGE_POSITIONS == attend::PAGE, "the kernels are written for these pages");
 
 /// Keys and values of all layers in host memory.
 #[derive(Debug)]
 pub struct HostKv {
-    geometry: Geometry,
-    layers: Layers,
-}
-
-#[derive(Debug)]
-enum Layers {
-    F32(Vec<Layer<f32>>),
-    /// The bits of bf16 numbers.
-    Bf16(Vec<Layer<u16>>),
-}
-
-#[derive(Debug)]
-struct Layer<T> {
-    /// (pages, G, E, 16)
-    keys: Zeroed<T>,
-    /// (pages, G, 16, E)
-    values: Zeroed<T>,
+    kv_heads: usize,
+    layers: Vec<KvLayer>,
 }
 
 impl HostKv {
-    pub(crate) fn new(geometry: Geometry, kind: KvType) -> Self {
-        let layers = match kind {
-            KvType::F32 => Layers::F32(zeros(&geometry)),
-            KvType::Bf16 => Layers::Bf16(zeros(&geometry)),
-        };
-        Self { geometry, layers }
+    /// Fails where the system does not have so much memory.
+    pub(crate) fn new(geometry: Geometry, kind: KvType) -> Result<Self> {
+        let layers = (0..geometry.layers).map(|_| KvLayer::try_new(geometry.layer, kind));
+        let layers = layers.collect::<std::io::Result<_>>()?;
+        Ok(Self { kv_heads: geometry.layer.kv_heads, layers })
+    }
+
+    pub(crate) fn copy(&mut self, copies: &[PageCopy]) {
+        for layer in &mut self.layers {
+            for &PageCopy { from, to } in copies {
+                layer.copy_page(from as usize, to as usize);
+            }
+        }
     }
 
     /// Puts k and v (R, G, E) of one layer into the slots (R,).
-    pub(crate) fn write(&mut self, layer: usize, [k, v]: [Heads<'_>; 2], slots: &[usize]) {
-        match &mut self.layers {
-            Layers::F32(layers) => {
-                kv_write::write(layers[layer].pages_mut(&self.geometry), k, v, slots);
-            }
-            Layers::Bf16(layers) => {
-                kv_write::write(layers[layer].pages_mut(&self.geometry), k, v, slots);
-            }
-        }
+    pub(crate) fn write(&mut self, layer: usize, kv: [Heads<'_>; 2], slots: &[usize]) {
+        self.layers[layer].write(kv, slots);
     }
 
     /// q (R, H, E) -> out (R, H * E) over the pages that `views` (R,) name.
     pub(crate) fn read(&self, layer: usize, q: Heads<'_>, views: &[View<'_>], out: &mut [f32]) {
-        match &self.layers {
-            Layers::F32(layers) => {
-                attend::attend(layers[layer].pages(&self.geometry), q, views, out);
-            }
-            Layers::Bf16(layers) => {
-                attend::attend(layers[layer].pages(&self.geometry), q, views, out);
-            }
-        }
+        self.layers[layer].attend(q, views, out);
     }
 
     /// q (R, H, E), k and v (R, G, E) -> (R, H * E)
@@ -91,7 +59,7 @@ impl HostKv {
         let stores = [&q, &k, &v].map(Tensor::storage_and_layout);
         let (q, k, v) = (floats(&stores[0])?, floats(&stores[1])?, floats(&stores[2])?);
         let by_head = |x, heads| Heads::whole(x, heads, size);
-        let kv_heads = self.geometry.kv_heads;
+        let kv_heads = self.kv_heads;
         let slots: Vec<usize> = rows.slots().collect();
         self.write(layer, [by_head(k, kv_heads), by_head(v, kv_heads)], &slots);
         let views: Vec<View<'_>> = (0..count).map(|row| rows.view(row)).collect();
@@ -99,25 +67,6 @@ impl HostKv {
         self.read(layer, by_head(q, heads), &views, &mut out);
         Tensor::from_vec(out, (count, heads * size), qkv[0].device())
     }
-}
-
-impl<T: Element> Layer<T> {
-    fn pages(&self, geometry: &Geometry) -> Pages<'_, T> {
-        let Geometry { kv_heads, head_size, .. } = *geometry;
-        Pages { keys: &self.keys, values: &self.values, kv_heads, head_size }
-    }
-
-    fn pages_mut(&mut self, geometry: &Geometry) -> PagesMut<'_, T> {
-        let Geometry { kv_heads, head_size, .. } = *geometry;
-        PagesMut { keys: &mut self.keys, values: &mut self.values, kv_heads, head_size }
-    }
-}
-
-/// Zeros come from the system page by page, when first touched.
-fn zeros<T: Element>(geometry: &Geometry) -> Vec<Layer<T>> {
-    let size = geometry.pages * PAGE_POSITIONS * geometry.kv_heads * geometry.head_size;
-    let layer = |_| Layer { keys: Zeroed::new(size), values: Zeroed::new(size) };
-    (0..geometry.layers).map(layer).collect()
 }
 
 /// The numbers of a contiguous f32 tensor in host memory.

@@ -1,22 +1,25 @@
 //! KV memory as tensors on any device, and attention over it as a chain of candle operations: what serves on GPUs, and what
 //! the loops for the CPU are tested against. Which slot a row writes and which slots it sees is worked out once a pass.
 
-use crate::model::attention::paged::Geometry;
-use crate::model::attention::paged::KvType;
-use crate::model::attention::paged::PAGE_POSITIONS;
-use crate::model::attention::paged::PagedRows;
+use crate::model::attention::geometry::Geometry;
+use crate::model::attention::geometry::PAGE_POSITIONS;
+use crate::model::attention::rows::PageCopy;
+use crate::model::attention::rows::PagedRows;
 use crate::model::ops;
 use crate::model::ops::Kernels;
 use candle_core::DType;
 use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
+use coconut_kernels::attend::layer::KvShape;
+use coconut_kernels::attend::layer::KvType;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// Keys and values of all layers in a device's memory.
 #[derive(Debug)]
 pub struct DeviceKv {
-    geometry: Geometry,
+    shape: KvShape,
     device: Device,
     /// Keys and values, each (slots, G * E).
     layers: Vec<[Tensor; 2]>,
@@ -50,20 +53,49 @@ struct Group {
 
 impl DeviceKv {
     pub(crate) fn new(geometry: Geometry, kind: KvType, device: &Device) -> Result<Self> {
-        let shape = (geometry.pages * PAGE_POSITIONS, geometry.kv_heads * geometry.head_size);
+        let Geometry { layers, layer: shape } = geometry;
+        let slots = (shape.pages * PAGE_POSITIONS, shape.kv_heads * shape.head_size);
         let dtype = match kind {
             KvType::F32 => DType::F32,
             KvType::Bf16 => DType::BF16,
         };
-        let zeros = || Tensor::zeros(shape, dtype, device);
-        let layers = (0..geometry.layers).map(|_| Ok([zeros()?, zeros()?]));
-        Ok(Self { geometry, device: device.clone(), layers: layers.collect::<Result<_>>()? })
+        let zeros = || Tensor::zeros(slots, dtype, device);
+        let layers = (0..layers).map(|_| Ok([zeros()?, zeros()?]));
+        Ok(Self { shape, device: device.clone(), layers: layers.collect::<Result<_>>()? })
+    }
+
+    /// Puts what stands in pages into others, as if one after the other.
+    pub(crate) fn copy(&self, mut copies: &[PageCopy]) -> Result<()> {
+        while !copies.is_empty() {
+            // All of these are read before any is written, so none may touch what an earlier one writes.
+            let mut written = BTreeSet::new();
+            let apart = |copy: &&PageCopy| !written.contains(&copy.from) && written.insert(copy.to);
+            let (now, later) = copies.split_at(copies.iter().take_while(apart).count());
+            let slots = |page: fn(&PageCopy) -> u32| -> Vec<u32> {
+                let first = now.iter().map(|copy| page(copy) * PAGE_POSITIONS as u32);
+                first.flat_map(|first| first..first + PAGE_POSITIONS as u32).collect()
+            };
+            let count = now.len() * PAGE_POSITIONS;
+            let from = Tensor::from_vec(slots(|copy| copy.from), count, &self.device)?;
+            let to = Tensor::from_vec(slots(|copy| copy.to), (count, 1), &self.device)?;
+            let to = to.broadcast_as((count, self.width()))?.contiguous()?;
+            for store in self.layers.iter().flatten() {
+                store.scatter_set(&to, &store.index_select(&from, 0)?, 0)?;
+            }
+            copies = later;
+        }
+        Ok(())
+    }
+
+    /// Numbers of a slot's keys, and of its values.
+    fn width(&self) -> usize {
+        self.shape.kv_heads * self.shape.head_size
     }
 
     /// Works out what a pass needs of its rows.
     pub(crate) fn lay_out(&self, rows: &PagedRows) -> Result<DeviceRows> {
         let count = rows.places.len();
-        let width = self.geometry.kv_heads * self.geometry.head_size;
+        let width = self.width();
         let slots: Vec<u32> = rows.slots().map(|slot| slot as u32).collect();
         let slots = Tensor::from_vec(slots, (count, 1), &self.device)?;
         let slots = slots.broadcast_as((count, width))?.contiguous()?;
@@ -93,7 +125,7 @@ impl DeviceKv {
 
     /// `group`: the rows of each sequence, equally many.
     fn group(&self, rows: &PagedRows, group: &[Vec<u32>], as_they_come: bool) -> Result<Group> {
-        let (kv_heads, device) = (self.geometry.kv_heads, &self.device);
+        let (kv_heads, device) = (self.shape.kv_heads, &self.device);
         let position = |row: u32| rows.places[row as usize].position;
         let length_of = |mine: &[u32]| mine.iter().map(|&row| position(row) + 1).max().unwrap_or(0);
         let length = group.iter().map(|mine| length_of(mine)).max().unwrap_or(0);
@@ -151,7 +183,7 @@ impl DeviceKv {
     fn attend_group(&self, layer: usize, group: &Group, q: &Tensor) -> Result<Tensor> {
         let (_, heads, size) = q.dims3()?;
         let Group { sequences, rows, length, .. } = *group;
-        let Geometry { kv_heads, pages, .. } = self.geometry;
+        let KvShape { kv_heads, pages, .. } = self.shape;
         let q = match &group.picked {
             Some(picked) => q.index_select(picked, 0)?,
             None => q.clone(),

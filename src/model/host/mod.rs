@@ -18,12 +18,12 @@ use crate::model::host::layers::pack;
 use crate::model::host::layers::read_vector;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
+use crate::model::pass::Output;
+use crate::model::pass::Pass;
 use crate::model::plan::LinearPlan;
 use crate::model::plan::Plan;
 use crate::model::rope::angles;
-use crate::model::serving::Output;
-use crate::model::serving::Pass;
-use coconut_kernels::attend::View;
+use coconut_kernels::attend::pages::View;
 use coconut_kernels::norm::add;
 use coconut_kernels::packed::Columns;
 use coconut_kernels::packed::Format;
@@ -92,6 +92,11 @@ impl HostModel {
     /// Sizes and kinds.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Forgets what a pass that ended midway left behind.
+    pub(crate) fn reset(&mut self) {
+        self.rows = Rows::default();
     }
 
     /// One forward pass over KV memory; thoughts and logits of the rows that are wanted.

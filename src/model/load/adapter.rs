@@ -1,6 +1,7 @@
 //! `adapter_config.json` as PEFT writes it: how much a low-rank pair counts, which rows were trained, what the base
 //! model is. The file is untrusted: its length, its patterns and its numbers are bounded. Knows no tensor.
 
+use crate::files;
 use crate::model::error::Error;
 use crate::model::error::Result;
 use crate::model::load::layout::EMBEDDINGS;
@@ -13,7 +14,6 @@ use serde::de::Visitor;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::io::Read;
 use std::marker::PhantomData;
 use std::path::Path;
 use std::path::PathBuf;
@@ -196,11 +196,19 @@ impl Adapter {
         self.saved.iter().any(|saved| is_tail(saved, module))
     }
 
-    /// The rows of a module that were trained alone, in the order in which they are stored.
-    pub(super) fn rows(&self, module: &str) -> Result<&[usize]> {
-        match self.rows.iter().find(|(name, _)| is_tail(name, module)) {
-            Some((_, rows)) => Ok(rows),
-            None => self.refused(format!("`trainable_token_indices` says no rows of `{module}`")),
+    /// The rows, of so many, that were trained alone, in the order in which they are stored: those of the first of these
+    /// modules that is named.
+    pub(super) fn rows(&self, modules: &[&str], height: usize) -> Result<&[usize]> {
+        let of = |module: &&str| self.rows.iter().find(|(name, _)| is_tail(name, module));
+        let Some((_, rows)) = modules.iter().find_map(of) else {
+            let module = modules.first().unwrap_or(&"");
+            return self.refused(format!("`trainable_token_indices` says no rows of `{module}`"));
+        };
+        match rows.iter().find(|&&row| row >= height) {
+            None => Ok(rows),
+            Some(row) => self.refused(format!(
+                "`trainable_token_indices` names row {row} of a weight with {height}"
+            )),
         }
     }
 
@@ -219,17 +227,16 @@ impl Adapter {
 
 fn read(path: &Path) -> Result<Option<String>> {
     let io = |source| Error::Io { path: path.to_owned(), source };
-    let file = match std::fs::File::open(path) {
+    match std::fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(io)?,
-    };
-    let mut text = String::new();
-    let length = file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(io)?;
-    if length as u64 > MAX_BYTES {
-        let reason = "is too long to be the config of an adapter".to_owned();
-        return Err(Error::Malformed { path: path.to_owned(), reason });
+        Err(error) => return Err(io(error)),
+        Ok(metadata) if metadata.len() > MAX_BYTES => {
+            let reason = "is too long to be the config of an adapter".to_owned();
+            return Err(Error::Malformed { path: path.to_owned(), reason });
+        }
+        Ok(_) => {}
     }
-    Ok(Some(text))
+    files::read(path).map(Some).map_err(io)
 }
 
 fn parse(path: &Path, text: &str) -> Result<Fields> {
@@ -365,7 +372,7 @@ mod tests {
                 bytes[at] = byte;
                 let Ok(damaged) = String::from_utf8(bytes) else { continue };
                 if let Ok(adapter) = Adapter::parse(PathBuf::from("a"), &damaged) {
-                    let _ = (adapter.scale("model.layers.0.k_proj", 4), adapter.rows("wte"));
+                    let _ = (adapter.scale("model.layers.0.k_proj", 4), adapter.rows(&["wte"], 9));
                 }
             }
         }

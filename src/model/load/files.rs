@@ -1,6 +1,7 @@
 //! Which files of a folder hold the weights. Knows the names that trainers and hubs give them, and opens none but
 //! indices of shards.
 
+use crate::files;
 use crate::model::error::Error;
 use crate::model::error::Result;
 use crate::model::load::tensors::Format;
@@ -212,8 +213,7 @@ fn is_shard_of(name: &str, index: &str) -> bool {
 /// The shard files that an index names, in order, each once.
 fn shards(index: &Path) -> Result<Vec<PathBuf>> {
     let malformed = |reason: String| Error::Malformed { path: index.to_owned(), reason };
-    let text = std::fs::read_to_string(index)
-        .map_err(|source| Error::Io { path: index.to_owned(), source })?;
+    let text = files::read(index).map_err(|source| Error::Io { path: index.to_owned(), source })?;
     let parsed: Index =
         serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
     let files: BTreeSet<String> = parsed.weight_map.into_values().collect();

@@ -68,19 +68,6 @@ impl Lora {
     }
 }
 
-impl Rows {
-    /// Refuses rows that a weight of this height does not have.
-    pub(super) fn check(&self, height: usize) -> Result<()> {
-        match self.indices.iter().find(|&&index| index >= height) {
-            None => Ok(()),
-            Some(index) => {
-                let reason = format!("names row {index}, the weight has {height}");
-                Err(Error::Config { field: "trainable_token_indices", reason })
-            }
-        }
-    }
-}
-
 /// Tensors that are not loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dropped {
@@ -334,13 +321,12 @@ impl Layout {
             lora.scale = Some(config.scale(module(weight), tensors.rank(lora))?);
         }
         for (weight, rows) in &mut self.rows {
+            let raw = self.tensors.get(weight).and_then(|raw| tensors.info(raw));
+            let height = raw.and_then(|info| info.shape.first().copied()).unwrap_or(usize::MAX);
             // PEFT names the embedding only, and keeps a tied head in step.
-            let tied = (weight == HEAD)
-                .then(|| EMBEDDINGS.iter().find_map(|name| config.rows(module(name)).ok()));
-            rows.indices = match (config.rows(module(weight)), tied.flatten()) {
-                (Err(_), Some(rows)) => rows.to_vec(),
-                (rows, _) => rows?.to_vec(),
-            };
+            let modules = [weight.as_str(), EMBEDDINGS[0], EMBEDDINGS[1]].map(module);
+            let said = if weight == HEAD { &modules[..] } else { &modules[..1] };
+            rows.indices = config.rows(said, height)?.to_vec();
         }
         Ok(())
     }

@@ -2,10 +2,12 @@
 //! weights mapped, merged and read. Knows layouts of files and names of tensors, no recipe and no text.
 
 pub mod adapter;
+pub mod beside;
 pub mod files;
 mod known;
 pub mod layout;
 mod names;
+mod parts;
 mod peft;
 pub mod pickle;
 pub mod save;
@@ -16,15 +18,16 @@ pub mod weights;
 use crate::model::Model;
 use crate::model::config::Config;
 use crate::model::config::Projector;
+use crate::model::config::json::state_rows;
 use crate::model::error::Error;
 use crate::model::error::Result;
 use crate::model::host::HostModel;
-use crate::model::load::adapter::ADAPTER_CONFIG;
 use crate::model::load::adapter::Adapter;
+use crate::model::load::beside::Beside;
 use crate::model::load::files::Files;
 use crate::model::load::layout::EMBEDDINGS;
 use crate::model::load::layout::Layout;
-use crate::model::load::layout::Wrapper;
+use crate::model::load::parts::Parts;
 use crate::model::load::tensors::Tensors;
 use crate::model::load::weights::Weights;
 use candle_core::DType;
@@ -33,12 +36,6 @@ use coconut_kernels::packed::Format;
 use serde_json::Value;
 use std::path::Path;
 use std::path::PathBuf;
-
-/// alpha / r of the published CODI checkpoints (32 / 128), which come without adapter_config.json.
-const CODI_LORA_SCALE: f64 = 0.25;
-
-/// A config.json longer than this is no config.json, in bytes.
-const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// A checkpoint that was found and understood; its weights are mapped and not read yet.
 #[derive(Debug)]
@@ -53,29 +50,26 @@ pub struct Found {
     pub config_json: Value,
     /// The vocabulary that config.json names: that of the base model, where the markers came later.
     pub base_vocabulary: usize,
-    /// The folder that config.json came from, if it was not the checkpoint's own.
-    pub base: Option<PathBuf>,
+    /// What config.json was found to be, and where.
+    pub config_from: ConfigFrom,
+    /// The folder with what the checkpoint lacks.
+    base: Option<PathBuf>,
     tensors: Tensors,
     /// What PEFT says of how the pairs were trained.
     adapter: Option<Adapter>,
 }
 
 impl Found {
-    /// `path` is a folder or a file with weights; `base` a folder with config.json and tokenizer.json for checkpoints
-    /// that lack their own, with the weights too for an adapter.
+    /// `path` is a folder or a file with weights; `base` a folder with config.json, tokenizer.json or both for
+    /// checkpoints that lack their own, and with weights for an adapter.
     pub fn open(path: &Path, base: Option<&Path>) -> Result<Self> {
+        if let Some(base) = base {
+            // Nothing is made up in the place of what it should have had.
+            std::fs::metadata(base)
+                .map_err(|source| Error::Io { path: base.to_owned(), source })?;
+        }
         let Parts { files, tensors, mut layout, adapter } = Parts::read(path, base)?;
-        let (mut config_json, from_base) = match (read_config(&files.folder)?, base) {
-            (Own::Usable(value), _) => (value, false),
-            (Own::Lacking(_), Some(base)) => match read_config(base)? {
-                Own::Usable(value) => (value, true),
-                Own::Lacking(what) => return Err(no_config(base, what, &layout, &tensors)),
-            },
-            (Own::Lacking(what), None) => match known_config(&layout, &tensors) {
-                Some(value) => (value, false),
-                None => return Err(no_config(&files.folder, what, &layout, &tensors)),
-            },
-        };
+        let (mut config_json, config_from) = config_json(&files.folder, base, &layout, &tensors)?;
         let base_vocabulary = config_json.get("vocab_size").and_then(Value::as_u64).unwrap_or(0);
         fit_sizes(&mut config_json, &layout, &tensors);
         let mut config = Config::from_json(&config_json)?;
@@ -85,9 +79,25 @@ impl Found {
             config.tied = false;
             config_json["tie_word_embeddings"] = Value::Bool(false);
         }
-        let base = base.filter(|_| from_base).map(Path::to_owned);
         let base_vocabulary = usize::try_from(base_vocabulary).unwrap_or(0);
-        Ok(Self { files, layout, config, config_json, base_vocabulary, base, tensors, adapter })
+        let base = base.map(Path::to_owned);
+        Ok(Self {
+            files,
+            layout,
+            config,
+            config_json,
+            base_vocabulary,
+            config_from,
+            base,
+            tensors,
+            adapter,
+        })
+    }
+
+    /// A file that the checkpoint has beside its weights, or its base model in its place.
+    pub fn file(&self, name: &str) -> Option<PathBuf> {
+        let places = [Some(&self.files.folder), self.base.as_ref()].into_iter().flatten();
+        places.map(|place| place.join(name)).find(|path| path.is_file())
     }
 
     /// Says the alpha of LoRA pairs that nothing beside the weights says, or confirms it.
@@ -136,97 +146,61 @@ impl Found {
     }
 }
 
-/// Files and what their names mean.
-struct Parts {
-    files: Files,
-    tensors: Tensors,
-    layout: Layout,
-    adapter: Option<Adapter>,
-}
-
-impl Parts {
-    fn read(path: &Path, base: Option<&Path>) -> Result<Self> {
-        let files = Files::find(path)?;
-        let tensors = Tensors::open(&files.weights, files.format)?;
-        let layout = Layout::read(&tensors, path)?;
-        if let (true, Some(adapter)) = (path.is_dir(), files.adapter_beside()) {
-            let seen = format!("a whole model and {}, an adapter", adapter.display());
-            let missing = "a choice: name one of the files (the adapter with --base)";
-            return Err(Error::Layout { path: path.to_owned(), seen, missing });
-        }
-        let adapter = match layout.is_adapted() {
-            true => Adapter::beside(&files.folder)?,
-            false => None,
-        };
-        let parts = Self { files, tensors, layout, adapter };
-        let Self { files, tensors, mut layout, adapter } = match (parts.layout.is_partial(), base) {
-            (true, Some(base)) => parts.over(base)?,
-            _ => parts,
-        };
-        layout.complete(&tensors, path)?;
-        match &adapter {
-            Some(adapter) => layout.apply(adapter, &tensors)?,
-            None if layout.wrapper == Wrapper::Codi => layout.scale_all(|_| CODI_LORA_SCALE),
-            None => {}
-        }
-        Ok(Self { files, tensors, layout, adapter })
-    }
-
-    /// An adapter by itself needs its base model's weights.
-    fn over(self, base: &Path) -> Result<Self> {
-        let Some(adapter) = self.adapter else {
-            let (path, seen) = (self.files.folder, "an adapter by itself".to_owned());
-            return Err(Error::Layout { path, seen, missing: ADAPTER_CONFIG });
-        };
-        adapter.check_base()?;
-        let mut files = Files::find(base)?;
-        let tensors = Tensors::open(&files.weights, files.format)?;
-        let mut layout = Layout::of(&tensors, base)?;
-        if layout.is_adapted() {
-            let seen = "an adapter in the base model too".to_owned();
-            let missing = "a base model without one: `coconut convert` merges it";
-            return Err(Error::Layout { path: base.to_owned(), seen, missing });
-        }
-        layout.lay_over(self.layout, &adapter);
-        files.weights.extend(self.files.weights);
-        let files = Files { weights: files.weights, ..self.files };
-        Ok(Self { files, tensors: tensors.with(self.tensors)?, layout, adapter: Some(adapter) })
-    }
-}
-
 /// Reads config and weights, in f32, of a checkpoint folder that is complete in itself.
 pub fn load_model(folder: &Path, device: &Device) -> Result<Model> {
     Found::open(folder, None)?.model(device, DType::F32)
 }
 
-enum Own {
+/// Where the architecture is described.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigFrom {
+    /// In the checkpoint's own config.json.
+    Own,
+    /// In the base model's, in this folder.
+    Base(PathBuf),
+    /// In the sizes of the tensors, which leave no doubt.
+    Sizes,
+}
+
+/// config.json from the first place that has one: the checkpoint's folder, that of its base model, the sizes of the
+/// tensors.
+fn config_json(
+    own: &Path,
+    base: Option<&Path>,
+    layout: &Layout,
+    tensors: &Tensors,
+) -> Result<(Value, ConfigFrom)> {
+    let mut lacking = match read_config(own)? {
+        Described::Usable(value) => return Ok((value, ConfigFrom::Own)),
+        Described::Lacking(what) => (own, what),
+    };
+    if let Some(base) = base {
+        match read_config(base)? {
+            Described::Usable(value) => return Ok((value, ConfigFrom::Base(base.to_owned()))),
+            Described::Lacking(what) => lacking = (base, what),
+        }
+    }
+    match known_config(layout, tensors) {
+        Some(value) => Ok((value, ConfigFrom::Sizes)),
+        None => Err(no_config(lacking.0, lacking.1, layout, tensors)),
+    }
+}
+
+enum Described {
     Usable(Value),
     Lacking(&'static str),
 }
 
 /// The published raw checkpoints come with no config.json, with an empty one, or with one that names no architecture.
-fn read_config(folder: &Path) -> Result<Own> {
-    let path = folder.join("config.json");
-    let io = |source| Error::Io { path: path.clone(), source };
-    let malformed = |reason: String| Error::Malformed { path: path.clone(), reason };
-    match std::fs::metadata(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Own::Lacking("absent"));
-        }
-        Err(error) => return Err(io(error)),
-        Ok(metadata) if metadata.len() > MAX_CONFIG_BYTES => {
-            return Err(malformed("is too long to be a config".to_owned()));
-        }
-        Ok(_) => {}
-    }
-    let text = std::fs::read_to_string(&path).map_err(io)?;
-    if text.trim().is_empty() {
-        return Ok(Own::Lacking("empty"));
-    }
-    let value: Value = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
-    match value.get("model_type") {
-        Some(_) => Ok(Own::Usable(value)),
-        None => Ok(Own::Lacking("without a model_type")),
+fn read_config(folder: &Path) -> Result<Described> {
+    let value = match beside::read(&folder.join("config.json"))? {
+        Beside::Absent => return Ok(Described::Lacking("absent")),
+        Beside::Empty => return Ok(Described::Lacking("empty")),
+        Beside::Object(value) => value,
+    };
+    match value["model_type"].is_null() {
+        true => Ok(Described::Lacking("without a model_type")),
+        false => Ok(Described::Usable(value)),
     }
 }
 
@@ -235,7 +209,7 @@ fn check_layers(config: &Config, layout: &Layout) -> Result<()> {
     match layers(layout) {
         found if found == config.layers => Ok(()),
         found => {
-            let field = "num_hidden_layers (n_layer)";
+            let field = "num_hidden_layers (n_layer)".to_owned();
             let reason = format!("is {}, the weights have {found} layers", config.layers);
             Err(Error::Config { field, reason })
         }
@@ -278,16 +252,9 @@ fn layer_of(name: &str) -> Option<usize> {
 
 /// The published raw checkpoints have more rows than the base model's config says: the markers came later.
 fn fit_sizes(config: &mut Value, layout: &Layout, tensors: &Tensors) {
-    let fields = [(EMBEDDINGS[0], "vocab_size"), (EMBEDDINGS[1], "vocab_size")];
-    let positions =
-        [("transformer.wpe.weight", "n_positions"), ("transformer.wpe.weight", "n_ctx")];
-    for (name, field) in fields.into_iter().chain(positions) {
-        if let Some(&[rows, _]) = shape_of(name, layout, tensors)
-            && config.get(field).is_some()
-        {
-            config[field] = Value::from(rows);
-        }
-    }
+    let rows = |name: &&str| shape_of(name, layout, tensors)?.first().copied();
+    let positions = rows(&"transformer.wpe.weight");
+    state_rows(config, EMBEDDINGS.iter().find_map(rows), positions);
 }
 
 fn shape_of<'a>(name: &str, layout: &Layout, tensors: &'a Tensors) -> Option<&'a [usize]> {

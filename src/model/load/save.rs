@@ -80,9 +80,11 @@ impl SavedType {
 /// Says in a config.json what transformers loads the weights with, and the type they are written in.
 pub fn declare(config: &mut Value, architecture: Architecture, dtype: SavedType) {
     config["architectures"] = json!([architecture.transformers_class()]);
-    // transformers 5 renamed the field, and still reads the old name where the new one is absent.
-    let field = if config.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
-    config[field] = json!(dtype.torch_name());
+    // transformers 5 renamed the field. It reads the old name where the new one is absent; transformers 4 knows no other.
+    if !config["dtype"].is_null() {
+        config["dtype"] = json!(dtype.torch_name());
+    }
+    config["torch_dtype"] = json!(dtype.torch_name());
 }
 
 impl Found {

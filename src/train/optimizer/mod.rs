@@ -101,6 +101,9 @@ impl OptimizerConfig {
         if !self.betas.into_iter().all(fraction) || !fraction(self.momentum) {
             return Err(("betas or momentum", "are not from 0 to below 1".to_owned()));
         }
+        if self.eps < 0.0 || self.eps.is_nan() {
+            return Err(("eps", "is negative".to_owned()));
+        }
         if self.clip.is_some_and(|clip| clip <= 0.0 || clip.is_nan()) {
             return Err(("clip", "is not above 0".to_owned()));
         }
@@ -149,7 +152,8 @@ impl Memory {
     }
 }
 
-/// Updates all variables by their gradients at learning rate `lr`; the gradients' norm before clipping.
+/// Updates all variables by their gradients at learning rate `lr`; the gradients' norm before clipping. Where that is no
+/// number, nothing is changed.
 ///
 /// # Errors
 /// If the gradients are not those of the variables.
@@ -161,6 +165,9 @@ pub fn update(
     lr: f64,
 ) -> Result<f64> {
     let norm = clip(&mut gradients, config.clip);
+    if !norm.is_finite() {
+        return Ok(norm);
+    }
     memory.updates += 1;
     let averages = memory.averages.iter_mut();
     let work: Vec<_> = variables.iter().zip(&gradients).zip(averages).collect();

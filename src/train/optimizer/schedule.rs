@@ -32,6 +32,14 @@ pub enum ScheduleKind {
 }
 
 impl Schedule {
+    /// Says which field cannot be used.
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+        match (0.0..=1.0).contains(&self.floor) {
+            true => Ok(()),
+            false => Err(("floor", format!("is {}, not from 0 to 1", self.floor))),
+        }
+    }
+
     /// The factor of the largest rate at `step` (from 0) of `steps`.
     pub fn factor(&self, step: usize, steps: usize) -> f64 {
         if step < self.warmup_steps {

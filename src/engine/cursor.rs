@@ -1,0 +1,243 @@
+//! Where a branch of a script is: which act, how far, and the inputs that wait to be fed. Knows what a thought, a token or
+//! a score does to it; not where anything stands in memory, nor which rows are computed when.
+
+use crate::engine::plan::Input;
+use crate::engine::request::Finish;
+use crate::latent::script::Act;
+use crate::latent::script::Branch;
+use crate::latent::script::Say;
+use crate::latent::script::Think;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A place in a branch.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    branch: Branch,
+    /// The act under way.
+    act: usize,
+    doing: Doing,
+    /// What is known and not fed yet; never empty before an act that decides something.
+    queue: VecDeque<Input>,
+    trail: Trail,
+    finish: Finish,
+}
+
+/// What is remembered of the way from the root.
+#[derive(Clone, Debug, Default)]
+struct Trail {
+    /// Thoughts, those left out included.
+    steps: usize,
+    /// The last one that was fed.
+    before: Option<Arc<[f32]>>,
+}
+
+/// What the act under way decides next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    /// A thought, after so many of this act.
+    Think { done: usize },
+    /// A token.
+    Say { tokens: usize, eos_seen: usize },
+    /// Scores of so many ids.
+    Score { left: usize },
+    /// Nothing: all acts are done.
+    Over,
+}
+
+/// What a token means for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// It is part of it.
+    Token,
+    /// It is an end-of-sequence id.
+    Eos,
+}
+
+impl Cursor {
+    /// At the root, with the first of its thoughts where they are known.
+    pub(crate) fn at_root(root: Branch, known: Vec<Arc<[f32]>>) -> Self {
+        let mut cursor = Self::new(root, VecDeque::new(), Trail::default());
+        for vector in known {
+            cursor.take_thought(Arc::clone(&vector), Input::Known(vector));
+        }
+        cursor
+    }
+
+    /// One for each of the branches that go on from here, with their numbers where this one has `number`.
+    pub(crate) fn fork(self, number: usize) -> Vec<(usize, Self)> {
+        let mut next = number + 1;
+        let mut cursors = Vec::with_capacity(self.branch.branches.len());
+        for branch in self.branch.branches {
+            let count = branch.count();
+            cursors.push((next, Self::new(branch, self.queue.clone(), self.trail.clone())));
+            next += count;
+        }
+        cursors
+    }
+
+    fn new(branch: Branch, queue: VecDeque<Input>, trail: Trail) -> Self {
+        let (act, doing, finish) = (0, Doing::Over, Finish::Done);
+        let mut cursor = Self { branch, act, doing, queue, trail, finish };
+        cursor.begin();
+        cursor
+    }
+
+    pub(crate) fn branch(&self) -> &Branch {
+        &self.branch
+    }
+
+    pub(crate) fn doing(&self) -> Doing {
+        self.doing
+    }
+
+    pub(crate) fn queue(&self) -> &VecDeque<Input> {
+        &self.queue
+    }
+
+    /// How the last thing said ended.
+    pub(crate) fn finish(&self) -> Finish {
+        self.finish
+    }
+
+    /// Thoughts so far, those left out included.
+    pub(crate) fn steps(&self) -> usize {
+        self.trail.steps
+    }
+
+    /// Notes that the first `count` inputs that waited are in memory.
+    pub(crate) fn fed(&mut self, count: usize) {
+        self.queue.drain(..count);
+    }
+
+    /// What is fed where `computed` (D,) is the next thought.
+    pub(crate) fn edited(&self, computed: &[f32]) -> Arc<[f32]> {
+        match self.think() {
+            Some(think) => {
+                let before = self.trail.before.as_deref();
+                think.edits.apply(self.trail.steps + 1, computed, before)
+            }
+            None => computed.into(),
+        }
+    }
+
+    /// Takes in the next thought as it is fed. Its number.
+    pub(crate) fn thought(&mut self, vector: Arc<[f32]>) -> usize {
+        // The number is that before those left out behind it.
+        let step = self.trail.steps + 1;
+        self.take_thought(Arc::clone(&vector), Input::Thought(vector));
+        step
+    }
+
+    fn take_thought(&mut self, vector: Arc<[f32]>, input: Input) {
+        let Doing::Think { done } = self.doing else { return };
+        let before = self.trail.before.as_deref();
+        let is_last = self.think().is_some_and(|think| think.until.is_settled(before, &vector));
+        self.queue.push_back(input);
+        self.trail = Trail { steps: self.trail.steps + 1, before: Some(vector) };
+        if is_last || !self.thinks_on(done + 1) {
+            self.next_act();
+        }
+    }
+
+    /// Takes in the next token.
+    pub(crate) fn token(&mut self, id: u32) -> Said {
+        let (Doing::Say { tokens, eos_seen }, Some(say)) = (self.doing, self.say()) else {
+            return Said::Eos;
+        };
+        let is_eos = say.stop.eos.contains(&id);
+        let (tokens, eos_seen) = (tokens + 1, eos_seen + usize::from(is_eos));
+        let ended = match is_eos && eos_seen >= say.stop.eos_count {
+            true => Some(Finish::Stop),
+            false => (tokens == say.max_tokens).then_some(Finish::Length),
+        };
+        self.queue.push_back(Input::Id(id));
+        match ended {
+            Some(finish) => {
+                self.finish = finish;
+                self.next_act();
+            }
+            None => self.doing = Doing::Say { tokens, eos_seen },
+        }
+        if is_eos { Said::Eos } else { Said::Token }
+    }
+
+    /// The ids whose probabilities come next, `count` of them.
+    pub(crate) fn to_score(&self, count: usize) -> &[u32] {
+        match (self.doing, self.branch.acts.get(self.act)) {
+            (Doing::Score { left }, Some(Act::Score(ids))) => &ids[ids.len() - left..][..count],
+            _ => &[],
+        }
+    }
+
+    /// Notes that `count` more ids have their scores.
+    pub(crate) fn scored(&mut self, count: usize) {
+        let last = self.to_score(count).last().copied();
+        let Doing::Score { left } = self.doing else { return };
+        self.doing = Doing::Score { left: left - count };
+        if let (true, Some(last)) = (left == count, last) {
+            self.queue.push_back(Input::Id(last));
+            self.next_act();
+        }
+    }
+
+    fn think(&self) -> Option<&Think> {
+        match self.branch.acts.get(self.act) {
+            Some(Act::Think(think)) => Some(think),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn say(&self) -> Option<&Say> {
+        match self.branch.acts.get(self.act) {
+            Some(Act::Say(say)) => Some(say),
+            _ => None,
+        }
+    }
+
+    fn next_act(&mut self) {
+        self.act += 1;
+        self.begin();
+    }
+
+    /// From the beginning of an act to the first thing that has to be computed for it or one behind it.
+    fn begin(&mut self) {
+        while let Some(act) = self.branch.acts.get(self.act) {
+            match act {
+                Act::Feed(inputs) => self.queue.extend(inputs.iter().map(Input::from)),
+                Act::Say(_) => {
+                    self.doing = Doing::Say { tokens: 0, eos_seen: 0 };
+                    return;
+                }
+                Act::Score(ids) => {
+                    let (_, fed) = ids.split_last().expect("a script scores at least one id");
+                    self.queue.extend(fed.iter().copied().map(Input::Id));
+                    self.doing = Doing::Score { left: ids.len() };
+                    return;
+                }
+                Act::Think(_) => {
+                    if self.thinks_on(0) {
+                        return;
+                    }
+                }
+            }
+            self.act += 1;
+        }
+        self.doing = Doing::Over;
+    }
+
+    /// Goes on after `done` thoughts of an act, if it has more.
+    fn thinks_on(&mut self, mut done: usize) -> bool {
+        let most = self.think().map_or(0, |think| think.until.most());
+        let skips = |steps: usize| self.think().is_some_and(|think| think.edits.skips(steps + 1));
+        let mut steps = self.trail.steps;
+        while done < most && skips(steps) {
+            (done, steps) = (done + 1, steps + 1);
+        }
+        self.trail.steps = steps;
+        if done < most {
+            self.doing = Doing::Think { done };
+        }
+        done < most
+    }
+}

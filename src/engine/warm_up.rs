@@ -1,0 +1,143 @@
+//! What requests will compute, computed before the first of them comes: threads are started, memory is touched, and what
+//! cannot be computed at all is known before anybody is told that the engine is ready. Keeps books of its own, so nothing
+//! of it is counted or found again.
+
+use crate::engine::config::EngineConfig;
+use crate::engine::config::PrefixCache;
+use crate::engine::plan::Plan;
+use crate::engine::runner::Run;
+use crate::engine::runner::StepOutput;
+use crate::engine::runner::Yielded;
+use crate::engine::scheduler::Scheduler;
+use crate::engine::sequence::Outcome;
+use crate::latent::program::Program;
+use crate::latent::script::Sampling;
+use crate::latent::script::Script;
+use crate::latent::script::StopRule;
+use crate::model::attention::geometry::pages_for;
+use candle_core::Result;
+
+/// The most requests and rows of one step that are tried: a start must not take as long as a busy minute.
+const MAX_REQUESTS: usize = 64;
+const MAX_ROWS: usize = 512;
+
+/// Positions of a request beside its prompt: one thought, and the first of two answer tokens.
+const BEYOND_PROMPT: usize = 2;
+
+/// Runs one request by itself, and then as many as run at once with as many rows as a step has. `positions` are those of
+/// the longest sequence, `pages` those of the KV memory.
+pub(crate) fn warm_up(
+    runner: &mut impl Run,
+    config: EngineConfig,
+    (positions, pages): (usize, usize),
+) -> Result<()> {
+    let Some(longest) = positions.checked_sub(BEYOND_PROMPT).filter(|&longest| longest > 0) else {
+        return Ok(());
+    };
+    let rows = config.rows_per_step.min(MAX_ROWS);
+    for requests in [1, config.max_running.min(MAX_REQUESTS)] {
+        let prompt = (rows / requests).clamp(1, longest);
+        let requests = requests.min(pages / pages_for(prompt + BEYOND_PROMPT));
+        let config =
+            EngineConfig { max_running: requests, prefix_cache: PrefixCache::Off, ..config };
+        let mut scheduler: Scheduler<(), ()> = Scheduler::new(config, pages);
+        (0..requests).for_each(|_| scheduler.enqueue(script(prompt), ()));
+        scheduler.admit(|_, ()| Vec::new(), |_, ()| {});
+        while take_step(runner, &mut scheduler)? {}
+    }
+    Ok(())
+}
+
+/// With the one id that every vocabulary has.
+fn script(prompt: usize) -> Script {
+    let program = Program {
+        prompt: vec![0; prompt],
+        latent_steps: 1,
+        forced: Vec::new(),
+        max_tokens: 2,
+        stop: StopRule::NEVER,
+        masked: Vec::new(),
+    };
+    program.script(Sampling::GREEDY)
+}
+
+/// False once nothing is left to do.
+fn take_step(runner: &mut impl Run, scheduler: &mut Scheduler<(), ()>) -> Result<bool> {
+    let plan: Plan = scheduler.plan();
+    let mut output = StepOutput::default();
+    if plan.segments.is_empty() {
+        return Ok(false);
+    }
+    runner.run(&plan, &vec![true; plan.segments.len()], &mut output)?;
+    for (segment, yielded) in plan.segments.iter().zip(&output.yielded) {
+        let Some((running, ())) = scheduler.get_mut(segment.sequence) else { continue };
+        let outcome = match *yielded {
+            Yielded::Nothing => Outcome::Nothing,
+            Yielded::Thought { thought, .. } => Outcome::Thought(output.thought(thought).into()),
+            Yielded::Token { .. } => Outcome::Token(0),
+            Yielded::Scores { .. } => Outcome::Scores,
+        };
+        running.sequence.advance(segment, outcome);
+        scheduler.settle(segment.sequence, |_, ()| {});
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::plan::Segment;
+    use crate::engine::plan::Yields;
+
+    /// Notes rows and segments of each step.
+    #[derive(Default)]
+    struct Noting {
+        steps: Vec<(usize, usize)>,
+    }
+
+    impl Run for Noting {
+        fn run(&mut self, plan: &Plan, _: &[bool], out: &mut StepOutput) -> Result<()> {
+            let segments = &plan.segments;
+            self.steps.push((segments.iter().map(Segment::rows).sum(), segments.len()));
+            let yielded = |segment: &Segment| match segment.yields {
+                Yields::Nothing => Yielded::Nothing,
+                Yields::Thought => Yielded::Thought { thought: 0, logits: None },
+                Yields::Token => Yielded::Token { logits: 0 },
+                Yields::Scores(count) => Yielded::Scores { logits: 0, count },
+            };
+            out.numbers.thoughts.resize(out.width, 0.0);
+            out.yielded = segments.iter().map(yielded).collect();
+            Ok(())
+        }
+
+        fn reset(&mut self) {}
+    }
+
+    fn steps(config: EngineConfig, positions: usize, pages: usize) -> Vec<(usize, usize)> {
+        let mut runner = Noting::default();
+        warm_up(&mut runner, config, (positions, pages)).unwrap();
+        runner.steps
+    }
+
+    #[test]
+    fn a_request_alone_and_as_many_as_run_at_once_are_computed() {
+        let config = EngineConfig { max_running: 8, rows_per_step: 64, ..EngineConfig::default() };
+        let expected = [(64, 1), (1, 1), (1, 1), (64, 8), (8, 8), (8, 8)];
+        assert_eq!(steps(config, 1000, 1000), expected);
+    }
+
+    #[test]
+    fn small_memories_and_models_are_warmed_as_far_as_they_go() {
+        let config = EngineConfig::default();
+        assert_eq!(steps(config, 2, 1), []);
+        assert_eq!(steps(config, 3, 1), [(1, 1); 6]);
+        assert_eq!(steps(config, 16, 1), [(14, 1), (1, 1), (1, 1), (8, 1), (1, 1), (1, 1)]);
+        let huge = EngineConfig {
+            max_running: 1 << 16,
+            rows_per_step: 1 << 16,
+            ..EngineConfig::default()
+        };
+        let rows = steps(huge, 1 << 20, 1 << 20).into_iter().map(|(rows, _)| rows).max();
+        assert_eq!(rows, Some(MAX_ROWS));
+    }
+}
