@@ -23,6 +23,7 @@ use crate::engine::sequence::Sequence;
 use crate::latent::edits::length;
 use crate::metrics::Metrics;
 use coconut_kernels::vocabulary::all_finite;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Who is told of an outcome: a branch, its request, those that ask the same later, and who counts.
@@ -109,7 +110,7 @@ impl Told<'_> {
         self.metrics.thought_norm.observe(norm);
         let shown = live.report.top_thought_tokens;
         let top_tokens = logits.map(|logits| top_tokens(logits, shown)).unwrap_or_default();
-        let thought = Kept { vector: vector.clone(), norm: as_f32(norm), top_tokens };
+        let thought = Kept { vector: Arc::clone(&vector), norm: as_f32(norm), top_tokens };
         if let Advanced::Thought { step } = sequence.advance(segment, Outcome::Thought(vector)) {
             let told = Thought {
                 computed_norm: as_f32(length(computed)),
@@ -136,7 +137,7 @@ impl Told<'_> {
         if tokens == 0 {
             running.carried.sampler = None;
         }
-        let new = || Sampler::new(&say.sampling, live.masked.clone());
+        let new = || Sampler::new(&say.sampling, Arc::clone(&live.masked));
         let sampler = running.carried.sampler.get_or_insert_with(new);
         let id = sampler.choose(logits);
         let logprob = live.report.logprobs.then(|| sampler.logprob(logits, id));

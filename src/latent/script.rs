@@ -26,7 +26,7 @@ pub struct Branch {
     /// What is done.
     pub acts: Vec<Act>,
     /// What is done after that, each by itself; none where this is the end.
-    pub branches: Vec<Branch>,
+    pub branches: Vec<Self>,
 }
 
 /// One act. (Waiting for acts that come later would be another one.)

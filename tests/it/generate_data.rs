@@ -130,7 +130,6 @@ fn impossible_graphs_are_refused_before_a_file_is_touched() {
         (["--nodes", "3..4"], "nodes"),
         (["--nodes", "12..8"], "no number of nodes"),
         (["--nodes", "8..99"], "99 nodes are more"),
-        (["--min-hops", "0"], "--min-hops"),
     ] {
         let words = [&["prosqa", "--count", "1", "--out", out], &flags[..]].concat();
         assert!(refused(&words).contains(said), "{flags:?}");

@@ -65,7 +65,7 @@ fn assert_works(location: &Location, fixture: &str) {
     assert_eq!(checkpoint.recipe, local.recipe);
 }
 
-/// An adapter and the base model that its adapter_config.json names, both on the hub.
+/// An adapter and the base model that its `adapter_config.json` names, both on the hub.
 #[test]
 fn an_adapter_comes_with_its_base_model() {
     let (adapter, base) = (data("peft/gpt2-all-linear"), data("peft/base-gpt2"));

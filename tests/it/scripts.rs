@@ -368,9 +368,12 @@ fn scores_are_those_of_teacher_forcing_in_pytorch() {
             for (number, golden) in (1..).zip(golden) {
                 let ours = &told[&number].given.scores;
                 assert_eq!(ours.len(), golden.logprobs.len(), "{name}");
+                // Six thoughts of random weights make a thousand times as much of what f32 rounds differently.
+                let bound =
+                    if golden.latent_steps > 1 { 3.0 * TOLERANCE } else { TOLERANCE / 50.0 };
                 for (ours, golden) in ours.iter().zip(&golden.logprobs) {
                     let off = (ours - golden).abs() / golden.abs().max(1.0);
-                    assert!(off < TOLERANCE, "{name}, branch {number}: {ours}, not {golden}");
+                    assert!(off < bound, "{name}, branch {number}: {ours}, not {golden}");
                 }
             }
         }

@@ -6,6 +6,7 @@ use crate::support::assert_golden;
 use crate::support::data;
 use candle_core::Device;
 use coconut::latent::checkpoint::Checkpoint;
+use coconut::latent::checkpoint::CheckpointError;
 use coconut::latent::checkpoint::Location;
 use coconut::latent::convert::Conversion;
 use coconut::latent::convert::convert;
@@ -192,8 +193,8 @@ fn a_norm_that_got_lost_is_missed() {
             .unwrap();
     }
     let load = |folder: &Path| {
-        let checkpoint = Checkpoint::open(&Location::folder(folder)).unwrap();
-        checkpoint.model(&Device::Cpu).map(drop)
+        let checkpoint = Checkpoint::open(&Location::folder(folder))?;
+        checkpoint.model(&Device::Cpu).map(drop).map_err(CheckpointError::Model)
     };
     load(&bare).unwrap();
     let file = std::fs::read(whole.join("model.safetensors")).unwrap();

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 /// The name of the file.
 pub const ADAPTER_CONFIG: &str = "adapter_config.json";
-/// A file longer than this is no adapter_config.json, in bytes.
+/// A file longer than this is no `adapter_config.json`, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 /// The most memory that the compiled patterns of a field may take, in bytes: a thousand take a quarter of it.
 const MAX_PATTERN_BYTES: usize = 16 << 20;
@@ -102,7 +102,7 @@ pub(super) struct Adapter {
 /// The base model that the adapter in a folder names.
 ///
 /// # Errors
-/// If its adapter_config.json cannot be read.
+/// If its `adapter_config.json` cannot be read.
 pub fn base_of(folder: &Path) -> Result<Option<String>> {
     let path = folder.join(ADAPTER_CONFIG);
     let Some(text) = read(&path)? else { return Ok(None) };

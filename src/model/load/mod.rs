@@ -117,7 +117,7 @@ impl Found {
     /// Says the alpha of LoRA pairs that nothing beside the weights says, or confirms it.
     ///
     /// # Errors
-    /// If adapter_config.json says another, or if nobody says one.
+    /// If `adapter_config.json` says another, or if nobody says one.
     pub fn scale_lora(&mut self, alpha: Option<f64>) -> Result<()> {
         match (alpha, &self.adapter) {
             (Some(alpha), Some(adapter)) => adapter.agrees(alpha)?,

@@ -11,7 +11,7 @@ use crate::model::load::layout::Wrapper;
 use crate::model::load::tensors::Tensors;
 use std::path::Path;
 
-/// alpha / r of the published CODI checkpoints (32 / 128), which come without adapter_config.json.
+/// alpha / r of the published CODI checkpoints (32 / 128), which come without `adapter_config.json`.
 const CODI_LORA_SCALE: f64 = 0.25;
 
 /// Files and what their names mean.

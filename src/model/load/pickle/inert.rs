@@ -2,7 +2,7 @@
 //! is kept, and nothing is called. Everything that is not on the list is refused by name.
 
 /// Modules and the names in them: what `torch.load(weights_only=True)` lets through too, then paths, options and
-/// NumPy's scalars.
+/// `NumPy`'s scalars.
 const INERT: [(&str, &[&str]); 14] = [
     ("collections", &["Counter", "defaultdict"]),
     ("builtins", BUILTINS),
