@@ -333,6 +333,7 @@ impl Books {
     }
 
     /// A request is over with the last of its branches.
+    #[expect(clippy::needless_pass_by_value, reason = "what has ended is gone")]
     fn ended(&mut self, left: Left<usize>) {
         if let Left::Nothing(number) = left {
             assert!(self.live.remove(&number), "request {number} ended twice");

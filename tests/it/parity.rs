@@ -102,6 +102,7 @@ pub(crate) fn start(fixture: Fixture, config: EngineConfig) -> Engine {
     Engine::start(fixture.host_model, config, Arc::new(Metrics::new())).unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a request is made of it")]
 pub(crate) fn request(program: Program) -> Request {
     of(program.script(Sampling::GREEDY))
 }

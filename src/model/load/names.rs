@@ -127,6 +127,7 @@ pub(super) fn projector_name(name: &str) -> Option<String> {
 
 impl Way {
     /// By the parts that every model has. `Err` says what was found where there is not one model.
+    #[expect(clippy::needless_pass_by_value, reason = "an iterator is cloned for each look")]
     pub(super) fn find<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Result<Self, String> {
         let mut paths: BTreeSet<Vec<&str>> = names.clone().filter_map(path).collect();
         if paths.is_empty() {
