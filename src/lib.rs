@@ -14,7 +14,7 @@
 //! | [`model`] | weights to hidden states; no request |
 //! | [`data`] | questions for training and evaluation: read and made |
 //! | [`hub`] | repositories of published models and the cache; not what is in the files |
-//! | [`files`] | text that others wrote, whatever program they wrote it with |
+//! | [`files`] | files that others wrote: what their bytes are, text without marks |
 //! | [`text`], [`metrics`] | tokenizer and incremental decoding; one typed struct of all metrics |
 
 pub mod bench;

@@ -3,7 +3,7 @@
 
 use crate::bench::plan::Ask;
 use crate::bench::sse::Event;
-use crate::files;
+use crate::files::text;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -113,7 +113,7 @@ impl Target {
     /// The body of a whole answer.
     pub(crate) fn answer(self, body: &[u8]) -> Result<Answered, Unexpected> {
         let Self::Reason = self;
-        Ok(serde_json::from_slice::<ReasonAnswer>(files::unmarked(body))?.into())
+        Ok(serde_json::from_slice::<ReasonAnswer>(text::unmarked(body))?.into())
     }
 
     /// An event of a stream.

@@ -94,6 +94,7 @@ impl Wanted {
             Some(_) => without_unit(answer),
             None => answer,
         };
+        let answer = whole_number(answer);
         let (answer, also) = match Choices::of(row) {
             Some(choices) => choices.answer(answer),
             None => (answer.to_owned(), Vec::new()),
@@ -226,6 +227,14 @@ fn split(text: &str) -> Vec<String> {
     match lines.as_slice() {
         [line] if line.starts_with("<<") => icot::split_steps(line),
         lines => lines.iter().map(|&line| line.to_owned()).collect(),
+    }
+}
+
+/// `51.0` is 51, as SVAMP and GSM-Hard mean it: a model that says 51 is right where texts are compared, too.
+fn whole_number(answer: &str) -> &str {
+    match answer.strip_suffix(".0") {
+        Some(whole) if whole.parse::<i64>().is_ok() => whole,
+        _ => answer,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::data::example::Example;
 use crate::data::fields::Wanted;
 use crate::data::icot;
 use crate::data::source::Source;
-use crate::files;
+use crate::files::text;
 use serde_json::Deserializer;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -169,7 +169,7 @@ impl Examples {
             if self.source.line(&mut bytes, MAX_EXAMPLE_BYTES)? == 0 {
                 return Ok(None);
             }
-            let line = files::text(&bytes).map_err(|error| error.to_string())?.trim();
+            let line = text::text(&bytes).map_err(|error| error.to_string())?.trim();
             if !line.is_empty() {
                 return icot::parse(line).and_then(|row| self.wanted.of(row)).map(Some);
             }

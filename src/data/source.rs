@@ -1,7 +1,9 @@
 //! The bytes of a file of questions: by line, by byte, by JSON object, with the number of the line and a bound on what is
 //! read at once. Does not know what a question is.
 
-use crate::files;
+use crate::files::contents;
+use crate::files::contents::Contents;
+use crate::files::text;
 use std::io;
 use std::io::BufRead as _;
 use std::io::BufReader;
@@ -20,14 +22,22 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Takes the byte order mark.
+    /// Refuses what is no text, and takes the byte order mark.
     pub(super) fn new(reader: Box<dyn Read + Send>) -> io::Result<Self> {
         let mut inner = BufReader::new(reader);
         let start = inner.fill_buf()?;
-        if let Some(other) = files::encoding(start) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, other));
+        let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
+        match contents::recognise(start) {
+            Contents::Foreign(foreign) => return Err(invalid(foreign.to_string())),
+            Contents::Safetensors | Contents::Torch => {
+                return Err(invalid("is a file of weights, not of questions".to_owned()));
+            }
+            Contents::Empty | Contents::Other => {}
         }
-        let mark = start.len() - files::unmarked(start).len();
+        if let Some(other) = text::encoding(start) {
+            return Err(invalid(other.to_string()));
+        }
+        let mark = start.len() - text::unmarked(start).len();
         inner.consume(mark);
         Ok(Self { inner, line: 1, begun: 1, left: 0, bound: 0 })
     }
@@ -75,7 +85,7 @@ impl Source {
             self.inner.skip_until(b'\n').map_err(|error| error.to_string())?;
             return Err(too_long(bound));
         }
-        let mark = into.len() - before - files::unmarked(&into[before..]).len();
+        let mark = into.len() - before - text::unmarked(&into[before..]).len();
         into.drain(before..before + mark);
         Ok(count)
     }
@@ -87,7 +97,7 @@ impl Source {
             let start = self.inner.fill_buf().map_err(|error| error.to_string())?;
             if bytes.trim_ascii().is_empty() {
                 bytes.clear();
-            } else if files::unmarked(start).starts_with(b"{") {
+            } else if text::unmarked(start).starts_with(b"{") {
                 break;
             }
         }

@@ -322,7 +322,7 @@ impl Books {
 
     fn settle(&mut self, id: SequenceId) {
         let Some((_, &mut number)) = self.scheduler.get_mut(id) else { return };
-        for ended in self.scheduler.settle(id, |_, _| {}) {
+        for ended in self.scheduler.settle(id, |_| {}) {
             let entry = &mut self.entries[number];
             let (expected, told) = (&entry.expected[ended.branch], &entry.told[ended.branch]);
             assert!(expected.is_leaf && entry.ended.insert(ended.branch), "an end, once");

@@ -24,6 +24,8 @@ mod sampler;
 mod scheduler;
 #[cfg(test)]
 mod scheduler_tests;
+#[cfg(test)]
+mod script_tests;
 mod sequence;
 pub mod shared;
 mod warm_up;

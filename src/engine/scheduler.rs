@@ -166,12 +166,12 @@ impl<T, B: Default> Scheduler<T, B> {
         self.requests.get_mut(&request).map(|(payload, _)| payload)
     }
 
-    /// Lets a sequence do all that needs no computing: branches take its place, and ends are taken out. `forking` sees each
-    /// that branches before it does.
+    /// Lets a sequence do all that needs no computing: branches take its place, and ends are taken out. `leaving` sees each
+    /// of both before it goes.
     pub(crate) fn settle(
         &mut self,
         id: SequenceId,
-        mut forking: impl FnMut(&Sequence, &mut T),
+        mut leaving: impl FnMut(&mut T),
     ) -> Vec<Ended<T>> {
         let mut ended = Vec::new();
         let mut open = vec![id];
@@ -180,10 +180,11 @@ impl<T, B: Default> Scheduler<T, B> {
             match running.sequence.next() {
                 Next::Rows => {}
                 Next::Fork => {
-                    forking(&running.sequence, payload);
+                    leaving(payload);
                     open.extend(self.fork(id).into_iter().rev());
                 }
                 Next::End(finish) => {
+                    leaving(payload);
                     let branch = running.sequence.branch;
                     let left = self.end(id);
                     ended.extend(left.map(|left| Ended { branch, finish, left }));

@@ -78,7 +78,7 @@ fn take_step(runner: &mut impl Run, scheduler: &mut Scheduler<(), ()>) -> Result
             Yielded::Scores { .. } => Outcome::Scores,
         };
         running.sequence.advance(segment, outcome);
-        scheduler.settle(segment.sequence, |_, ()| {});
+        scheduler.settle(segment.sequence, |()| {});
     }
     Ok(true)
 }

@@ -167,7 +167,7 @@ impl<R: Run> Worker<R> {
     /// Lets a sequence do what needs no computing. Its request, if that is the end of it, with its last event.
     fn settle(&mut self, id: SequenceId, now: Instant) -> Option<(Live, usize, End)> {
         let metrics = &self.metrics;
-        let ended = self.scheduler.settle(id, |_, live| prefilled(live, now, metrics));
+        let ended = self.scheduler.settle(id, |live| prefilled(live, now, metrics));
         let mut last = None;
         for ended in ended {
             let branch = ended.branch;

@@ -29,7 +29,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 pub(super) const PANIC: u32 = 66;
-const NOT_A_NUMBER: u32 = 67;
+pub(super) const NOT_A_NUMBER: u32 = 67;
 /// The step fails without a panic.
 pub(super) const ERROR: u32 = 68;
 /// The step gives a row that is not there.

@@ -1,68 +1,29 @@
-//! Text that others wrote: editors and shells put a byte order mark before it, which is no part of it, or write it in
-//! another encoding, which is refused in words. Does not know what the text says.
+//! Files that others wrote, whatever program they wrote them with, and whatever came in their place: what bytes are, and text
+//! without marks. Does not know what a text says.
 
+pub mod contents;
+pub mod text;
+
+use crate::files::contents::Contents;
 use std::io;
 use std::path::Path;
 
-/// What some programs write before a text in UTF-8.
-const MARK: &[u8] = "\u{feff}".as_bytes();
-
-/// Why bytes are no text that can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoText {
-    /// Two bytes a character, as some shells write files.
-    #[error("is UTF-16; save it as UTF-8")]
-    Utf16,
-    /// Four bytes a character.
-    #[error("is UTF-32; save it as UTF-8")]
-    Utf32,
-    /// Something else, such as an older encoding or no text at all.
-    #[error("is not UTF-8 text: {0}")]
-    Other(std::str::Utf8Error),
-}
-
-/// The text of a file.
+/// The whole text of a file, without a byte order mark.
 ///
 /// # Errors
-/// If it cannot be read, or is in another encoding.
+/// If the file cannot be read; with what it is instead, if it is no text in UTF-8.
 pub fn read(path: &Path) -> io::Result<String> {
     let bytes = std::fs::read(path)?;
-    let text = text(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    Ok(text.to_owned())
-}
-
-/// Bytes as text.
-///
-/// # Errors
-/// If they are in another encoding.
-pub fn text(bytes: &[u8]) -> Result<&str, NoText> {
-    match encoding(bytes) {
-        Some(other) => Err(other),
-        None => std::str::from_utf8(unmarked(bytes)).map_err(NoText::Other),
-    }
-}
-
-/// Bytes without the byte order mark of UTF-8.
-pub fn unmarked(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(MARK).unwrap_or(bytes)
-}
-
-/// The encoding that the first bytes of a text show, where it is not UTF-8: by their mark, or by the zeros that it has
-/// around the letters, brackets and spaces with which a text begins.
-pub fn encoding(bytes: &[u8]) -> Option<NoText> {
-    let plain = |byte: u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
-    match *bytes {
-        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some(NoText::Utf32),
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some(NoText::Utf16),
-        [first, 0, 0, 0, second, 0, 0, 0, ..] | [0, 0, 0, first, 0, 0, 0, second, ..]
-            if plain(first) && plain(second) =>
-        {
-            Some(NoText::Utf32)
+    let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
+    match contents::recognise(&bytes) {
+        Contents::Foreign(foreign) => Err(invalid(foreign.to_string())),
+        Contents::Safetensors | Contents::Torch => {
+            Err(invalid("is a file of weights, not text".to_owned()))
         }
-        [first, 0, second, 0, ..] | [0, first, 0, second, ..] if plain(first) && plain(second) => {
-            Some(NoText::Utf16)
-        }
-        _ => None,
+        Contents::Empty | Contents::Other => match text::text(&bytes) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(reason) => Err(invalid(reason.to_string())),
+        },
     }
 }
 
@@ -71,40 +32,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_is_no_part_of_a_text() {
+    fn text_comes_without_its_mark_or_with_what_it_is_instead() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.txt");
-        for (bytes, expected) in [("\u{feff}{}", "{}"), ("{}", "{}"), ("\u{feff}", ""), ("", "")] {
-            assert_eq!(text(bytes.as_bytes()), Ok(expected));
+        let path = folder.path().join("a.json");
+        let read = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
-            assert_eq!(read(&path).unwrap(), expected);
-        }
-        assert_eq!(
-            text("a\u{feff}b".as_bytes()),
-            Ok("a\u{feff}b"),
-            "within a text it is a character"
-        );
-    }
-
-    #[test]
-    fn other_encodings_are_told_by_name() {
-        let wide = |text: &str, little: bool| -> Vec<u8> {
-            let units = text.encode_utf16();
-            units
-                .flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() })
-                .collect()
+            read(&path).map_err(|error| error.to_string())
         };
-        let wider = |text: &str| -> Vec<u8> {
-            text.chars().flat_map(|letter| u32::from(letter).to_le_bytes()).collect()
-        };
-        for written in ["\u{feff}{\"a\": 1}", "{\"a\": 1}", "key\n"] {
-            for little in [true, false] {
-                assert_eq!(text(&wide(written, little)), Err(NoText::Utf16), "{written:?}");
-            }
-            assert_eq!(text(&wider(written)), Err(NoText::Utf32), "{written:?}");
-        }
-        assert!(matches!(text(b"caf\xe9"), Err(NoText::Other(_))));
-        let length = [0x48_u8, 1, 0, 0, 0, 0, 0, 0];
-        assert_eq!(encoding(&length), None, "the length with which safetensors begin");
+        assert_eq!(read("\u{feff}{}\n".as_bytes()).unwrap(), "{}\n");
+        assert_eq!(read(b"").unwrap(), "");
+        assert!(read(b"seed = \xff").unwrap_err().contains("not UTF-8"));
+        assert!(read(b"\x02\0\0\0\0\0\0\0{}").unwrap_err().contains("weights"));
+        assert!(read(b"<html>").unwrap_err().contains("web page"));
+        assert!(read(b"\xff\xfe{\0").unwrap_err().contains("UTF-16"));
     }
 }

@@ -1,6 +1,6 @@
 //! JSON bodies and deadlines out of requests, with rejections that name the field. Does not know any route's types.
 
-use crate::files;
+use crate::files::text;
 use crate::http::desk::Work;
 use crate::http::encoding::Codings;
 use crate::http::error::ApiError;
@@ -63,7 +63,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         message: error.to_string(),
         param: None,
     };
-    let body = files::text(body).map_err(|error| malformed(&format!("the body {error}")))?;
+    let body = text::text(body).map_err(|error| malformed(&format!("the body {error}")))?;
     // serde would take a list for a struct's fields in order.
     if body.trim_start().starts_with('[') {
         return Err(ApiError::Invalid {

@@ -52,6 +52,9 @@ impl Tokenizer {
     pub fn load(path: &Path) -> Result<Self, TextError> {
         let refused = |reason| TextError::Load { path: path.to_owned(), reason };
         let text = files::read(path).map_err(|error| refused(error.to_string()))?;
+        if text.trim().is_empty() {
+            return Err(refused("is empty".to_owned()));
+        }
         parse(&text).map_err(refused)
     }
 
@@ -69,6 +72,11 @@ impl Tokenizer {
     /// Number of tokens, added ones included.
     pub fn size(&self) -> usize {
         self.inner.get_vocab_size(true)
+    }
+
+    /// The last id of those that are no added tokens.
+    pub fn last_word(&self) -> Option<u32> {
+        u32::try_from(self.inner.get_vocab_size(false)).ok()?.checked_sub(1)
     }
 
     /// The id of a token by its exact text.
@@ -133,7 +141,7 @@ impl Tokenizer {
 /// The tokenizer library panics on some malformed files, which come from strangers: JSON is checked first, and what
 /// remains is caught, with a first text encoded under the same guard.
 fn parse(text: &str) -> Result<Tokenizer, String> {
-    let text = files::text(text.as_bytes()).map_err(|error| error.to_string())?;
+    let text = files::text::text(text.as_bytes()).map_err(|error| error.to_string())?;
     let facts: Facts = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let parsed = catch_unwind(|| {
         let mut inner: tokenizers::Tokenizer =

@@ -27,12 +27,12 @@ pub enum Error {
         reason: String,
     },
     /// A file cannot be read or written.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {reason}", path = path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
-        source: std::io::Error,
+        /// Why. Not called a source, which would be printed twice.
+        reason: std::io::Error,
     },
     /// A saved state cannot be resumed from.
     #[error("{path}: {reason}", path = path.display())]
@@ -75,7 +75,7 @@ impl Error {
     /// For `map_err` on file operations.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { path, source }
+        move |reason| Self::Io { path, reason }
     }
 
     /// For `map_err` on states.

@@ -3,7 +3,7 @@
 //! and renamed when complete: a kill at any moment leaves the one before. Knows files, no data.
 
 use crate::files;
-use crate::model::load::tensors::Format;
+use crate::model::load::save::SavedType;
 use crate::model::load::tensors::Tensors;
 use crate::model::parameters::Stored;
 use crate::train::error::Error;
@@ -99,7 +99,7 @@ pub fn load(state: &Path, variables: &Variables) -> Result<(Position, Memory)> {
     let position: Position =
         serde_json::from_str(&text).map_err(|error| Error::state(&path, &error))?;
     let path = state.join(WEIGHTS);
-    let weights = Tensors::open(&[&path], Format::Safetensors)?;
+    let weights = Tensors::open(&[&path])?;
     let wrong = |name: &str| Error::state(state, &format!("has no fitting tensor `{name}`"));
     for Variable { name, stored, var } in variables.iter() {
         let data = floats(&weights, name, var.elem_count()).ok_or_else(|| wrong(name))?;
@@ -112,7 +112,7 @@ pub fn load(state: &Path, variables: &Variables) -> Result<(Position, Memory)> {
         var.set(&tensor)?;
     }
     let path = state.join(OPTIMIZER);
-    let averages = Tensors::open(&[&path], Format::Safetensors)?;
+    let averages = Tensors::open(&[&path])?;
     let read = |variable: &Variable| {
         let count = variable.var.elem_count();
         let all = (0..).map_while(|index| {
@@ -144,16 +144,14 @@ fn sync(path: &Path) -> Result<()> {
 }
 
 fn save_memory(path: &Path, variables: &Variables, memory: &Memory) -> Result<()> {
-    let bytes = |data: &Vec<f32>| data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
-    let named: Vec<(String, usize, Vec<u8>)> = variables
-        .iter()
-        .zip(&memory.averages)
-        .flat_map(|(variable, averages)| {
-            let averages = averages.iter().enumerate();
-            averages
-                .map(move |(index, data)| (average_name(variable, index), data.len(), bytes(data)))
-        })
-        .collect();
+    let mut named = Vec::new();
+    for (variable, averages) in variables.iter().zip(&memory.averages) {
+        for (index, data) in averages.iter().enumerate() {
+            let name = average_name(variable, index);
+            let bytes = SavedType::F32.bytes(&name, data)?;
+            named.push((name, data.len(), bytes));
+        }
+    }
     let views = named.iter().map(|(name, length, bytes)| {
         let view = TensorView::new(Dtype::F32, vec![*length], bytes);
         (name, view.expect("a tensor has as many bytes as its shape says"))

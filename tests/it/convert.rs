@@ -139,7 +139,7 @@ fn a_recipe_can_be_given() {
     );
     std::fs::write(&path, recipe.replace("402", "404")).unwrap();
     let error = refusal(&location(&path));
-    assert!(error.contains("id 404, outside the vocabulary of 404"), "{error}");
+    assert!(error.contains("id 404 (\"<404>\"), outside the vocabulary of 404"), "{error}");
 }
 
 #[test]

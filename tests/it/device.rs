@@ -9,6 +9,7 @@ use crate::parity::crowded;
 use crate::parity::one_at_a_time;
 use crate::precision::first_thought_error;
 use crate::precision::tell;
+use crate::scripts::follows_scripts;
 use crate::support::Fixture;
 use crate::support::assert_golden;
 use crate::support::data;
@@ -76,6 +77,15 @@ fn the_engine_on_a_device_gives_the_golden_numbers_with_everything_in_one_batch(
         for rows_per_step in [1, 7, 1024] {
             all_at_once(&fixture, &start(name, &device, crowded(rows_per_step)));
         }
+    }
+}
+
+/// Branches copy pages that are tensors.
+#[test]
+fn the_engine_on_a_device_follows_scripts_like_the_oracle() {
+    let device = device();
+    for name in ["coconut-gpt2-hf", "codi-llama"] {
+        follows_scripts(&Fixture::load(name), &[start(name, &device, crowded(64))]);
     }
 }
 

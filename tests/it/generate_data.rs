@@ -130,11 +130,14 @@ fn impossible_graphs_are_refused_before_a_file_is_touched() {
         (["--nodes", "3..4"], "nodes"),
         (["--nodes", "12..8"], "no number of nodes"),
         (["--nodes", "8..99"], "99 nodes are more"),
-        (["--min-hops", "0"], "at least 1 hop"),
+        (["--min-hops", "0"], "--min-hops"),
     ] {
         let words = [&["prosqa", "--count", "1", "--out", out], &flags[..]].concat();
         assert!(refused(&words).contains(said), "{flags:?}");
     }
+    let (output, text) =
+        run(&["generate-data", "prosqa", "--count", "1", "--out", out, "--min-hops", "0"]);
+    assert!(!output.status.success() && text.contains("0 is not in 1.."), "{text}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     std::fs::write(out, "a file, no folder").unwrap();
     let text = refused(&["prosqa", "--count", "1", "--out", &format!("{out}/none/out.json")]);

@@ -42,5 +42,6 @@ mod training;
 mod training_ends;
 mod training_runs;
 mod transformers;
+mod weight_files;
 mod wire;
 mod wire_parity;

@@ -60,7 +60,7 @@ async fn a_manifest_with_any_number_is_refused_by_name_or_answers() {
             std::fs::write(&file, manifest.to_string()).unwrap();
             let checked = Recipe::read(file.path())
                 .map_err(|error| error.to_string())
-                .and_then(|recipe| recipe.check(&config));
+                .and_then(|recipe| recipe.check(&config, |id| id.to_string()));
             match checked {
                 Err(said) => assert!(said.contains(name(&at)), "{at} {number}: {said}"),
                 Ok(()) => {

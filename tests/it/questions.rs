@@ -14,8 +14,8 @@ use tempfile::TempDir;
 
 const HEN: &str = "A hen lays 3 eggs a day. How many in 6 days?";
 
-fn read(name: &str, reading: Reading) -> Result<Questions, Error> {
-    Questions::read(&data("questions").join(name), &reading)
+fn read(name: &str, reading: &Reading) -> Result<Questions, Error> {
+    Questions::read(&data("questions").join(name), reading)
 }
 
 fn with_steps() -> Reading {
@@ -33,129 +33,25 @@ fn shown(questions: &Questions) -> Vec<String> {
 
 #[test]
 fn published_sets_are_read_as_they_are() {
-    let pet = "Every cat is a pet. Alex is a cat. True or false: Alex is";
-    let eyes = "Who sits quietly and moves the eyes is doing what?";
-    let choices = "\\nChoices:\\nA: bunk\\nB: reading\\nC: think";
-    let two = "What is 1+1? |  | 2".to_owned();
-    let cases: Vec<(&str, Vec<String>)> = vec![
-        (
-            "coconut_gsm.json",
-            vec![
-                format!("{HEN} | <<3*6=18>> | 18"),
-                "Tom has 6 apples. How many apples does he have? |  | 6".to_owned(),
-            ],
-        ),
-        (
-            "gsm8k.jsonl",
-            vec![
-                format!("{HEN} | She gets 3*6 = <<3*6=18>>18 eggs. / That is all. | 18"),
-                "How many grams are two tonnes? | 2 * 1,000,000 | 2,000,000".to_owned(),
-            ],
-        ),
-        ("gsm8k_aug.jsonl", vec![format!("{HEN} | <<3*6=18>> / <<18+0=18>> | 18")]),
-        (
-            "gsm8k_aug_nl.jsonl",
-            vec![format!("{HEN} | Each day there are 3 eggs. / In 6 days there are 18. | 18")],
-        ),
-        (
-            "svamp_hub.jsonl",
-            vec![
-                "A pack costs 76 dollars. There is a discount of 25 dollars on each pack How much do you pay for a pack? \
-                 |  | 51.0"
-                    .to_owned(),
-            ],
-        ),
-        ("svamp.json", vec!["A pack costs 76 dollars. How much are two packs? |  | 152".to_owned()]),
-        (
-            "gsm_hard.jsonl",
-            vec![
-                format!("{} |  | 18000000", HEN.replace('3', "3000000")),
-                "What is half of 5? |  | 2.5".to_owned(),
-            ],
-        ),
-        ("gsm_hard_instructions.jsonl", vec![format!("{HEN} |  | 18.0")]),
-        ("gsm_hard_alpaca.json", vec![format!("Answer with a number. {HEN} |  | 18")]),
-        (
-            "multiarith.jsonl",
-            vec![
-                "A box holds 24 pens. After 9 are sold the rest go into 3 cups. How many pens are in a cup? |  | 5"
-                    .to_owned(),
-            ],
-        ),
-        (
-            "mawps.json",
-            vec!["Joan found 70 shells . She gave 27 away . How many are left ? |  | 43".to_owned()],
-        ),
-        (
-            "asdiv.jsonl",
-            vec![
-                "Seven red apples and two green apples are in the basket. How many apples are in the basket? |  | 9"
-                    .to_owned(),
-            ],
-        ),
-        ("commonsense_qa.jsonl", vec![format!("{eyes}{choices} |  | B = reading")]),
-        ("commonsense_qa_hub.jsonl", vec![format!("{eyes}{choices} |  | B = reading")]),
-        (
-            "commonsense_qa_codi.jsonl",
-            vec![
-                "Question: Who sits quietly?\\nChoices:\\nA: bunk\\nB: reading | One reads. / So it is reading. | B"
-                    .to_owned(),
-            ],
-        ),
-        ("mmlu.jsonl", vec![format!("Who sits quietly?{choices} |  | B = reading")]),
-        (
-            "aqua.jsonl",
-            vec![
-                "What is 3 times 7?\\nChoices:\\nA: 20\\nB: 21\\nC: 22 | 3*7 = 21 / B is right. | B = 21"
-                    .to_owned(),
-            ],
-        ),
-        ("strategy_qa.jsonl", vec!["Is the sea wet? |  | True".to_owned()]),
-        (
-            "prontoqa_raw.json",
-            vec![
-                format!("{pet} a pet. | Alex is a cat. Every cat is a pet. / Alex is a pet. | True"),
-                format!("{pet} not a pet. | Alex is a cat. Every cat is a pet. | False"),
-                format!("{pet} ten. |  | False"),
-            ],
-        ),
-        (
-            "prontoqa_coconut.json",
-            vec![format!("{pet} a pet. | Alex is a cat. Every cat is a pet. / Alex is a pet. | True")],
-        ),
-        (
-            "prosqa.json",
-            vec![
-                "Every cat is a pet. Tom is a cat. Is Tom a pet or a tree? | Tom is a cat. / Every cat is a pet. | \
-                 Tom is a pet."
-                    .to_owned(),
-            ],
-        ),
-        (
-            "icot.txt",
-            vec![
-                format!("{HEN} | <<3*6=18>> / <<18+0=18>> | 18"),
-                "Tom has 6 apples. How many does he have? |  | 6".to_owned(),
-            ],
-        ),
-        ("hub_rows.json", vec![format!("{HEN} | ... | 18"), two.clone()]),
-        ("data_list.json", vec![format!("{HEN} |  | 18")]),
-        ("columns.json", vec![format!("{HEN} |  | 18"), two.clone()]),
-        ("table.json", vec![format!("{HEN} |  | 18"), two]),
-    ];
-    for (name, expected) in cases {
-        let questions = read(name, with_steps()).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(shown(&questions), expected, "{name}");
+    let expected = std::fs::read_to_string(data("questions/expected.md")).unwrap();
+    let sections = expected.split("\n## ").skip(1).map(|section| section.split_once('\n').unwrap());
+    let mut count = 0;
+    for (name, rows) in sections {
+        let rows: Vec<&str> = rows.lines().filter_map(|row| row.strip_prefix("    ")).collect();
+        let questions = read(name, &with_steps()).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(shown(&questions), rows, "{name}");
         // To ask them, no steps are needed: whatever is there in their place does not matter.
-        let asked = read(name, Reading::default()).unwrap();
+        let asked = read(name, &Reading::default()).unwrap();
         assert!(asked.rows.iter().all(|row| row.example.steps.is_empty()), "{name}");
-        assert_eq!(asked.rows.len(), expected.len(), "{name}");
+        assert_eq!(asked.rows.len(), rows.len(), "{name}");
+        count += 1;
     }
+    assert_eq!(count, 26);
 }
 
 #[test]
 fn a_row_that_is_no_question_is_named_and_stops_nothing() {
-    let questions = read("odd_rows.jsonl", Reading::default()).unwrap();
+    let questions = read("odd_rows.jsonl", &Reading::default()).unwrap();
     assert_eq!(shown(&questions), [format!("{HEN} |  | 18"), "What is 2+2? |  | 4".to_owned()]);
     let numbers: Vec<u64> = questions.rows.iter().map(|row| row.number).collect();
     assert_eq!(numbers, [1, 6], "places in the file");
@@ -171,15 +67,15 @@ fn a_row_that_is_no_question_is_named_and_stops_nothing() {
         assert!(said.contains(part), "{part}: {said}");
     }
     let strict = Reading { strict: true, ..Reading::default() };
-    let error = read("odd_rows.jsonl", strict).unwrap_err().to_string();
+    let error = read("odd_rows.jsonl", &strict).unwrap_err().to_string();
     assert!(
         error.contains("odd_rows.jsonl: line 2, question 2: missing field `answer`"),
         "{error}"
     );
     // As far as they are wanted, the first rows are enough.
     let first = Reading { strict: true, limit: Some(1), ..Reading::default() };
-    assert_eq!(read("odd_rows.jsonl", first).unwrap().rows.len(), 1);
-    let empty = read("commonsense_qa_hub.jsonl", Reading::default()).unwrap().skipped;
+    assert_eq!(read("odd_rows.jsonl", &first).unwrap().rows.len(), 1);
+    let empty = read("commonsense_qa_hub.jsonl", &Reading::default()).unwrap().skipped;
     assert!(empty.to_string().contains("question 2 (line 2): answer: is empty"), "{empty}");
 }
 
@@ -190,10 +86,10 @@ fn other_names_can_be_given() {
         Fields { question: name("task.text"), answer: name("solutions.0.value"), steps: None };
     let reading =
         |fields| Reading { wanted: Wanted { fields, ..Wanted::default() }, ..Reading::default() };
-    let questions = read("own_names.json", reading(fields)).unwrap();
+    let questions = read("own_names.json", &reading(fields)).unwrap();
     assert_eq!(shown(&questions), [format!("{HEN} |  | 18")]);
     let fields = Fields { answer: name("solution"), ..Fields::default() };
-    let error = read("own_names.json", reading(fields)).unwrap_err().to_string();
+    let error = read("own_names.json", &reading(fields)).unwrap_err().to_string();
     assert!(error.contains("holds no question that can be used: 1 row is"), "{error}");
     assert!(error.contains("missing field `solution`; there are `answer`"), "{error}");
 }

@@ -7,6 +7,8 @@ use crate::parity::of;
 use crate::parity::start;
 use crate::support::Fixture;
 use crate::support::TOLERANCE;
+use crate::support::assert_golden;
+use crate::support::data;
 use crate::support::distance;
 use coconut::engine::Engine;
 use coconut::engine::Ticket;
@@ -14,12 +16,11 @@ use coconut::engine::config::EngineConfig;
 use coconut::engine::config::PrefixCache;
 use coconut::engine::request::EventKind;
 use coconut::engine::request::Finish;
-use coconut::engine::request::Malformed;
-use coconut::engine::request::Rejected;
 use coconut::engine::request::Reused;
 use coconut::latent::edits::Edit;
 use coconut::latent::edits::Edits;
 use coconut::latent::edits::Steps;
+use coconut::latent::edits::length;
 use coconut::latent::generate::Generated;
 use coconut::latent::generate::walk;
 use coconut::latent::program::Program;
@@ -32,6 +33,8 @@ use coconut::latent::script::Script;
 use coconut::latent::script::Think;
 use coconut::latent::script::Until;
 use coconut::latent::script::ids;
+use coconut::metrics::Metrics;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -182,23 +185,193 @@ fn scripts(program: &Program, width: usize) -> Vec<Script> {
 #[test]
 fn the_engine_does_what_the_oracle_does_alone_and_with_everything_mixed() {
     for name in FIXTURES {
+        let engines = [1, 64].map(|rows| start(Fixture::load(name), crowded(rows)));
+        follows_scripts(&Fixture::load(name), &engines);
+    }
+}
+
+/// Every script alone and all at once, next to the oracle.
+pub(crate) fn follows_scripts(fixture: &Fixture, engines: &[Engine]) {
+    let program = fixture.program(&fixture.expected.cases[0]);
+    let scripts = scripts(&program, fixture.model.config().width);
+    let oracle: Vec<_> = scripts.iter().map(|s| walk(&fixture.model, s).unwrap()).collect();
+    let name = &fixture.recipe.family;
+    for engine in engines {
+        let submit = |script: &Script| engine.submit(of(script.clone())).unwrap();
+        for (index, (script, oracle)) in scripts.iter().zip(&oracle).enumerate() {
+            let (told, _) = collect(submit(script));
+            assert_same(&told, oracle, &format!("{name}, script {index} alone"));
+        }
+        let tickets: Vec<_> = scripts.iter().map(submit).collect();
+        for (index, (ticket, oracle)) in tickets.into_iter().zip(&oracle).enumerate() {
+            let (told, _) = collect(ticket);
+            assert_same(&told, oracle, &format!("{name}, script {index} among all"));
+        }
+    }
+}
+
+/// One prefill, and an answer after each number of thoughts: those of requests that ask for that many, which are PyTorch's.
+#[test]
+fn a_sweep_gives_the_golden_answer_after_the_golden_number_of_thoughts() {
+    for name in FIXTURES {
+        let fixture = Fixture::load(name);
+        for case in &fixture.expected.cases {
+            let (program, steps) = (fixture.program(case), case.n_latent);
+            let (engine, metrics) = measured(name, EngineConfig::default());
+            let script = sweep(&program, steps, &Edits::default());
+            let (told, _) = collect(engine.submit(of(script)).unwrap());
+            // Each answer feeds the end of the prompt or a thought, and the markers: the prompt was read once.
+            let most = program.prompt.len() + 1 + program.forced.len();
+            assert!(metrics.prompt_tokens_total.get() as usize <= most, "{name}");
+            let last = &told[&answers(steps).last().unwrap()].given;
+            let thoughts: Vec<_> =
+                told.values().flat_map(|told| told.given.thoughts.clone()).collect();
+            assert_golden(case, &thoughts, &last.first_logits, &last.ids);
+            for (latent_steps, number) in answers(steps).enumerate() {
+                let alone = Program { latent_steps, ..program.clone() }.script(Sampling::GREEDY);
+                let (alone, _) = collect(engine.submit(of(alone)).unwrap());
+                assert_eq!(told[&number].given.ids, alone[&0].given.ids, "{name} {latent_steps}");
+                assert_eq!(told[&number].finish, alone[&0].finish);
+            }
+        }
+    }
+}
+
+fn measured(name: &str, config: EngineConfig) -> (Engine, Arc<Metrics>) {
+    let metrics = Arc::new(Metrics::new());
+    let model = Fixture::load(name).host_model;
+    (Engine::start(model, config, Arc::clone(&metrics)).unwrap(), metrics)
+}
+
+/// To the bit, where nothing else is computed and nothing reused.
+#[test]
+fn an_edit_that_changes_nothing_changes_nothing() {
+    let off = EngineConfig { prefix_cache: PrefixCache::Off, ..EngineConfig::default() };
+    for name in FIXTURES {
         let fixture = Fixture::load(name);
         let program = fixture.program(&fixture.expected.cases[0]);
-        let scripts = scripts(&program, fixture.model.config().width);
-        let oracle: Vec<_> = scripts.iter().map(|s| walk(&fixture.model, s).unwrap()).collect();
-        for rows_per_step in [1, 64] {
-            let engine = start(Fixture::load(name), crowded(rows_per_step));
-            let submit = |script: &Script| engine.submit(of(script.clone())).unwrap();
-            for (index, (script, oracle)) in scripts.iter().zip(&oracle).enumerate() {
-                let (told, _) = collect(submit(script));
-                assert_same(&told, oracle, &format!("{name}, script {index} alone"));
+        let engine = start(Fixture::load(name), off);
+        let ask =
+            |script: Script| collect(engine.submit(of(script)).unwrap()).0.remove(&0).unwrap();
+        let plain = ask(edited(&program, 4, Vec::new())).given;
+        let own = (1..).zip(&plain.thoughts);
+        let own: Vec<_> =
+            own.map(|(k, x)| (Steps::One(k), Edit::Set(x.as_slice().into()))).collect();
+        let zero = vector(fixture.model.config().width, 1.0);
+        for edits in [
+            own,
+            vec![(Steps::All, Edit::Add(zero, 0.0))],
+            vec![(Steps::All, Edit::Scale(1.0))],
+            vec![(Steps::All, Edit::Noise { sigma: 0.0, seed: 1 })],
+        ] {
+            let same = ask(edited(&program, 4, edits.clone())).given;
+            assert_eq!(same.thoughts, plain.thoughts, "{name} {edits:?}");
+            assert_eq!(same.first_logits, plain.first_logits, "{name} {edits:?}");
+            assert_eq!(same.ids, plain.ids, "{name} {edits:?}");
+        }
+    }
+}
+
+/// Neither does an edited request find what a plain one left, beyond the thoughts before its first edit, nor the other way
+/// round; and samples are the same whatever else is in the batch.
+#[test]
+fn what_is_edited_is_never_taken_for_what_is_not() {
+    for name in FIXTURES {
+        let fixture = Fixture::load(name);
+        let program = fixture.program(&fixture.expected.cases[0]);
+        let plain = edited(&program, 4, Vec::new());
+        let noise = |seed| vec![(Steps::All, Edit::Noise { sigma: 0.6, seed })];
+        let zero = vec![(Steps::One(3), Edit::Zero)];
+        let oracle = |script: &Script| walk(&fixture.model, script).unwrap();
+        let scripts = [
+            edited(&program, 4, noise(1)),
+            edited(&program, 4, zero),
+            edited(&program, 4, noise(2)),
+            plain.clone(),
+        ];
+        let thoughts = [0, 2, 0, 4];
+        for plain_first in [true, false] {
+            let engine = start(Fixture::load(name), EngineConfig::default());
+            let ask = |script: &Script| collect(engine.submit(of(script.clone())).unwrap());
+            if plain_first {
+                assert_same(&ask(&plain).0, &oracle(&plain), name);
             }
-            let tickets: Vec<_> = scripts.iter().rev().map(submit).collect();
-            for (ticket, (index, oracle)) in
-                tickets.into_iter().zip(oracle.iter().enumerate().rev())
-            {
-                let (told, _) = collect(ticket);
-                assert_same(&told, oracle, &format!("{name}, script {index} among all"));
+            for (script, thoughts) in scripts.iter().zip(thoughts) {
+                let (told, reused) = ask(script);
+                assert_same(&told, &oracle(script), name);
+                if plain_first {
+                    assert_eq!(reused.thoughts, thoughts, "{name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn thoughts_that_settle_end_before_their_time_and_are_known_to_the_next_who_asks() {
+    for name in FIXTURES {
+        let fixture = Fixture::load(name);
+        let program = fixture.program(&fixture.expected.cases[0]);
+        let all = walk(&fixture.model, &edited(&program, 6, Vec::new())).unwrap().remove(0);
+        let change = |pair: &[Vec<f32>]| {
+            let difference: Vec<f32> = pair[0].iter().zip(&pair[1]).map(|(a, b)| b - a).collect();
+            length(&difference) / length(&pair[1])
+        };
+        let changes: Vec<f64> = all.thoughts.windows(2).map(change).collect();
+        // Between the smallest change and the next, so that rounding decides nothing.
+        let mut sorted = changes.clone();
+        sorted.sort_by(f64::total_cmp);
+        let tolerance = ((sorted[0] + sorted[1]) / 2.0) as f32;
+        let used = changes.iter().position(|change| *change <= f64::from(tolerance)).unwrap() + 2;
+        let until = Until::Settled { tolerance, max: 6 };
+        let think = Act::Think(Think { until, edits: Edits::default() });
+        let acts = vec![think, Act::Feed(ids(&program.forced)), say(&program)];
+        let script = script(&program, acts, Vec::new());
+        let oracle = walk(&fixture.model, &script).unwrap();
+        assert_eq!(oracle[0].thoughts.len(), used, "{name}");
+        let engine = start(Fixture::load(name), EngineConfig::default());
+        for known in [0, used] {
+            let (told, reused) = collect(engine.submit(of(script.clone())).unwrap());
+            assert_same(&told, &oracle, name);
+            assert_eq!(reused.thoughts, known, "{name}");
+        }
+    }
+}
+
+/// What `tests/data/make_scores.py` wrote, one continuation after some thoughts.
+#[derive(Deserialize)]
+struct Golden {
+    case: usize,
+    latent_steps: usize,
+    continuation: Vec<u32>,
+    logprobs: Vec<f32>,
+}
+
+/// All continuations of a question from one prefill, each after its number of thoughts.
+#[test]
+fn scores_are_those_of_teacher_forcing_in_pytorch() {
+    let text = std::fs::read_to_string(data("scores.json")).unwrap();
+    let all: BTreeMap<String, Vec<Golden>> = serde_json::from_str(&text).unwrap();
+    for (name, golden) in all {
+        let fixture = Fixture::load(&name);
+        let engine = start(Fixture::load(&name), EngineConfig::default());
+        for case in 0..2 {
+            let program = fixture.program(&fixture.expected.cases[case]);
+            let golden: Vec<_> = golden.iter().filter(|golden| golden.case == case).collect();
+            let branches = golden.iter().map(|golden| {
+                let end = Act::Feed(ids(&program.forced));
+                let score = Act::Score(golden.continuation.clone());
+                leaf(vec![think(golden.latent_steps, Vec::new()), end, score])
+            });
+            let script = script(&program, Vec::new(), branches.collect());
+            let (told, _) = collect(engine.submit(of(script)).unwrap());
+            for (number, golden) in (1..).zip(golden) {
+                let ours = &told[&number].given.scores;
+                assert_eq!(ours.len(), golden.logprobs.len(), "{name}");
+                for (ours, golden) in ours.iter().zip(&golden.logprobs) {
+                    let off = (ours - golden).abs() / golden.abs().max(1.0);
+                    assert!(off < TOLERANCE, "{name}, branch {number}: {ours}, not {golden}");
+                }
             }
         }
     }

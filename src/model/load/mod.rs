@@ -8,6 +8,7 @@ pub mod layout;
 pub mod pickle;
 pub mod save;
 pub mod tensors;
+mod wanted;
 pub mod weights;
 
 use crate::model::Model;
@@ -21,6 +22,8 @@ use crate::model::load::files::Files;
 use crate::model::load::layout::EMBEDDINGS;
 use crate::model::load::layout::Layout;
 use crate::model::load::tensors::Tensors;
+use crate::model::load::wanted::Wanted;
+use crate::model::load::wanted::wanted;
 use crate::model::load::weights::Weights;
 use candle_core::DType;
 use candle_core::Device;
@@ -55,11 +58,10 @@ impl Found {
     pub fn open(path: &Path, base: Option<&Path>) -> Result<Self> {
         if let Some(base) = base {
             // Nothing is made up in the place of what it should have had.
-            std::fs::metadata(base)
-                .map_err(|source| Error::Io { path: base.to_owned(), source })?;
+            std::fs::metadata(base).map_err(Error::io(base))?;
         }
         let files = Files::find(path)?;
-        let tensors = Tensors::open(&files.weights, files.format)?;
+        let tensors = Tensors::open(&files.weights)?;
         let mut layout = Layout::of(&tensors, path)?;
         let (mut config_json, config_from) = config_json(&files.folder, base, &layout, &tensors)?;
         let base_vocabulary = config_json.get("vocab_size").and_then(Value::as_u64).unwrap_or(0);
@@ -72,7 +74,28 @@ impl Found {
         }
         let base_vocabulary = usize::try_from(base_vocabulary).unwrap_or(0);
         let base = base.map(Path::to_owned);
-        Ok(Self { files, layout, config, config_json, base_vocabulary, config_from, base, tensors })
+        let found = Self {
+            files,
+            layout,
+            config,
+            config_json,
+            base_vocabulary,
+            config_from,
+            base,
+            tensors,
+        };
+        found.check()?;
+        Ok(found)
+    }
+
+    /// Refuses missing and unknown tensors, and those of other shapes and types than are read. All of it is known from
+    /// the headers of the files, so it is the same whether the weights are read afterwards or not.
+    fn check(&self) -> Result<()> {
+        let mut weights = Weights::new(&self.tensors, &self.layout, None);
+        for Wanted { name, shape, stored } in wanted(&self.config) {
+            weights.expect(&name, &shape, stored)?;
+        }
+        weights.check()
     }
 
     /// A file that the checkpoint has beside its weights, or its base model in its place.
@@ -85,17 +108,13 @@ impl Found {
     pub fn model(&self, lora_alpha: Option<f64>, device: &Device, dtype: DType) -> Result<Model> {
         let weights = Weights::new(&self.tensors, &self.layout, lora_alpha);
         let mut weights = weights.onto(device, dtype);
-        let model = Model::new(self.config.clone(), &mut weights, device)?;
-        weights.check()?;
-        Ok(model)
+        Model::new(self.config.clone(), &mut weights, device)
     }
 
     /// Packs the weights for the CPU, straight from the files: no second copy of them is held meanwhile.
     pub fn host_model(&self, lora_alpha: Option<f64>, format: Format) -> Result<HostModel> {
         let mut weights = Weights::new(&self.tensors, &self.layout, lora_alpha);
-        let model = HostModel::new(self.config.clone(), &mut weights, format)?;
-        weights.check()?;
-        Ok(model)
+        HostModel::new(self.config.clone(), &mut weights, format)
     }
 
     /// The tensors as they lie in the files.

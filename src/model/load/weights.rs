@@ -6,6 +6,10 @@ use crate::model::error::Result;
 use crate::model::load::layout::Layout;
 use crate::model::load::layout::Lora;
 use crate::model::load::tensors::Tensors;
+use crate::model::numbers::beyond_f32;
+use crate::model::numbers::is_read;
+use crate::model::numbers::to_f32;
+use crate::model::numbers::unfit;
 use crate::model::parameters::Matrix;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
@@ -91,9 +95,9 @@ impl<'a> Weights<'a> {
             let (name, expected) = (raw.to_owned(), expected.to_vec());
             return Err(Error::Shape { name, found: found.shape.to_vec(), expected });
         }
-        match found.dtype {
-            Some(DType::F32 | DType::F16 | DType::BF16) => Ok(()),
-            _ => Err(Error::Type { name: raw.to_owned() }),
+        match found.dtype.is_some_and(is_read) {
+            true => Ok(()),
+            false => Err(Error::Type { name: raw.to_owned() }),
         }
     }
 
@@ -111,7 +115,10 @@ impl<'a> Weights<'a> {
             Some(lora) => {
                 let (a, b) = (self.plain(&lora.a)?, self.plain(&lora.b)?);
                 let scale = self.lora_scale(lora);
-                (tensor + (a.t()?.contiguous()?.matmul(&b.t()?.contiguous()?)? * scale)?)?
+                let change = (a.t()?.contiguous()?.matmul(&b.t()?.contiguous()?)? * scale)?;
+                let merged = (tensor + change)?;
+                self.check_numbers(raw, &merged.flatten_all()?.to_vec1::<f32>()?)?;
+                merged
             }
         };
         Ok(merged.to_dtype(self.dtype)?.to_device(&self.device)?)
@@ -119,8 +126,21 @@ impl<'a> Weights<'a> {
 
     fn plain(&self, raw: &str) -> Result<Tensor> {
         let (dtype, shape, bytes) = self.stored(raw)?;
-        let tensor = Tensor::from_raw_buffer(&bytes, dtype, shape, &Device::Cpu)?;
-        Ok(tensor.to_dtype(DType::F32)?)
+        if let (DType::F64, Some(value)) = (dtype, beyond_f32(&bytes)) {
+            return Err(Error::Narrow { name: raw.to_owned(), value, kept: "f32" });
+        }
+        let mut numbers = vec![0.0; shape.iter().product()];
+        to_f32(dtype, &bytes, &mut numbers);
+        self.check_numbers(raw, &numbers)?;
+        Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?)
+    }
+
+    /// Refuses what is not finite, or will not be in the type that is asked for.
+    fn check_numbers(&self, raw: &str, numbers: &[f32]) -> Result<()> {
+        match unfit(numbers, self.dtype) {
+            None => Ok(()),
+            Some(value) => Err(Error::unfit(raw, value, self.dtype.as_str())),
+        }
     }
 
     fn stored(&self, raw: &str) -> Result<Raw<'a>> {
@@ -160,12 +180,14 @@ impl Parameters for Weights<'_> {
             .collect::<Result<Vec<_>>>()?;
         let one = |((name, shape, stored), found): (&(String, [usize; 2], Stored), _)| {
             let Some(()) = found else { return Ok(Matrix::absent(*shape)) };
-            if self.layout.lora.contains_key(name) {
-                return Matrix::of_tensor(&self.read(name, *stored)?);
-            }
             let raw = self.layout.tensors.get(name).map_or(name.as_str(), String::as_str);
             let (dtype, _, bytes) = self.stored(raw)?;
-            Ok(Matrix::raw(*shape, *stored, dtype, bytes))
+            match dtype {
+                DType::F32 | DType::F16 | DType::BF16 if !self.layout.lora.contains_key(name) => {
+                    Ok(Matrix::raw(*shape, *stored, dtype, bytes))
+                }
+                _ => Matrix::of_tensor(&self.read(name, *stored)?),
+            }
         };
         wanted.iter().zip(found).map(one).collect()
     }

@@ -1,5 +1,8 @@
 //! Attention over pages against sums in f64, on random ragged batches.
 
+use crate::attend::layer::KvLayer;
+use crate::attend::layer::KvShape;
+use crate::attend::layer::KvType;
 use crate::attend::pages::PagesMut;
 use crate::attend::write::write;
 use crate::attend::*;
@@ -109,4 +112,26 @@ fn check<T: Element>(case: &Case, kept: fn(f32) -> f32) -> Result<(), TestCaseEr
         }
     }
     Ok(())
+}
+
+/// What attention reads from a copy is what it reads from the page, and other pages stay as they are.
+#[test]
+fn a_copied_page_holds_what_the_page_held() {
+    let (kv_heads, head_size) = (2, 4);
+    for kind in [KvType::F32, KvType::Bf16] {
+        let mut layer = KvLayer::try_new(KvShape { pages: 3, kv_heads, head_size }, kind).unwrap();
+        let numbers = numbers(7, 2 * PAGE * kv_heads * head_size);
+        let heads = Heads::whole(&numbers, kv_heads, head_size);
+        let slots: Vec<usize> = (0..2 * PAGE).collect();
+        layer.write([heads, heads], &slots);
+        layer.copy_page(1, 2);
+        let read = |page: u32| {
+            let mut out = vec![0.0; kv_heads * head_size];
+            let view = View { table: &[page], position: PAGE - 1 };
+            layer.attend(Heads::whole(&numbers[..8], kv_heads, head_size), &[view], &mut out);
+            out
+        };
+        assert_eq!(read(2), read(1));
+        assert_ne!(read(0), read(1));
+    }
 }
