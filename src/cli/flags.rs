@@ -135,7 +135,7 @@ impl HubArgs {
     fn config(&self) -> anyhow::Result<Config> {
         let home = match &self.hf_home {
             Some(home) => Some(home.clone()),
-            None => std::env::home_dir().map(|home| home.join(".cache/huggingface")),
+            None => caches().map(|caches| caches.join("huggingface")),
         };
         let cache = self.hf_hub_cache.clone();
         let cache = cache.or_else(|| home.as_deref().map(|home| home.join("hub")));
@@ -167,6 +167,12 @@ impl HubArgs {
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
     }
+}
+
+/// Where this user's caches are.
+fn caches() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty());
+    named.map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cache")))
 }
 
 /// A token without what editors and shells put around it.

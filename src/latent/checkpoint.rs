@@ -96,7 +96,7 @@ impl Location {
 impl Checkpoint {
     /// Finds and understands a checkpoint; reads all but the weights.
     pub fn open(location: &Location) -> Result<Self, CheckpointError> {
-        let found = Found::open(&location.model, location.base.as_deref())?;
+        let mut found = Found::open(&location.model, location.base.as_deref())?;
         let mut tokenizer = tokenizer(&found)?;
         let published = match &location.id {
             Some(id) => published::find(id),
@@ -115,6 +115,7 @@ impl Checkpoint {
                 }
             }
         };
+        found.scale_lora(recipe.lora_alpha)?;
         detect::name_markers(&found, &mut tokenizer)?;
         let checked = recipe.check(&found.config, |id| tokenizer.token_text(id));
         let recognised = match (checked, origin) {
@@ -151,12 +152,12 @@ impl Checkpoint {
 
     /// Reads the weights onto a device, in f32 or bf16.
     pub fn tensors(&self, device: &Device, dtype: DType) -> Result<Model, ModelError> {
-        self.found.model(self.recipe.lora_alpha, device, dtype)
+        self.found.model(device, dtype)
     }
 
     /// Packs the weights for the CPU.
     pub fn host_model(&self, format: Weights) -> Result<HostModel, ModelError> {
-        self.found.host_model(self.recipe.lora_alpha, format)
+        self.found.host_model(format)
     }
 
     /// What was found, in one readable line.
@@ -189,8 +190,8 @@ impl Checkpoint {
         if !layout.lora.is_empty() {
             parts.push(format!("{} LoRA pairs merged", layout.lora.len()));
         }
-        if let Some(inner) = config.projector {
-            parts.push(format!("projector {0}-{inner}-{0}", config.width));
+        if let Some(projector) = config.projector {
+            parts.push(format!("projector {projector}"));
         }
         let dropped: usize = layout.dropped.iter().map(|dropped| dropped.names.len()).sum();
         match dropped {

@@ -101,6 +101,14 @@ pub enum Error {
         /// The other.
         other: String,
     },
+    /// How much a LoRA pair counts is said nowhere.
+    #[error(
+        "`{name}` is half of a LoRA pair, and nothing says its alpha: put the adapter_config.json that PEFT wrote beside the weights, or `lora_alpha` into coconut.json"
+    )]
+    Scale {
+        /// The pair's first half.
+        name: String,
+    },
     /// A tensor's elements are no weights.
     #[error(
         "tensor `{name}` has elements of a type that is not read; floats and integers of 16 bits and more are. What is quantised must be dequantised first"

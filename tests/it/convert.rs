@@ -111,7 +111,7 @@ fn what_was_found_is_said_in_one_line() {
         "codi (by its `codi.*` names)",
         "gpt2",
         "12 LoRA pairs merged",
-        "projector 48-48-48",
+        "projector 48 wide inside",
         "1 tensor",
     ] {
         assert!(line.contains(part), "{part}: {line}");

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(unreachable_pub, reason = "modules share freely within the one binary")]
 
+mod adapters;
 mod attention;
 mod bench;
 mod cli;
@@ -38,6 +39,7 @@ mod serve;
 mod support;
 mod text;
 mod tidy;
+mod trainers;
 mod training;
 mod training_ends;
 mod training_runs;

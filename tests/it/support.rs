@@ -78,7 +78,12 @@ impl Fixture {
 
     /// The fixture's golden numbers with the checkpoint in `folder`, which was made from it.
     pub fn load_from(folder: &Path, name: &str) -> Self {
-        let checkpoint = Checkpoint::open(&Location::folder(folder)).unwrap();
+        Self::open(&Location::folder(folder), name)
+    }
+
+    /// The same, wherever the checkpoint's parts lie.
+    pub fn open(location: &Location, name: &str) -> Self {
+        let checkpoint = Checkpoint::open(location).unwrap();
         let model = checkpoint.model(&Device::Cpu).unwrap();
         let host_model = checkpoint.host_model(Format::F32).unwrap();
         let text = std::fs::read_to_string(data(name).join("expected.json")).unwrap();

@@ -168,7 +168,7 @@ pub(super) struct Projector {
     up: Linear,
     activation: Activation,
     down: Linear,
-    norm: Norm,
+    norm: Option<Norm>,
 }
 
 impl Projector {
@@ -181,7 +181,7 @@ impl Projector {
             up: pack(&[&plan.up], Columns::Plain, format, parameters)?,
             activation: plan.activation,
             down: pack(&[&plan.down], Columns::Plain, format, parameters)?,
-            norm: Norm::load(&plan.norm, parameters)?,
+            norm: plan.norm.as_ref().map(|norm| Norm::load(norm, parameters)).transpose()?,
         })
     }
 
@@ -190,8 +190,13 @@ impl Projector {
         let rows = hidden.len() / self.down.outputs();
         let mut inner = vec![0.0; rows * self.up.outputs()];
         self.up.store(hidden, Some(self.activation), &mut inner);
-        let mut before_norm = vec![0.0; hidden.len()];
-        self.down.store(&inner, None, &mut before_norm);
-        self.norm.apply(&before_norm, thoughts);
+        match &self.norm {
+            Some(norm) => {
+                let mut before_norm = vec![0.0; hidden.len()];
+                self.down.store(&inner, None, &mut before_norm);
+                norm.apply(&before_norm, thoughts);
+            }
+            None => self.down.store(&inner, None, thoughts),
+        }
     }
 }

@@ -10,18 +10,23 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 
+/// What PEFT calls an adapter by itself, which needs its base model's weights.
+const ADAPTERS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
+
 /// What the one file of a training run's checkpoint begins with; a number follows.
 const RAW: &str = "checkpoint_";
 /// What the name of an index is, after that of the file whose shards it lists.
 const INDEX: &str = ".index.json";
 
 /// The names of weights in the order in which they are preferred: transformers' own, then those of trainers.
-const PREFERRED: [Name; 8] = [
+const PREFERRED: [Name; 10] = [
     Name::One("model.safetensors"),
     Name::Index("model.safetensors.index.json"),
     Name::One("pytorch_model.bin"),
     Name::Index("pytorch_model.bin.index.json"),
     Name::One("state_dict.bin"),
+    Name::One(ADAPTERS[0]),
+    Name::One(ADAPTERS[1]),
     Name::ShardsOf("model.safetensors"),
     Name::ShardsOf("pytorch_model.bin"),
     Name::Raw,
@@ -184,6 +189,24 @@ impl Files {
             missing: "model.safetensors, pytorch_model.bin, state_dict.bin or checkpoint_N with the weights. A file of another name can be named itself",
         }))
     }
+
+    /// Whether a path is that of an adapter by itself, or of a folder with nothing else.
+    pub fn is_adapter(path: &Path) -> bool {
+        let found = Self::find(path).ok();
+        found.is_some_and(|found| found.weights.iter().any(|file| is_adapter(file)))
+    }
+
+    /// An adapter in the folder of a whole model.
+    pub(super) fn adapter_beside(&self) -> Option<PathBuf> {
+        if self.weights.iter().any(|file| is_adapter(file)) {
+            return None;
+        }
+        ADAPTERS.iter().map(|name| self.folder.join(name)).find(|file| file.is_file())
+    }
+}
+
+fn is_adapter(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| ADAPTERS.iter().any(|adapter| name == *adapter))
 }
 
 /// The names of the files in a folder, in order. Links that lead nowhere are among them: what is wanted and cannot be

@@ -94,7 +94,7 @@ pub fn declare(config: &mut Value, architecture: Architecture, dtype: SavedType)
 impl Found {
     /// The type in which nothing is lost: that of the file, unless merging makes new numbers.
     pub fn lossless_type(&self) -> SavedType {
-        match (self.layout.lora.is_empty(), self.stored_type()) {
+        match (self.layout.is_plain(), self.stored_type()) {
             (true, "bf16") => SavedType::BF16,
             (true, "f16") => SavedType::F16,
             _ => SavedType::F32,
@@ -102,8 +102,8 @@ impl Found {
     }
 
     /// Writes the weights to `path`, whose content is of no use after an error.
-    pub fn save(&self, path: &Path, dtype: SavedType, lora_alpha: Option<f64>) -> Result<()> {
-        let weights = Weights::new(self.tensors(), &self.layout, lora_alpha);
+    pub fn save(&self, path: &Path, dtype: SavedType) -> Result<()> {
+        let weights = Weights::new(self.tensors(), &self.layout);
         let failure = RefCell::new(None);
         let views = wanted(&self.config).into_iter().map(|wanted| {
             let shape = wanted.on_disk();

@@ -6,6 +6,7 @@ use crate::files::contents::Contents;
 use crate::files::contents::START_BYTES;
 use crate::model::error::Error;
 use crate::model::error::Result;
+use crate::model::load::layout::Lora;
 use crate::model::load::pickle;
 use crate::model::load::pickle::Element;
 use crate::model::load::pickle::Lying;
@@ -95,6 +96,20 @@ impl Tensors {
         Ok(this)
     }
 
+    /// With the files of an adapter, whose names must be others.
+    pub(super) fn with(mut self, adapter: Self) -> Result<Self> {
+        let before = self.files.len();
+        self.files.extend(adapter.files);
+        for (name, entry) in adapter.entries {
+            let entry = Entry { file: entry.file + before, ..entry };
+            if self.entries.insert(name.clone(), entry).is_some() {
+                let (one, other) = (format!("{name} (base)"), format!("{name} (adapter)"));
+                return Err(Error::Twice { name, one, other });
+            }
+        }
+        Ok(self)
+    }
+
     fn add(&mut self, path: &Path) -> Result<()> {
         self.add_bytes(Bytes::Mapped(map(path)?), path)
     }
@@ -141,6 +156,11 @@ impl Tensors {
             Place::Torch(lying) => lying.shape(),
         };
         Some(Info { dtype: entry.dtype, shape })
+    }
+
+    /// The rank of a pair, by its first half.
+    pub(super) fn rank(&self, lora: &Lora) -> usize {
+        self.info(&lora.a).and_then(|info| info.shape.first().copied()).unwrap_or(0)
     }
 
     /// The elements of a tensor in row-major order, little-endian; borrowed unless they lie in another order.

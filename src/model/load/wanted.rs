@@ -49,7 +49,7 @@ pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
     if let Some(projector) = &plan.projector {
         list.linear(&projector.up);
         list.linear(&projector.down);
-        list.norm(&projector.norm);
+        projector.norm.iter().for_each(|norm| list.norm(norm));
     }
     list.0
 }
