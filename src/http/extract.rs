@@ -104,16 +104,18 @@ pub(super) struct Deadline(pub(super) Instant);
 /// Where a client says how many seconds it is willing to wait.
 pub(super) const TIMEOUT_HEADER: &str = "x-request-timeout";
 
+/// Whoever has less time cannot have an answer: a network takes as long, and so does a moment's queue.
+const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The headers that a question may have, for the document.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "read by `Deadline` and `track`")]
 pub(super) struct Headers {
-    /// Seconds to wait for the answer, such as `30` or `2.5`; the server's limit where that is less. Below 1 there may be
-    /// no time for an answer.
+    /// Seconds to wait for the answer, such as `30` or `2.5`: at most the server's limit, and less than 1 counts as 1.
     #[param(
         rename = "x-request-timeout",
-        pattern = r"^[1-9][0-9]{0,5}(\.[0-9]{1,6})?$",
+        pattern = r"^([1-9][0-9]{0,5}(\.[0-9]{1,6})?|0\.[0-9]{0,5}[1-9])$",
         required = false
     )]
     timeout: String,
@@ -128,7 +130,7 @@ impl FromRequestParts<AppState> for Deadline {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let asked = asked_timeout(&parts.headers)?;
         let limit = state.config().request_timeout.min(LONGEST_WAIT);
-        Ok(Self(Instant::now() + asked.map_or(limit, |asked| asked.min(limit))))
+        Ok(Self(Instant::now() + asked.map_or(limit, |asked| asked.max(LEAST_TIMEOUT).min(limit))))
     }
 }
 

@@ -85,8 +85,19 @@ impl Wire {
         Self::with(Arc::new(reasoner), metrics)
     }
 
+    /// A server with the fixture and other settings of the wire.
+    pub fn limited(config: Config) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let reasoner = Arc::new(reasoner(EngineConfig::default(), Arc::clone(&metrics)));
+        Self::with_config(config, reasoner, metrics)
+    }
+
     fn with(reasoner: Arc<Reasoner>, metrics: Arc<Metrics>) -> Self {
-        let state = AppState::new(Config::default(), Arc::clone(&metrics));
+        Self::with_config(Config::default(), reasoner, metrics)
+    }
+
+    fn with_config(config: Config, reasoner: Arc<Reasoner>, metrics: Arc<Metrics>) -> Self {
+        let state = AppState::new(config, Arc::clone(&metrics));
         state.serve(reasoner);
         Self { router: http::router(&state), metrics }
     }
