@@ -55,7 +55,7 @@ impl Run for Stepwise {
             candle_core::bail!("asked to fail");
         }
         let row = |segment: &Segment| match segment.ids().next() {
-            Some(NOT_A_NUMBER) => 1,
+            Some(NOT_A_NUMBER) => 3,
             Some(MISSING_ROW) => 99,
             _ => 0,
         };
@@ -68,9 +68,10 @@ impl Run for Stepwise {
                 Yields::Scores(count) => Yielded::Scores { logits: row(segment), count },
             })
             .collect();
-        let nan = f32::NAN;
-        let logits = vec![0.0, 0.0, 0.0, 9.0, nan, nan, nan, nan];
-        let numbers = Output { thoughts: vec![3.0, 4.0, nan, nan], logits };
+        // Three rows of numbers, and one of none.
+        let good = |row: &[f32]| [row.repeat(3), vec![f32::NAN; row.len()]].concat();
+        let (thoughts, logits) = (good(&[3.0, 4.0]), good(&[0.0, 0.0, 0.0, 9.0]));
+        let numbers = Output { thoughts, logits };
         *output = StepOutput { yielded, numbers, width: 2, vocab_size: 4 };
         Ok(())
     }
