@@ -73,7 +73,7 @@ fn load(folder: Option<&str>, format: Format) -> HostModel {
     match folder {
         Some(folder) => {
             let found = Found::open(Path::new(folder), None).expect("a checkpoint");
-            found.host_model(None, format).expect("its weights")
+            found.host_model(format).expect("its weights")
         }
         None => {
             let json = serde_json::json!({

@@ -10,6 +10,7 @@ Standard library only; clients are bare sockets, so that they can hang up and be
 import argparse
 import asyncio
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ PATIENCE = 300
 FLOODS = 5
 GROWTH_MIB = 8
 SLOW_SECONDS = 5
+KEPT = 8
 
 
 class Target:
@@ -184,6 +186,29 @@ async def slow_readers(target):
     yield "and get their own answers", all(finished), f"{sum(finished)} of {len(slow)}"
 
 
+def keep(target, stream):
+    """Asks again and again on a connection that is kept while the server keeps it, until there is no server."""
+    body = json.dumps({"question": QUESTION, "stream": stream, "max_tokens": 8})
+    answered, connection = 0, None
+    while True:
+        if connection is None:
+            connection = http.client.HTTPConnection(target.host, target.port, timeout=PATIENCE)
+            try:
+                connection.connect()
+            except ConnectionRefusedError:
+                return answered, None
+        try:
+            connection.request("POST", "/v1/reason", body, {"content-type": "application/json"})
+            response = connection.getresponse()
+            text = response.read().decode(errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            return answered, repr(error)
+        if response.status not in (200, 429) or (stream and response.status == 200 and "event: done" not in text):
+            return answered, f"{response.status} {text[:80]}"
+        answered += 1
+        connection = None if response.will_close else connection
+
+
 async def terminate(target):
     """SIGTERM while all places are taken."""
     count, accepted = target.running + target.queue // 2, asyncio.Semaphore(0)
@@ -196,11 +221,15 @@ async def terminate(target):
             return status == 200 and await client.until("event: done")
 
     clients = asyncio.gather(*(one(number) for number in range(count)))
+    kept = asyncio.gather(*(asyncio.to_thread(keep, target, number % 2 == 0) for number in range(KEPT)))
     for _ in range(count):
         await accepted.acquire()
     target.own.process.send_signal(signal.SIGTERM)
     done = await clients
     yield "SIGTERM loses no accepted request", all(done), f"{sum(done)} of {count} answered"
+    answered, lost = zip(*await kept)
+    whole = all(answered) and not any(lost)
+    yield "nor one on a kept connection", whole, f"{sum(answered)} answered, {[why for why in lost if why]} lost"
     code = await asyncio.to_thread(target.own.process.wait, PATIENCE)
     yield "and the process ends well", code == 0, f"exit code {code}"
 

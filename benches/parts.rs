@@ -26,7 +26,6 @@ use coconut::reason::reasoner::Precision;
 use coconut::reason::reasoner::Reasoner;
 use coconut::reason::reasoner::ReasonerConfig;
 use coconut::text::Tokenizer;
-use coconut::text::decode::IncrementalDecoder;
 use coconut_kernels::attend::layer::KvType;
 use coconut_kernels::norm::Norm;
 use criterion::Criterion;
@@ -112,8 +111,8 @@ fn tokenizing(criterion: &mut Criterion) {
     });
     group.bench_function("decode piece by piece", |bencher| {
         bencher.iter(|| {
-            let mut decoder = IncrementalDecoder::default();
-            ids.iter().map(|&id| decoder.push(&tokenizer, id).len()).sum::<usize>()
+            let mut decoder = tokenizer.decoder();
+            ids.iter().map(|&id| decoder.push(tokenizer.token(id)).len()).sum::<usize>()
         });
     });
 }

@@ -4,8 +4,8 @@
 #   bash docker/image-check.sh
 # Bases that are not in the store are made with debootstrap under the names that the Dockerfiles use; the Rust one gets this
 # machine's toolchain. Builds reach the network as this machine does: its proxies, certificates and cargo configuration.
-# Takes half an hour, most of it cargo. Everything is removed at the end; STORE=FOLDER keeps images and layers for the next
-# run, or names a store that has the real bases. SKIP_BUILD=1 checks the image that is there.
+# Takes half an hour, most of it cargo. Everything is removed at the end; STORE=FOLDER keeps images and layers there for the
+# next run, STORE=podman in podman's own store, which may have the real bases. SKIP_BUILD=1 checks the image that is there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,13 +14,15 @@ for tool in podman debootstrap nsenter curl python3; do
 done
 
 scratch=$(mktemp -d)
-store=${STORE:-$scratch/store}
+case ${STORE:=$scratch/store} in
+    podman) where=() ;;
+    *) where=(--root "$STORE/root" --runroot "$STORE/run") ;;
+esac
 name=coconut-check-$$
 say() { echo "image-check: $*"; }
 of() { sed -n "s/^ARG $1=//p" "$2" | head -n 1; }
 rust_version=$(of RUST_VERSION Dockerfile)
 release=$(of DEBIAN_RELEASE Dockerfile)
-version=$(of VERSION Dockerfile)
 cuda_base="docker.io/nvidia/cuda:$(of CUDA_VERSION docker/Dockerfile.cuda)-devel-ubuntu$(of UBUNTU_RELEASE docker/Dockerfile.cuda)"
 rust_base=docker.io/library/rust:$rust_version-slim-$release
 slim_base=docker.io/library/debian:$release-slim
@@ -39,16 +41,19 @@ events_logger = "file"
 CONF
 echo 'unqualified-search-registries = ["docker.io"]' >"$scratch/registries.conf"
 export CONTAINERS_CONF=$scratch/containers.conf CONTAINERS_REGISTRIES_CONF=$scratch/registries.conf
-pod() { podman --root "$store" --runroot "$scratch/run" "$@"; }
-# within SECONDS COMMAND...: by this shell's functions too.
-within() { timeout --foreground "$1" podman --root "$store" --runroot "$scratch/run" "${@:2}"; }
+pod() { podman "${where[@]}" "$@"; }
+within() { timeout --foreground "$1" podman "${where[@]}" "${@:2}"; } # SECONDS ARGUMENT...
 
 cleanup() {
     status=$?
-    [ $status -eq 0 ] || for log in "$scratch"/*.log; do echo "== $log"; tail -n 20 "$log"; done
-    for one in "$name" "$name-prometheus"; do pod rm --force --time 1 "$one" >/dev/null 2>&1 || true; done
-    pod umount --all >/dev/null 2>&1 || true
-    umount "$store/overlay" >/dev/null 2>&1 || true
+    # Prometheus first: it lives in the other one's network.
+    for one in "$name-prometheus" "$name"; do
+        [ $status -eq 0 ] || pod logs --tail 20 "$one" >"$scratch/$one.log" 2>&1 || true
+        pod rm --force --time 1 "$one" >/dev/null 2>&1 || true
+    done
+    [ $status -eq 0 ] || tail -n 20 "$scratch"/*.log >&2 || true
+    # Its layers are a mount of their own.
+    umount "$scratch/store/root/overlay" >/dev/null 2>&1 || true
     rm -rf --one-file-system "$scratch"
 }
 trap cleanup EXIT
@@ -70,8 +75,8 @@ debian() {
     local folder=$1 certificates=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
     shift
     timeout 1200 debootstrap --variant=minbase ${1:+--include="$(IFS=,; echo "$*")"} "$release" "$folder" >"$scratch/debootstrap.log"
-    rm -rf "$folder"/usr/share/{doc,man,info,locale,lintian,linda}/* "$folder"/var/cache/apt/* "$folder"/var/lib/apt/lists/* \
-        "$folder"/var/log/* "$folder"/dev/*
+    rm -rf "${folder:?}"/usr/share/{doc,man,info,locale,lintian,linda}/* "$folder"/var/cache/apt/* "$folder"/var/lib/apt/lists/* \
+        "${folder:?}"/var/log/* "${folder:?}"/dev/*
     if [ $# -gt 0 ] && [ -f "$certificates" ]; then
         install -D --mode=644 "$certificates" "$folder/etc/ssl/certs/ca-certificates.crt"
     fi
@@ -135,7 +140,7 @@ start() {
     while [ "$1" != -- ]; do flags+=("$1"); shift; done
     shift
     pod run --detach --name "$as" --pull=never --read-only --read-only-tmpfs=false --cap-drop all \
-        --security-opt no-new-privileges --cgroups=disabled "${flags[@]}" "$what" "$@" >/dev/null
+        --security-opt no-new-privileges --pids-limit 256 "${flags[@]}" "$what" "$@" >/dev/null
 }
 pid() { pod inspect --format '{{.State.Pid}}' "$name"; }
 # Its network has no way out, and no port here is taken: requests are sent from inside of it.
@@ -163,23 +168,28 @@ check_container() {
     say "a question, a stream, metrics, healthcheck: ok"
 }
 
-# Under load: every request that was accepted is answered, and the exit code is 0.
+# Under load: what was accepted is answered, later requests are refused, and the exit code is 0.
 check_sigterm() {
-    local clients=() one
+    local clients=() one code cut
     for one in $(seq 8); do
-        (while ask false >>"$scratch/load-$one.log" 2>/dev/null; do echo >>"$scratch/load-$one.log"; done) &
+        (
+            code=0
+            while [ $code = 0 ]; do ask false >>"$scratch/$one.answers" 2>/dev/null || code=$?; done
+            echo $code >"$scratch/$one.code"
+        ) &
         clients+=($!)
     done
     until_true 60 answers_at_least 40
     pod kill --signal TERM "$name" >/dev/null
-    local code
     code=$(within 60 wait "$name")
     for one in "${clients[@]}"; do wait "$one" || true; done
-    [ "$code" = 0 ] || { echo "exit code $code" >&2; pod logs "$name" | tail -n 5 >&2; return 1; }
-    say "SIGTERM under load: exit 0 after $(cat "$scratch"/load-*.log | grep -c '"answer"') answers"
+    [ "$code" = 0 ] || { echo "exit code $code" >&2; return 1; }
+    # 7: nobody listens any more; 1: the network went with the container.
+    cut=$(cat "$scratch"/*.code | grep -cvE '^(1|7)$' || true)
+    say "SIGTERM under load: exit 0 after $(cat "$scratch"/*.answers | grep -o '"answer"' | wc -l) answers; $cut of 8 clients were cut off"
     pod rm --force "$name" >/dev/null
 }
-answers_at_least() { [ "$(cat "$scratch"/load-*.log | grep -c '"answer"')" -ge "$1" ]; }
+answers_at_least() { [ "$(cat "$scratch"/*.answers | grep -o '"answer"' | wc -l)" -ge "$1" ]; }
 
 # ===== the services of compose.yaml together =====
 
@@ -197,9 +207,11 @@ at_least() { python3 -c 'import sys; sys.exit(not (sys.argv[1] and float(sys.arg
 
 check_services() {
     start "$name" "$image" --network none --volume "$PWD/models:/models:ro" --env COCONUT_MODEL=/models/prosqa --env HF_TOKEN= \
-        --add-host coconut:127.0.0.1 --
+        --
     until_true 60 pod exec "$name" coconut healthcheck
-    start "$name-prometheus" "$prometheus_image" --network "container:$name" \
+    # As compose names the server in the other containers.
+    echo '127.0.0.1 localhost coconut' >"$scratch/hosts"
+    start "$name-prometheus" "$prometheus_image" --network "container:$name" --volume "$scratch/hosts:/etc/hosts:ro" \
         --volume "$PWD/docker/prometheus.yml:/etc/prometheus/prometheus.yml:ro" \
         --volume "$PWD/docker/alerts.yml:/etc/prometheus/alerts.yml:ro" --tmpfs /prometheus:mode=1777 \
         -- --config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/prometheus

@@ -14,6 +14,7 @@
 //! | [`model`] | weights to hidden states; no request |
 //! | [`data`] | questions for training and evaluation: read and made |
 //! | [`hub`] | repositories of published models and the cache; not what is in the files |
+//! | [`files`] | files that others wrote: what their bytes are, text without marks |
 //! | [`text`], [`metrics`] | tokenizer and incremental decoding; one typed struct of all metrics |
 
 pub mod bench;
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod data;
 pub mod engine;
 pub mod eval;
+pub mod files;
 pub mod http;
 pub mod hub;
 pub mod latent;

@@ -9,7 +9,7 @@ use crate::bench::sse::Events;
 use crate::bench::target::Answered;
 use crate::bench::target::Said;
 use crate::bench::target::Target;
-use crate::data::Example;
+use crate::data::example::Example;
 use http_body_util::BodyExt as _;
 use http_body_util::Full;
 use http_body_util::Limited;

@@ -132,6 +132,8 @@ mod tests {
             answered: 1,
             errors: BTreeMap::new(),
             told_to_return: 0,
+            warned: 0,
+            warning: None,
             seconds: 1.0,
             requests_per_second: scale,
             tokens_per_second: scale,

@@ -1,6 +1,6 @@
 //! What a run consists of, as plain data. Does not know how it is read from a command line or how it is carried out.
 
-use crate::data::Example;
+use crate::data::example::Example;
 use hyper::Uri;
 use hyper::header::HeaderValue;
 use std::ops::RangeInclusive;

@@ -25,6 +25,8 @@ pub(crate) struct Recorder {
     thoughts: u64,
     tokens: u64,
     told_to_return: u64,
+    warned: u64,
+    warning: Option<String>,
     errors: BTreeMap<String, u64>,
     answers: BTreeMap<usize, (String, String)>,
 }
@@ -41,6 +43,8 @@ impl Default for Recorder {
             thoughts: 0,
             tokens: 0,
             told_to_return: 0,
+            warned: 0,
+            warning: None,
             errors: BTreeMap::new(),
             answers: BTreeMap::new(),
         }
@@ -68,6 +72,8 @@ impl Recorder {
         self.prompt_tokens = self.prompt_tokens.saturating_add(answered.prompt_tokens);
         self.thoughts = self.thoughts.saturating_add(answered.thoughts);
         self.tokens = self.tokens.saturating_add(answered.tokens);
+        self.warned += u64::from(answered.warning.is_some());
+        self.warning = self.warning.take().or(answered.warning);
         self.answers.insert(sample.number, (answered.answer, answered.text));
     }
 
@@ -89,6 +95,8 @@ impl Recorder {
             answered,
             errors: self.errors,
             told_to_return: self.told_to_return,
+            warned: self.warned,
+            warning: self.warning,
             seconds,
             requests_per_second: per_second(answered),
             tokens_per_second: per_second(self.tokens),
@@ -130,13 +138,14 @@ mod tests {
     use crate::bench::plan::Refused;
     use crate::bench::plan::Server;
     use crate::bench::target::Answered;
-    use crate::data::Example;
+    use crate::data::example::Example;
 
     fn plan() -> Plan {
         let example = |text: &str| Example {
             question: text.to_owned(),
             steps: Vec::new(),
             answer: "7".to_owned(),
+            also: Vec::new(),
         };
         Plan {
             server: Server {
@@ -173,12 +182,14 @@ mod tests {
             Answered { prompt_tokens: 10, thoughts: 6, tokens: 3, ..Answered::default() };
         let mut recorder = Recorder::default();
         recorder.take(sample(0, (0, 100), Ok(answered.clone())));
-        recorder.take(sample(1, (100, 300), Ok(answered)));
+        let warning = Some("unknown".to_owned());
+        recorder.take(sample(1, (100, 300), Ok(Answered { warning, ..answered })));
         recorder.take(sample(2, (0, 2000), Err(Failed::Timeout)));
         recorder.take(sample(3, (0, 1), Err(Failed::Timeout)));
         recorder.take(sample(4, (0, 1), Err(Failed::Event("deadline".to_owned()))));
         let report = recorder.report(&plan());
         assert_eq!((report.requests, report.answered), (5, 2));
+        assert_eq!((report.warned, report.warning.as_deref()), (1, Some("unknown")));
         let kinds: Vec<_> = report.errors.iter().map(|(kind, &count)| (&kind[..], count)).collect();
         assert_eq!(kinds, [("event deadline", 1), ("timeout", 2)]);
         assert!((report.requests_per_second - 1.0).abs() < 0.05, "{report:?}");

@@ -16,6 +16,10 @@ pub struct Report {
     pub errors: BTreeMap<String, u64>,
     /// Refusals that said when to come back; more than errors where clients did come back.
     pub told_to_return: u64,
+    /// Answers with a warning, such as one of words that the model does not know.
+    pub warned: u64,
+    /// The first of these.
+    pub warning: Option<String>,
     /// From the first request to the last answer.
     pub seconds: f64,
     /// Answers a second.
@@ -76,6 +80,9 @@ impl Display for Report {
         }
         if self.told_to_return > 0 {
             writeln!(f, "retry-after   {} times", self.told_to_return)?;
+        }
+        if let Some(warning) = &self.warning {
+            writeln!(f, "warnings      {}, the first: {warning}", self.warned)?;
         }
         writeln!(f, "requests/s    {:.2}", self.requests_per_second)?;
         writeln!(f, "tokens/s      {:.1}", self.tokens_per_second)?;

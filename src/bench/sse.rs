@@ -1,6 +1,8 @@
 //! Server-sent events out of pieces of bytes, as the HTML standard defines them (section 9.2). Knows names and data, not
 //! what they mean.
 
+use crate::files::text;
+
 /// More than any event of a server has; a stream without line ends does not take all memory.
 const MAX_BYTES: usize = 64 << 20;
 
@@ -38,7 +40,7 @@ impl Events {
             }
             if part.ends_with(b"\n") {
                 let line = std::mem::take(&mut self.line);
-                let line = std::str::from_utf8(&line).map_err(|_| Unreadable)?;
+                let line = std::str::from_utf8(text::unmarked(&line)).map_err(|_| Unreadable)?;
                 events.extend(self.take_line(line.trim_end_matches(['\r', '\n'])));
             }
         }

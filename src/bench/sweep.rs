@@ -5,7 +5,7 @@ use crate::bench::plan::MAX_CLIENTS;
 use crate::bench::plan::Plan;
 use crate::bench::plan::RATES;
 use crate::bench::report::Report;
-use crate::data::Example;
+use crate::data::example::Example;
 use anyhow::Context as _;
 use anyhow::bail;
 use anyhow::ensure;
@@ -168,6 +168,7 @@ mod tests {
             question: question.to_owned(),
             steps: Vec::new(),
             answer: "x".to_owned(),
+            also: Vec::new(),
         };
         let made = of_words(&[example("a b c"), example("d e")], 4);
         let made: Vec<&str> = made.iter().map(|example| &example.question[..]).collect();

@@ -3,6 +3,7 @@
 
 use crate::bench::plan::Ask;
 use crate::bench::sse::Event;
+use crate::files::text;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -22,6 +23,8 @@ pub(crate) struct Answered {
     pub(crate) tokens: u64,
     pub(crate) answer: String,
     pub(crate) text: String,
+    /// What makes it worth less, such as words that the model does not know.
+    pub(crate) warning: Option<String>,
 }
 
 /// What an event of a stream says.
@@ -60,6 +63,13 @@ struct ReasonAnswer {
     answer: String,
     text: String,
     usage: ReasonUsage,
+    #[serde(default)]
+    warnings: Vec<ReasonWarning>,
+}
+
+#[derive(Deserialize)]
+struct ReasonWarning {
+    message: String,
 }
 
 #[derive(Deserialize)]
@@ -103,7 +113,7 @@ impl Target {
     /// The body of a whole answer.
     pub(crate) fn answer(self, body: &[u8]) -> Result<Answered, Unexpected> {
         let Self::Reason = self;
-        Ok(serde_json::from_slice::<ReasonAnswer>(body)?.into())
+        Ok(serde_json::from_slice::<ReasonAnswer>(text::unmarked(body))?.into())
     }
 
     /// An event of a stream.
@@ -126,6 +136,7 @@ impl From<ReasonAnswer> for Answered {
             tokens: answer.usage.completion_tokens,
             answer: answer.answer,
             text: answer.text,
+            warning: answer.warnings.into_iter().next().map(|warning| warning.message),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::bench::sweep::Axis;
 use crate::bench::sweep::Point;
 use crate::bench::sweep::Sweep;
 use crate::cli::flags::count;
-use crate::data;
+use crate::cli::questions::QuestionArgs;
 use crate::reason::types::MAX_COUNT;
 use crate::text::units::parse_seconds;
 use anyhow::Context as _;
@@ -64,10 +64,9 @@ struct ServerArgs {
 
 #[derive(Debug, Args)]
 struct LoadArgs {
-    /// Questions: a JSON list or JSON lines with `question`, `steps` and `answer`, or iCoT text. They are asked in this
-    /// order, again and again.
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
+    /// They are asked in their order, again and again.
+    #[command(flatten)]
+    questions: QuestionArgs,
     /// Clients, each of which asks as soon as it has its answer; with --rate, most requests in flight.
     /// [default: 1; with --rate 1024]
     #[arg(long, value_name = "N", value_parser = count(1..=MAX_CLIENTS))]
@@ -141,7 +140,7 @@ impl BenchArgs {
     }
 
     fn plan(&self) -> anyhow::Result<Plan> {
-        let questions = data::read(&self.load.data).context("--data")?;
+        let questions = self.load.questions.read(None).context("--data")?.examples();
         let load = &self.load;
         let requests = match (load.requests, load.duration) {
             (None, None) => Some(questions.len()),

@@ -6,7 +6,7 @@ use crate::cli::flags::ModelArgs;
 use crate::cli::flags::count;
 use crate::cli::flags::located;
 use crate::cli::flags::setting;
-use crate::data;
+use crate::cli::questions::QuestionArgs;
 use crate::eval::Settings;
 use crate::eval::evaluate;
 use crate::eval::picture;
@@ -42,10 +42,8 @@ pub(super) struct EvalArgs {
 
 #[derive(Debug, Args)]
 struct AskedArgs {
-    /// Questions with their answers: a JSON list or JSON lines of objects with question, steps and answer, or text lines
-    /// `question||steps #### answer`.
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
+    #[command(flatten)]
+    questions: QuestionArgs,
     /// Numbers of latent steps to try: 6, or 0,3,6, or all from 0..8. [default: what the checkpoint's recipe says]
     #[arg(long, value_name = "N", value_parser = parse_counts)]
     latent_steps: Option<Counts>,
@@ -74,8 +72,7 @@ impl EvalArgs {
     /// Asks the questions, and prints how many were answered rightly.
     pub(super) fn run(self) -> anyhow::Result<()> {
         let Self { model, asked, results, hub, engine } = self;
-        let mut examples = data::read(&asked.data).context("cannot read the questions")?;
-        examples.truncate(asked.limit.map_or(usize::MAX, NonZeroUsize::get));
+        let questions = asked.questions.read(asked.limit).context("cannot read the questions")?;
         let (model, built_in) = located(model, &hub)?;
         engine.compute.start_threads();
         let (processor, precision) = (engine.compute.device, engine.compute.precision());
@@ -93,12 +90,14 @@ impl EvalArgs {
             concurrency,
         };
         let runtime = Runtime::new().context("cannot start the async runtime")?;
-        let runs = runtime.block_on(evaluate(&reasoner, &examples, &settings))?;
-        let data = asked.data.file_name().unwrap_or(asked.data.as_os_str());
+        let runs = runtime.block_on(evaluate(&reasoner, &questions.rows, &settings))?;
+        let data = &asked.questions.data;
+        let data = data.file_name().unwrap_or(data.as_os_str());
         results.show(&Report {
             model: card.name.clone(),
             family: card.family.clone(),
             data: data.to_string_lossy().into_owned(),
+            skipped: questions.skipped,
             runs,
         })
     }

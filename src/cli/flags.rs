@@ -8,6 +8,7 @@ use crate::engine::config::EngineConfig;
 use crate::engine::config::KvBudget;
 use crate::engine::config::MAX_SETTING;
 use crate::engine::config::PrefixCache;
+use crate::files;
 use crate::hub::config::Access;
 use crate::hub::config::Config;
 use crate::hub::config::Waits;
@@ -134,7 +135,7 @@ impl HubArgs {
     fn config(&self) -> anyhow::Result<Config> {
         let home = match &self.hf_home {
             Some(home) => Some(home.clone()),
-            None => std::env::home_dir().map(|home| home.join(".cache/huggingface")),
+            None => caches().map(|caches| caches.join("huggingface")),
         };
         let cache = self.hf_hub_cache.clone();
         let cache = cache.or_else(|| home.as_deref().map(|home| home.join("hub")));
@@ -155,7 +156,7 @@ impl HubArgs {
         }
         let usual = || home.map(|home| home.join("token"));
         let Some(path) = self.hf_token_path.clone().or_else(usual) else { return Ok(None) };
-        match std::fs::read_to_string(&path) {
+        match files::read(&path) {
             Ok(text) => Ok(cleaned(&text)),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 if self.hf_token_path.is_some() {
@@ -166,6 +167,12 @@ impl HubArgs {
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
     }
+}
+
+/// Where this user's caches are.
+fn caches() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty());
+    named.map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cache")))
 }
 
 /// A token without what editors and shells put around it.

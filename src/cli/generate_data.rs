@@ -2,7 +2,9 @@
 //! printed; what questions are is known below.
 
 use crate::cli::flags::count;
-use crate::data;
+use crate::data::error::Error;
+use crate::data::fields::Steps;
+use crate::data::fields::Wanted;
 use crate::data::icot;
 use crate::data::multiplication::MAX_DIGITS;
 use crate::data::multiplication::Multiplications;
@@ -13,6 +15,7 @@ use crate::data::prosqa::record::Record;
 use crate::data::prosqa::record::symbols;
 use crate::data::prosqa::stats::Statistics;
 use crate::data::prosqa::words;
+use crate::data::questions::Skipped;
 use crate::data::read::Examples;
 use crate::data::write::Form;
 use crate::data::write::Writer;
@@ -114,6 +117,9 @@ struct ConvertTextArgs {
     /// Write a JSON object a line instead of one list.
     #[arg(long)]
     jsonl: bool,
+    /// Stop at the first row that is no question. Without this such rows are left out, counted and named.
+    #[arg(long)]
+    strict: bool,
 }
 
 #[derive(Debug, Args)]
@@ -189,11 +195,19 @@ impl MultiplicationArgs {
 impl ConvertTextArgs {
     fn run(self) -> anyhow::Result<()> {
         let mut writer = Writer::create(&self.out, json_form(self.jsonl))?;
-        for example in Examples::open(&self.from)? {
-            writer.json(&example?)?;
+        let mut skipped = Skipped::default();
+        let wanted = Wanted { steps: Steps::Read, ..Wanted::default() };
+        for example in Examples::open(&self.from, &wanted)? {
+            match example {
+                Ok(example) => writer.json(&example)?,
+                Err(error) if self.strict => return Err(error.into()),
+                Err(error) => skipped.add(error)?,
+            }
         }
-        let written = writer.written();
-        ensure!(written > 0, data::Error::Empty(self.from));
+        if skipped.count > 0 {
+            tell(format_args!("{}: {skipped}\n", self.from.display()))?;
+        }
+        ensure!(writer.written() > 0, Error::Empty(self.from));
         report(writer.finish()?, &self.out)
     }
 }

@@ -10,6 +10,7 @@ mod generate_data;
 mod healthcheck;
 mod inspect;
 mod openapi;
+mod questions;
 mod runtime;
 mod secret;
 mod serve;

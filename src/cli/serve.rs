@@ -8,6 +8,7 @@ use crate::cli::runtime::block_on;
 use crate::cli::secret::Secret;
 use crate::cli::telemetry;
 use crate::cli::telemetry::LogFormat;
+use crate::files;
 use crate::http;
 use crate::http::ApiKeys;
 use crate::http::Cors;
@@ -179,8 +180,8 @@ impl AccessArgs {
         let mut keys: Vec<String> =
             self.api_keys.iter().flatten().map(|key| key.text().trim().to_owned()).collect();
         if let Some(path) = &self.api_keys_file {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
+            let text =
+                files::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             keys.extend(
                 text.lines()
                     .map(str::trim)

@@ -1,7 +1,7 @@
 //! The text form of iCoT (Deng et al., 2024): one question a line, `question||steps #### answer`. Knows single lines, no
 //! files.
 
-use crate::data::Example;
+use crate::data::example::Example;
 
 const QUESTION_END: &str = "||";
 const ANSWER_START: &str = "####";
@@ -19,12 +19,13 @@ pub fn parse(line: &str) -> Result<Example, String> {
         question: question.trim().to_owned(),
         steps: split_steps(steps),
         answer: answer.trim().to_owned(),
+        also: Vec::new(),
     })
 }
 
 /// The line of a question, without its end.
 pub fn format(example: &Example) -> String {
-    let Example { question, steps, answer } = example;
+    let Example { question, steps, answer, .. } = example;
     let space = if steps.is_empty() { "" } else { " " };
     format!("{question}{QUESTION_END}{}{space}{ANSWER_START} {answer}", steps.join(" "))
 }
@@ -40,7 +41,7 @@ fn only<'a>(text: &'a str, separator: &str) -> Result<(&'a str, &'a str), String
     }
 }
 
-fn split_steps(text: &str) -> Vec<String> {
+pub(super) fn split_steps(text: &str) -> Vec<String> {
     let mut steps: Vec<String> = Vec::new();
     // Within `<<` and `>>` words belong together, whatever they are.
     let (mut within, mut ended) = (false, true);

@@ -1,8 +1,8 @@
 //! Multiplications as iCoT trains on them (Deng et al., 2024): digits in reverse order with spaces between, partial
 //! products and their sums as steps. No question comes twice, in one split or in two. Knows no file.
 
-use crate::data::Error;
-use crate::data::Example;
+use crate::data::error::Error;
+use crate::data::example::Example;
 
 /// Most digits of a factor: products must fit 128 bits, factors 64.
 pub const MAX_DIGITS: u32 = 18;
@@ -114,7 +114,7 @@ fn example(a: u64, b: u64, digits: usize) -> Example {
     }
     let factor = |number: u64| reversed(u128::from(number), digits);
     let answer = reversed(sum, 2 * digits);
-    Example { question: format!("{} * {}", factor(a), factor(b)), steps, answer }
+    Example { question: format!("{} * {}", factor(a), factor(b)), steps, answer, also: Vec::new() }
 }
 
 /// So many digits, the last one first.

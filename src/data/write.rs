@@ -1,7 +1,7 @@
 //! Files of questions, written one at a time: to a temporary name, which becomes the wanted one when all are there. Knows
 //! the forms of files, not what is in them.
 
-use crate::data::Error;
+use crate::data::error::Error;
 use serde::Serialize;
 use std::fs::File;
 use std::io;

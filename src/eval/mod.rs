@@ -6,7 +6,8 @@ mod progress;
 pub mod report;
 pub mod score;
 
-use crate::data::Example;
+use crate::data::example::Example;
+use crate::data::questions::Row;
 use crate::engine::request::Failure;
 use crate::engine::request::Rejected;
 use crate::engine::request::Report as Asked;
@@ -54,7 +55,7 @@ pub enum Error {
     #[error("question {number}: {reason}")]
     Engine {
         /// Which question, from 1.
-        number: usize,
+        number: u64,
         /// What it said.
         reason: String,
     },
@@ -67,7 +68,7 @@ pub enum Error {
 /// long, is not an error: it counts as not answered.
 pub async fn evaluate(
     reasoner: &Reasoner,
-    examples: &[Example],
+    rows: &[Row],
     settings: &Settings,
 ) -> Result<Vec<Run>, Error> {
     let max = reasoner.card().max_latent_steps;
@@ -76,27 +77,27 @@ pub async fn evaluate(
     }
     let mut runs = Vec::new();
     for &latent_steps in &settings.latent_steps {
-        runs.push(run(reasoner, examples, latent_steps, settings).await?);
+        runs.push(run(reasoner, rows, latent_steps, settings).await?);
     }
     Ok(runs)
 }
 
 async fn run(
     reasoner: &Reasoner,
-    examples: &[Example],
+    rows: &[Row],
     latent_steps: usize,
     settings: &Settings,
 ) -> Result<Run, Error> {
     let started = Instant::now();
-    let progress = Progress::start(latent_steps, examples.len());
-    let scored = stream::iter(examples.iter().enumerate())
-        .map(async |(index, example)| {
+    let progress = Progress::start(latent_steps, rows.len());
+    let scored = stream::iter(rows)
+        .map(async |Row { number, example }| {
             let question = question(example, latent_steps, settings.max_tokens);
             let outcome = ask(reasoner, &question, example)
                 .await
-                .map_err(|reason| Error::Engine { number: index + 1, reason })?;
+                .map_err(|reason| Error::Engine { number: *number, reason })?;
             progress.count(&outcome);
-            Ok(Scored { number: index + 1, expected: example.answer.clone(), outcome })
+            Ok(Scored { number: *number, expected: example.answer.clone(), outcome })
         })
         .buffered(settings.concurrency.max(1))
         .try_collect()
@@ -141,10 +142,11 @@ async fn ask(
 
 fn outcome(reasoner: &Reasoner, answer: Answer, example: &Example) -> Outcome {
     Outcome::Answered {
-        correct: score::is_right(reasoner.answer_rule(), &answer.answer, &example.answer),
+        correct: reasoner.answer_rule().is_right(&answer.answer, &example.answer, &example.also),
         answer: answer.answer,
         tokens: answer.usage.completion_tokens,
         thoughts: answer.usage.latent_steps,
         seconds: answer.timings.total.as_secs_f64(),
+        warnings: answer.warnings.iter().map(ToString::to_string).collect(),
     }
 }

@@ -1,5 +1,6 @@
 //! What an evaluation found, as a table for people and as JSON. Does not compute an answer.
 
+use crate::data::questions::Skipped;
 use crate::eval::score::share;
 use serde::Serialize;
 use serde_json::Value;
@@ -16,6 +17,8 @@ pub struct Report {
     pub family: String,
     /// The file with the questions.
     pub data: String,
+    /// What was left out of it.
+    pub skipped: Skipped,
     /// One for each number of latent steps.
     pub runs: Vec<Run>,
 }
@@ -35,7 +38,7 @@ pub struct Run {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Scored {
     /// From 1, in the file.
-    pub number: usize,
+    pub number: u64,
     /// The right answer.
     pub expected: String,
     /// What came of it.
@@ -59,6 +62,9 @@ pub enum Outcome {
         thoughts: usize,
         /// From the question to the answer.
         seconds: f64,
+        /// What makes it worth less, such as words that the model does not know.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<String>,
     },
     /// It could not be asked, or the model failed at it; counts as wrong.
     Unanswered {
@@ -86,10 +92,18 @@ impl Run {
     }
 
     /// Questions without an answer, each with the reason.
-    pub fn unanswered(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub fn unanswered(&self) -> impl Iterator<Item = (u64, &str)> {
         self.scored.iter().filter_map(|scored| match &scored.outcome {
             Outcome::Unanswered { reason } => Some((scored.number, reason.as_str())),
             Outcome::Answered { .. } => None,
+        })
+    }
+
+    /// Questions that the model did not see as they are, each with the first reason.
+    pub fn warned(&self) -> impl Iterator<Item = (u64, &str)> {
+        self.scored.iter().filter_map(|scored| match &scored.outcome {
+            Outcome::Answered { warnings, .. } => Some((scored.number, warnings.first()?.as_str())),
+            Outcome::Unanswered { .. } => None,
         })
     }
 
@@ -113,6 +127,7 @@ impl Run {
             "questions": self.scored.len(),
             "correct": self.correct(),
             "unanswered": self.unanswered().count(),
+            "with_warnings": self.warned().count(),
             "accuracy": accuracy,
             "accuracy_95": interval,
             "mean_tokens": tokens,
@@ -128,7 +143,16 @@ impl Report {
     /// All of it, every answer included.
     pub fn to_json(&self) -> Value {
         let runs: Vec<_> = self.runs.iter().map(Run::to_json).collect();
-        json!({ "model": self.model, "family": self.family, "data": self.data, "runs": runs })
+        let first = self.skipped.first.iter().map(
+            |(number, line, reason)| json!({ "number": number, "line": line, "reason": reason }),
+        );
+        json!({
+            "model": self.model,
+            "family": self.family,
+            "data": self.data,
+            "skipped": { "count": self.skipped.count, "first": first.collect::<Vec<_>>() },
+            "runs": runs,
+        })
     }
 }
 
@@ -154,6 +178,12 @@ impl fmt::Display for Report {
                 run.wall.as_secs_f64()
             )?;
         }
+        // The same at any number of latent steps.
+        let mut warned = self.runs.iter().take(1).flat_map(Run::warned);
+        if let Some((number, warning)) = warned.next() {
+            let count = warned.count() + 1;
+            write!(f, "\n{count} with a warning; question {number}: {warning}")?;
+        }
         for run in &self.runs {
             let mut unanswered = run.unanswered();
             if let Some((number, reason)) = unanswered.next() {
@@ -165,6 +195,9 @@ impl fmt::Display for Report {
                 )?;
             }
         }
-        Ok(())
+        match self.skipped.count {
+            0 => Ok(()),
+            _ => write!(f, "\n{}", self.skipped),
+        }
     }
 }

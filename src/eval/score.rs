@@ -1,20 +1,7 @@
-//! Whether an answer is the expected one, and how sure a share of right answers is. Knows no engine.
-
-use crate::latent::answer::AnswerRule;
+//! How sure a share of right answers is. Knows numbers only.
 
 /// Of the normal distribution, for 95 %.
 const Z: f64 = 1.959_963_984_540_054;
-
-/// Whether the answer that the recipe extracted is the expected one, compared as the family's own code does: texts without
-/// commas (`run.py` of Coconut), numbers as numbers (`test.py` of CODI).
-pub fn is_right(rule: AnswerRule, answer: &str, expected: &str) -> bool {
-    let expected = rule.extract(expected);
-    let number = |text: &str| text.parse::<f64>().ok();
-    match (rule, number(answer), number(&expected)) {
-        (AnswerRule::LastNumber, Some(answer), Some(expected)) => answer == expected,
-        _ => answer == expected,
-    }
-}
 
 /// The share of right answers, and the bounds of its 95 % confidence interval after Wilson (1927), which stays within 0
 /// and 1 and is right for few questions too.
@@ -32,20 +19,6 @@ pub fn share(correct: usize, questions: usize) -> (f64, [f64; 2]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn answers_are_compared_as_their_family_does() {
-        let (hash, last) = (AnswerRule::AfterHash, AnswerRule::LastNumber);
-        assert!(is_right(hash, "70000", "70,000"));
-        assert!(is_right(hash, "18", "#### 18"));
-        assert!(!is_right(hash, "18.0", "18"), "texts");
-        assert!(is_right(last, "18.0", "18"), "numbers");
-        assert!(is_right(last, "1007.5", "$1,007.50"));
-        assert!(is_right(last, "True", "True"));
-        assert!(!is_right(last, "True", "1"));
-        assert!(is_right(AnswerRule::Choice, "B", "B"));
-        assert!(is_right(AnswerRule::Whole, "17", " 17 "));
-    }
 
     #[test]
     fn the_interval_is_wilsons() {

@@ -3,6 +3,12 @@
 use crate::http::AppState;
 use crate::http::Config;
 use crate::metrics::Metrics;
+use crate::reason::reasoner::ModelCard;
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use serde_json::Value;
 use std::sync::Arc;
 use utoipa::Modify;
 use utoipa::OpenApi as _;
@@ -23,6 +29,8 @@ use utoipa_swagger_ui::SwaggerUi;
 )]
 struct Preamble;
 
+const DOCUMENT: &str = "/openapi.json";
+
 struct ApiKey;
 
 impl Modify for ApiKey {
@@ -37,14 +45,32 @@ pub(super) fn preamble() -> OpenApi {
     Preamble::openapi()
 }
 
-/// The whole document, as `/openapi.json` serves it.
+/// The whole document, as `/openapi.json` serves it before a model is loaded.
 pub fn document() -> OpenApi {
     super::routes(&AppState::new(Config::default(), Arc::new(Metrics::new()))).1
 }
 
 /// `/openapi.json`, and `/docs` to look at it.
-pub(super) fn swagger_ui(document: OpenApi) -> SwaggerUi {
+pub(super) fn pages(document: OpenApi) -> Router<AppState> {
     // Swagger UI would send the document's address to a validator on the internet.
-    let config = utoipa_swagger_ui::Config::default().validator_url("none");
-    SwaggerUi::new("/docs").url("/openapi.json", document).config(config)
+    let config = utoipa_swagger_ui::Config::new([DOCUMENT]).validator_url("none");
+    let document = async move |State(state): State<AppState>| {
+        let bounds = state.served().ok().map(|served| served.reasoner.card().clone());
+        Json(with_bounds(document.clone(), bounds))
+    };
+    Router::new().route(DOCUMENT, get(document)).merge(SwaggerUi::new("/docs").config(config))
+}
+
+/// The served model's own bounds, so that what the document allows is answered.
+fn with_bounds(document: OpenApi, card: Option<ModelCard>) -> Value {
+    let mut document = serde_json::to_value(document).expect("a document's keys are strings");
+    let Some(card) = card else { return document };
+    let fields = [("latent_steps", card.max_latent_steps), ("max_tokens", card.max_positions)];
+    for (field, maximum) in fields {
+        let field = format!("/components/schemas/ReasonRequest/properties/{field}");
+        if let Some(field) = document.pointer_mut(&field) {
+            field["maximum"] = maximum.into();
+        }
+    }
+    document
 }

@@ -1,5 +1,6 @@
 //! JSON bodies and deadlines out of requests, with rejections that name the field. Does not know any route's types.
 
+use crate::files::text;
 use crate::http::desk::Work;
 use crate::http::encoding::Codings;
 use crate::http::error::ApiError;
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
+use utoipa::IntoParams;
 
 /// A request body, parsed.
 #[derive(Debug)]
@@ -57,16 +59,19 @@ fn says_json(headers: &HeaderMap) -> bool {
 
 /// What is not JSON is malformed; JSON with a wrong, unknown or missing field is invalid and names the field.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    let malformed =
-        |error: &serde_json::Error| ApiError::Malformed { message: error.to_string(), param: None };
+    let malformed = |error: &dyn std::fmt::Display| ApiError::Malformed {
+        message: error.to_string(),
+        param: None,
+    };
+    let body = text::text(body).map_err(|error| malformed(&format!("the body {error}")))?;
     // serde would take a list for a struct's fields in order.
-    if body.trim_ascii_start().starts_with(b"[") {
+    if body.trim_start().starts_with('[') {
         return Err(ApiError::Invalid {
             message: "the body must be an object".to_owned(),
             param: None,
         });
     }
-    let mut json = serde_json::Deserializer::from_slice(body);
+    let mut json = serde_json::Deserializer::from_str(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         match error.inner().classify() {
             serde_json::error::Category::Data => invalid(&error),
@@ -98,6 +103,24 @@ pub(super) struct Deadline(pub(super) Instant);
 
 /// Where a client says how many seconds it is willing to wait.
 pub(super) const TIMEOUT_HEADER: &str = "x-request-timeout";
+
+/// The headers that a question may have, for the document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read by `Deadline` and `track`")]
+pub(super) struct Headers {
+    /// Seconds to wait for the answer, such as `30` or `2.5`; the server's limit where that is less. Below 1 there may be
+    /// no time for an answer.
+    #[param(
+        rename = "x-request-timeout",
+        pattern = r"^[1-9][0-9]{0,5}(\.[0-9]{1,6})?$",
+        required = false
+    )]
+    timeout: String,
+    /// Returned, and written to the server's log.
+    #[param(rename = "x-request-id", required = false)]
+    id: String,
+}
 
 impl FromRequestParts<AppState> for Deadline {
     type Rejection = ApiError;
@@ -168,6 +191,14 @@ mod tests {
         for body in ["", "{", "{\"name\":", "name", r#"{"name":"a"} x"#] {
             assert!(matches!(rejection(body), ApiError::Malformed { .. }), "{body}");
         }
+        let wide: Vec<u8> = "{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for (body, said) in [(&wide[..], "UTF-16"), (b"{\"name\":\"\xe9\"}", "not UTF-8")] {
+            match parse::<Order>(body).unwrap_err() {
+                ApiError::Malformed { message, .. } => assert!(message.contains(said), "{message}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(parse::<Order>("\u{feff}{\"name\":\"a\"}".as_bytes()).is_ok(), "a mark is no text");
     }
 
     #[test]

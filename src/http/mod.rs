@@ -57,7 +57,7 @@ use utoipa_axum::routes;
 pub fn router(state: &AppState) -> Router {
     let (router, document) = routes(state);
     let router = router
-        .merge(docs::swagger_ui(document))
+        .merge(docs::pages(document))
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(state.config().max_body_bytes))

@@ -1,6 +1,7 @@
 //! The cache that other tools share, as `huggingface_hub` lays it out: contents in `blobs`
 //! by their hash, names in `snapshots` as links to them, `.incomplete` beginnings, locks. Knows no network.
 
+use crate::files;
 use crate::hub::error::Error;
 use crate::hub::id::Id;
 use std::fs::File;
@@ -55,7 +56,7 @@ impl Folder {
 
     /// The commit that a revision was when it was last asked for.
     pub(super) fn noted(&self, revision: &str) -> Option<String> {
-        let noted = std::fs::read_to_string(self.folder.join("refs").join(revision)).ok()?;
+        let noted = files::read(&self.folder.join("refs").join(revision)).ok()?;
         Some(noted.trim().to_owned())
     }
 

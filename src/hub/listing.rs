@@ -1,5 +1,6 @@
 //! What a revision has: asked from the hub, with lengths and hashes, or read from the cache. Fetches no file.
 
+use crate::files::text;
 use crate::hub::cache::Folder;
 use crate::hub::cache::is_hash;
 use crate::hub::cache::is_plain;
@@ -61,7 +62,7 @@ impl Listing {
         let path = format!("api/models/{repository}/revision/{revision}?blobs=true");
         let answer = client.get(&path, Part::Text).and_then(Answer::text);
         let answer = answer.map_err(|failure| client.error(&asked, failure))?;
-        let answer: Commit = serde_json::from_str(&answer)
+        let answer: Commit = serde_json::from_slice(text::unmarked(answer.as_bytes()))
             .map_err(|error| client.unusable(&asked, format!("no list of files: {error}")))?;
         if !is_hash(&answer.sha) {
             return Err(client.unusable(&asked, "its commit is no hash"));

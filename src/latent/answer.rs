@@ -1,4 +1,4 @@
-//! What part of a decoded text is the answer. Knows text only.
+//! What part of a decoded text is the answer, and whether it is the right one. Knows text only.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -42,6 +42,20 @@ impl AnswerRule {
     }
 }
 
+impl AnswerRule {
+    /// Whether an extracted answer is the expected one, or that in other words (`also`), compared as the family's own code
+    /// does: texts without commas (`run.py` of Coconut), numbers as numbers (`test.py` of CODI).
+    pub fn is_right(self, answer: &str, expected: &str, also: &[String]) -> bool {
+        let expected = self.extract(expected);
+        let number = |text: &str| text.parse::<f64>().ok();
+        let right = match (self, number(answer), number(&expected)) {
+            (Self::LastNumber, Some(answer), Some(expected)) => answer == expected,
+            _ => answer == expected,
+        };
+        right || also.iter().any(|also| answer.eq_ignore_ascii_case(also.trim()))
+    }
+}
+
 fn after_answer_is(text: &str) -> &str {
     text.rsplit(ANSWER_IS).next().unwrap_or(text).trim()
 }
@@ -81,6 +95,30 @@ fn choice(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::AnswerRule;
+
+    #[test]
+    fn answers_are_compared_as_their_family_does() {
+        let right = |rule: AnswerRule, answer, expected| rule.is_right(answer, expected, &[]);
+        let (hash, last) = (AnswerRule::AfterHash, AnswerRule::LastNumber);
+        assert!(right(hash, "70000", "70,000"));
+        assert!(right(hash, "18", "#### 18"));
+        assert!(!right(hash, "18.0", "18"), "texts");
+        assert!(right(last, "18.0", "18"), "numbers");
+        assert!(right(last, "1007.5", "$1,007.50"));
+        assert!(right(last, "True", "True"));
+        assert!(!right(last, "True", "1"));
+        assert!(right(AnswerRule::Choice, "B", "B"));
+        assert!(right(AnswerRule::Whole, "17", " 17 "));
+    }
+
+    #[test]
+    fn a_choice_is_its_letter_or_its_text() {
+        let also = ["bank".to_owned()];
+        for answer in ["B", "bank", "Bank"] {
+            assert!(AnswerRule::Whole.is_right(answer, "B", &also), "{answer}");
+        }
+        assert!(!AnswerRule::Whole.is_right("A", "B", &also));
+    }
 
     #[test]
     fn the_answer_follows_the_last_hash() {

@@ -63,6 +63,18 @@ pub enum CheckpointError {
     /// The tokenizer.
     #[error(transparent)]
     Tokenizer(#[from] TextError),
+    /// The tokenizer has ids that the embedding has not.
+    #[error(
+        "tokenizer.json: token id {id} ({text:?}) is outside the {rows} rows of the embedding: the tokenizer is not the one of these weights"
+    )]
+    Tokens {
+        /// The id.
+        id: u32,
+        /// How it reads.
+        text: String,
+        /// Rows of the embedding.
+        rows: usize,
+    },
     /// There is no tokenizer.
     #[error(
         "{path}: no tokenizer.json. Name a folder with the base model's config.json and tokenizer.json (--base)",
@@ -84,29 +96,39 @@ impl Location {
 impl Checkpoint {
     /// Finds and understands a checkpoint; reads all but the weights.
     pub fn open(location: &Location) -> Result<Self, CheckpointError> {
-        let found = Found::open(&location.model, location.base.as_deref())?;
+        let mut found = Found::open(&location.model, location.base.as_deref())?;
         let mut tokenizer = tokenizer(&found)?;
         let published = match &location.id {
             Some(id) => published::find(id),
             None => published::find_by_path(&location.model),
         };
-        let (recipe, recognised) = match manifest(location, &found)? {
-            Some((recipe, path)) => {
-                recipe
-                    .check(&found.config)
-                    .map_err(|reason| RecipeError::Malformed { path: path.clone(), reason })?;
-                (recipe, format!("by {}", path.display()))
-            }
+        let (recipe, origin) = match manifest(location, &found)? {
+            Some((recipe, path)) => (recipe, Origin::Manifest(path)),
             None => {
                 let eos = ends::stated(&found, &tokenizer)?;
                 let (recipe, how) = detect::detect(&found, &tokenizer, eos)?;
                 match published {
-                    Some(published) => (published.adjust(recipe), format!("{how}, published")),
-                    None => (recipe, how),
+                    Some(published) => {
+                        (published.adjust(recipe), Origin::Recognised(format!("{how}, published")))
+                    }
+                    None => (recipe, Origin::Recognised(how)),
                 }
             }
         };
+        found.scale_lora(recipe.lora_alpha)?;
         detect::name_markers(&found, &mut tokenizer)?;
+        let checked = recipe.check(&found.config, |id| tokenizer.token_text(id));
+        let recognised = match (checked, origin) {
+            (Ok(()), Origin::Manifest(path)) => format!("by {}", path.display()),
+            (Ok(()), Origin::Recognised(how)) => how,
+            (Err(reason), Origin::Manifest(path)) => {
+                return Err(RecipeError::Malformed { path, reason }.into());
+            }
+            (Err(reason), Origin::Recognised(how)) => {
+                return Err(RecipeError::Unfit { how, reason }.into());
+            }
+        };
+        check_tokenizer(&found, &tokenizer, &recipe)?;
         Ok(Self { found, tokenizer, recipe, recognised, published })
     }
 
@@ -124,28 +146,30 @@ impl Checkpoint {
             (Processor::Cuda(_), Weights::Int8) => return Err(ModelError::Int8 { processor }),
         };
         let device =
-            processor.open().map_err(|source| ModelError::Processor { processor, source })?;
+            processor.open().map_err(|reason| ModelError::Processor { processor, reason })?;
         Ok(self.tensors(&device, dtype)?.into())
     }
 
     /// Reads the weights onto a device, in f32 or bf16.
     pub fn tensors(&self, device: &Device, dtype: DType) -> Result<Model, ModelError> {
-        self.found.model(self.recipe.lora_alpha, device, dtype)
+        self.found.model(device, dtype)
     }
 
     /// Packs the weights for the CPU.
     pub fn host_model(&self, format: Weights) -> Result<HostModel, ModelError> {
-        self.found.host_model(self.recipe.lora_alpha, format)
+        self.found.host_model(format)
     }
 
     /// What was found, in one readable line.
     pub fn description(&self) -> String {
         let (config, layout) = (&self.found.config, &self.found.layout);
-        let files = match (self.found.files.weights.len(), self.found.files.format) {
-            (1, Format::Safetensors) => "one safetensors file".to_owned(),
-            (1, Format::Torch) => "one torch file".to_owned(),
-            (count, Format::Safetensors) => format!("{count} safetensors files"),
-            (count, Format::Torch) => format!("{count} torch files"),
+        let format = match self.found.tensors().format() {
+            Some(Format::Torch) => "torch",
+            Some(Format::Safetensors) | None => "safetensors",
+        };
+        let files = match self.found.files.weights.len() {
+            1 => format!("one {format} file"),
+            count => format!("{count} {format} files"),
         };
         let mut parts = vec![
             format!("{} ({})", self.recipe.family, self.recognised),
@@ -166,8 +190,8 @@ impl Checkpoint {
         if !layout.lora.is_empty() {
             parts.push(format!("{} LoRA pairs merged", layout.lora.len()));
         }
-        if let Some(inner) = config.projector {
-            parts.push(format!("projector {0}-{inner}-{0}", config.width));
+        if let Some(projector) = config.projector {
+            parts.push(format!("projector {projector}"));
         }
         let dropped: usize = layout.dropped.iter().map(|dropped| dropped.names.len()).sum();
         match dropped {
@@ -176,6 +200,28 @@ impl Checkpoint {
             _ => parts.push(format!("{dropped} tensors not needed")),
         }
         parts.join("; ")
+    }
+}
+
+/// Where a recipe comes from.
+enum Origin {
+    Manifest(PathBuf),
+    Recognised(String),
+}
+
+/// Refuses a tokenizer that says what the weights have no row for: in every prompt, or as a word of its own language.
+/// Tokens that were added to it and that a question need not have, such as padding, may lie outside.
+fn check_tokenizer(
+    found: &Found,
+    tokenizer: &Tokenizer,
+    recipe: &Recipe,
+) -> Result<(), CheckpointError> {
+    let rows = found.config.vocab_size;
+    let always = tokenizer.encode(&recipe.render(""), recipe.add_special_tokens)?;
+    let words = tokenizer.last_word().into_iter();
+    match always.into_iter().chain(words).find(|&id| id as usize >= rows) {
+        None => Ok(()),
+        Some(id) => Err(CheckpointError::Tokens { id, text: tokenizer.token_text(id), rows }),
     }
 }
 

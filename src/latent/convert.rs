@@ -6,6 +6,7 @@ use crate::latent::checkpoint::CheckpointError;
 use crate::latent::checkpoint::Location;
 use crate::latent::recipe::MANIFEST;
 use crate::latent::recipe::Recipe;
+use crate::model::config::Projector;
 use crate::model::load::beside;
 use crate::model::load::beside::Beside;
 use crate::model::load::save::SavedType;
@@ -95,7 +96,7 @@ fn write(
     let found = &checkpoint.found;
     let dtype = conversion.dtype.unwrap_or_else(|| found.lossless_type());
     let weights = folder.join("model.safetensors");
-    found.save(&weights, dtype, checkpoint.recipe.lora_alpha).map_err(CheckpointError::Model)?;
+    found.save(&weights, dtype).map_err(CheckpointError::Model)?;
     write_json(&folder.join("config.json"), &config(checkpoint, dtype))?;
     let recipe = Recipe { lora_alpha: None, ..checkpoint.recipe.clone() };
     write_json(&folder.join(MANIFEST), &json!(recipe))?;
@@ -125,9 +126,10 @@ fn config(checkpoint: &Checkpoint, dtype: SavedType) -> Value {
     if let Some(latent) = checkpoint.tokenizer.id("<|latent|>") {
         config["latent_id"] = json!(latent);
     }
-    if let Some(inner) = found.config.projector {
+    if let Some(Projector { inner, norm }) = found.config.projector {
         config["projector"] = json!(true);
         config["projector_hidden_size"] = json!(inner);
+        config["projector_norm"] = json!(norm);
         config["projector_dropout"] = json!(0.0);
     }
     config

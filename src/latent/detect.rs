@@ -36,7 +36,7 @@ pub fn detect(
 
 /// Gives the tokenizer Coconut's markers where it is the base model's and lacks them, so that they decode.
 pub fn name_markers(found: &Found, tokenizer: &mut Tokenizer) -> Result<bool, TextError> {
-    let lacking = tokenizer.size() + MARKERS.len() == found.config.vocab_size
+    let lacking = tokenizer.size() + MARKERS.len() <= found.config.vocab_size
         && MARKERS.iter().all(|marker| tokenizer.id(marker).is_none());
     if lacking && found.layout.wrapper == Wrapper::Coconut {
         tokenizer.add(&MARKERS)?;
@@ -98,19 +98,19 @@ impl Evidence<'_> {
         Some(families::superposition(answer, eos))
     }
 
-    /// The last three rows of the embedding, as the training code adds them; the tokenizer must agree.
+    /// The tokenizer's next three ids, as the training code adds them; rows that round the embedding up may follow.
     fn coconut_markers(&self) -> Result<Markers, RecipeError> {
         if let Some(markers) = self.in_tokenizer([MARKERS[0], MARKERS[1]]) {
             return Ok(markers);
         }
         let rows = self.found.config.vocab_size;
         match self.tokenizer.size() {
-            size if size + MARKERS.len() == rows => Ok(markers(size, size + 1)),
+            size if size + MARKERS.len() <= rows => Ok(markers(size, size + 1)),
             _ => Err(self.unknown("three rows of the embedding for start, end and latent")),
         }
     }
 
-    /// pad, bot and eot follow the base model's vocabulary.
+    /// pad, bot and eot follow the base model's vocabulary, whatever rows follow them.
     fn codi_markers(&self) -> Result<Markers, RecipeError> {
         for names in [CODI_MARKERS, [MARKERS[0], MARKERS[1]]] {
             if let Some(markers) = self.in_tokenizer(names) {
@@ -119,7 +119,7 @@ impl Evidence<'_> {
         }
         let rows = self.found.config.vocab_size;
         let base = [self.found.base_vocabulary, self.tokenizer.size()];
-        match base.into_iter().find(|base| base + 3 == rows) {
+        match base.into_iter().find(|base| *base > 0 && base + 3 <= rows) {
             Some(base) => Ok(markers(base + 1, base + 2)),
             None => Err(self.unknown("three rows of the embedding for pad, bot and eot")),
         }
@@ -144,16 +144,20 @@ impl Evidence<'_> {
         if let Some(markers) = self.in_tokenizer([MARKERS[0], MARKERS[1]]) {
             return Ok((self.with(markers), "by the markers of its tokenizer"));
         }
-        let extra = self.found.config.vocab_size.saturating_sub(self.tokenizer.size());
-        match extra {
-            3 => Err(self.unknown(
-                "a hint whether the three rows that the tokenizer lacks are Coconut's or CODI's",
-            )),
-            _ => Ok((
-                families::chain_of_thought(self.eos.clone()),
-                "for want of any sign of thoughts",
-            )),
+        let rows = self.found.config.vocab_size;
+        let extra = rows.saturating_sub(self.tokenizer.size());
+        let added = match self.found.base_vocabulary {
+            0 => 0,
+            base => rows.saturating_sub(base),
+        };
+        // Base models have rows beyond their tokenizer too, but no more than their own config.json says.
+        if extra == 3 || (extra >= 3 && added >= 3) {
+            return Err(self.unknown(
+                "a hint whether the rows that the tokenizer lacks are Coconut's or CODI's",
+            ));
         }
+        let how = "for want of any sign of thoughts";
+        Ok((families::chain_of_thought(self.eos.clone()), how))
     }
 
     fn unknown(&self, missing: &'static str) -> RecipeError {

@@ -53,11 +53,14 @@ impl fmt::Display for Inspection<'_> {
         writeln!(f, "family        {}, recognised {recognised}", recipe.family)?;
         writeln!(f, "vocabulary    {} rows, tokenizer of {}", config.vocab_size, tokenizer.size())?;
         self.recipe(f, recipe)?;
-        if let Some(inner) = config.projector {
-            writeln!(f, "projector     {width} to {inner} to {width}")?;
+        if let Some(projector) = config.projector {
+            writeln!(f, "projector     {projector}")?;
         }
         if !found.layout.lora.is_empty() {
             writeln!(f, "LoRA          {} pairs, merged when loaded", found.layout.lora.len())?;
+        }
+        for (weight, rows) in &found.layout.rows {
+            writeln!(f, "trained rows  {} of {weight}", rows.indices.len())?;
         }
         for dropped in &found.layout.dropped {
             writeln!(f, "not loaded    {}", account(dropped))?;

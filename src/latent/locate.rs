@@ -5,12 +5,14 @@
 use crate::hub::Hub;
 use crate::hub::Snapshot;
 use crate::hub::config::Config;
-use crate::hub::error::Error;
 use crate::hub::id::Id;
 use crate::latent::checkpoint::Location;
 use crate::latent::published;
 use crate::latent::recipe::MANIFEST;
+use crate::model::load::adapter;
+use crate::model::load::adapter::ADAPTER_CONFIG;
 use crate::model::load::files::Choice;
+use crate::model::load::files::Files;
 use crate::model::load::files::choose;
 use anyhow::Context as _;
 use anyhow::bail;
@@ -29,6 +31,15 @@ const BESIDE: [&str; 5] = [
     "special_tokens_map.json",
     "generation_config.json",
 ];
+
+/// What of a base model is needed.
+#[derive(Clone, Copy, PartialEq)]
+enum Wanted {
+    /// Config and tokenizer.
+    Companions,
+    /// Its weights too: what is served is an adapter by itself.
+    Weights,
+}
 
 /// A checkpoint as an operator names it.
 #[derive(Clone, Debug)]
@@ -59,8 +70,13 @@ impl Sought {
         match id_of(&self.model) {
             Some(id) => self.on_hub(&id),
             None => {
-                let base = self.base.as_deref().map(|base| self.base_folder(base)).transpose()?;
                 let (model, recipe) = (PathBuf::from(&self.model), self.recipe.clone());
+                let wanted = wanted(&model);
+                let named = match (&self.base, wanted) {
+                    (None, Wanted::Weights) => adapter::base_of(folder_of(&model))?,
+                    (base, _) => base.clone(),
+                };
+                let base = named.map(|base| self.base_folder(&base, wanted)).transpose()?;
                 Ok(Location { model, base, recipe, id: None })
             }
         }
@@ -72,15 +88,22 @@ impl Sought {
             format!("there is no file or folder `{}`, and as an id on the hub", self.model)
         })?;
         let chosen = chosen(&snapshot, id)?;
-        let small = beside(&snapshot, &chosen.folder, &[&BESIDE[..], &[MANIFEST]].concat());
+        let small =
+            beside(&snapshot, &chosen.folder, &[&BESIDE[..], &[MANIFEST, ADAPTER_CONFIG]].concat());
         let weights = chosen.weights.iter().cloned();
         let names: Vec<String> = small.into_iter().chain(weights).collect();
         let root = snapshot.fetch(names.iter().map(String::as_str))?;
         let folder = root.join(&chosen.folder);
         let model = chosen.file.map_or_else(|| folder.clone(), |file| root.join(file));
-        let base = match &self.base {
-            Some(base) => Some(self.base_folder(base)?),
-            None => self.known_base(&snapshot, id, &root, &folder)?,
+        let wanted = wanted(&model);
+        let base = match (&self.base, wanted) {
+            (Some(base), _) => Some(self.base_folder(base, wanted)?),
+            (None, Wanted::Companions) => self.known_base(&snapshot, id, &root, &folder)?,
+            // A stranger's file names no path here.
+            (None, Wanted::Weights) => match adapter::base_of(&folder)? {
+                Some(base) if Id::parse(&base).is_some() => Some(self.fetched_base(&base, wanted)?),
+                _ => None,
+            },
         };
         let (recipe, id) = (self.recipe.clone(), Some(id.repository.clone()));
         Ok(Location { model, base, recipe, id })
@@ -103,7 +126,9 @@ impl Sought {
         let at_top: Vec<bool> = lacking.map(|name| folder != root && snapshot.has(name)).collect();
         let published = published::find(&id.repository).and_then(|published| published.base);
         match published {
-            Some(base) if at_top.contains(&false) => Ok(Some(self.base_folder(base)?)),
+            Some(base) if at_top.contains(&false) => {
+                Ok(Some(self.base_folder(base, Wanted::Companions)?))
+            }
             _ if at_top.contains(&true) => {
                 let top = beside(snapshot, "", &BESIDE);
                 Ok(Some(snapshot.fetch(top.iter().map(String::as_str))?))
@@ -113,18 +138,48 @@ impl Sought {
     }
 
     /// The folder with the files of a base model.
-    fn base_folder(&self, base: &str) -> anyhow::Result<PathBuf> {
-        let Some(id) = id_of(base) else { return Ok(PathBuf::from(base)) };
-        let fetched = || -> Result<PathBuf, Error> {
+    fn base_folder(&self, base: &str, wanted: Wanted) -> anyhow::Result<PathBuf> {
+        match id_of(base) {
+            None => Ok(PathBuf::from(base)),
+            Some(_) => self.fetched_base(base, wanted),
+        }
+    }
+
+    fn fetched_base(&self, base: &str, wanted: Wanted) -> anyhow::Result<PathBuf> {
+        let fetched = || -> anyhow::Result<PathBuf> {
+            let id = Id::parse(base).context("is no id")?;
             let hub = Hub::new(&self.hub)?;
             let snapshot = hub.snapshot(&id)?;
-            let names = beside(&snapshot, &id.within, &BESIDE);
-            Ok(snapshot.fetch(names.iter().map(String::as_str))?.join(&id.within))
+            let (folder, weights) = match wanted {
+                Wanted::Companions => (id.within.clone(), Vec::new()),
+                Wanted::Weights => {
+                    let chosen = chosen(&snapshot, &id)?;
+                    (chosen.folder, chosen.weights)
+                }
+            };
+            let names = beside(&snapshot, &folder, &BESIDE).into_iter().chain(weights);
+            let names: Vec<String> = names.collect();
+            Ok(snapshot.fetch(names.iter().map(String::as_str))?.join(folder))
+        };
+        let needs = match wanted {
+            Wanted::Companions => "config.json and tokenizer.json",
+            Wanted::Weights => "weights, config.json and tokenizer.json",
         };
         fetched().with_context(|| {
-            format!("{} needs config.json and tokenizer.json of its base model {base}; --base names another place for them", self.model)
+            format!(
+                "{} needs {needs} of its base model {base}; --base names another place for them",
+                self.model
+            )
         })
     }
+}
+
+fn wanted(model: &Path) -> Wanted {
+    if Files::is_adapter(model) { Wanted::Weights } else { Wanted::Companions }
+}
+
+fn folder_of(model: &Path) -> &Path {
+    if model.is_dir() { model } else { model.parent().unwrap_or(Path::new("")) }
 }
 
 /// A path that exists is a path.

@@ -1,6 +1,7 @@
 //! The manifest `coconut.json`: how a question becomes an answer with this checkpoint. Knows ids and templates, no
 //! tokenizer and no weights; what to assume where there is no manifest is `detect`'s business.
 
+use crate::files;
 use crate::latent::answer::AnswerRule;
 use crate::latent::script::StopRule;
 use crate::model::config::Config;
@@ -81,12 +82,12 @@ pub enum QuestionRule {
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
     /// The manifest cannot be read.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {reason}", path = path.display())]
     Io {
         /// The manifest.
         path: PathBuf,
-        /// Why.
-        source: std::io::Error,
+        /// Why. Not called a source, which would be printed twice.
+        reason: std::io::Error,
     },
     /// The manifest is not a recipe.
     #[error("{path}: {reason}", path = path.display())]
@@ -94,6 +95,16 @@ pub enum RecipeError {
         /// The manifest.
         path: PathBuf,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// What was recognised does not fit the weights.
+    #[error(
+        "recognised {how}, but {reason}. The tokenizer is not the one of these weights, or the weights are from before its last tokens were added"
+    )]
+    Unfit {
+        /// How the recipe was found.
+        how: String,
+        /// What does not fit.
         reason: String,
     },
     /// What was found does not say how questions are asked.
@@ -113,21 +124,22 @@ impl Recipe {
     pub fn load(folder: &Path) -> Result<Option<Self>, RecipeError> {
         match Self::read(&folder.join(MANIFEST)) {
             Ok(recipe) => Ok(Some(recipe)),
-            Err(RecipeError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+            Err(RecipeError::Io { reason, .. }) if reason.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// A manifest by itself. Its ids are not checked against a vocabulary yet.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| RecipeError::Io { path: path.to_owned(), source })?;
+        let malformed = |reason| RecipeError::Malformed { path: path.to_owned(), reason };
+        let text = files::read(path)
+            .map_err(|reason| RecipeError::Io { path: path.to_owned(), reason })?;
+        if text.trim().is_empty() {
+            return Err(malformed("is empty".to_owned()));
+        }
         // With the field's name, which serde does not say by itself.
         let mut json = serde_json::Deserializer::from_str(&text);
-        serde_path_to_error::deserialize(&mut json).map_err(|error| RecipeError::Malformed {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })
+        serde_path_to_error::deserialize(&mut json).map_err(|error| malformed(error.to_string()))
     }
 
     /// When answers end.
@@ -144,8 +156,8 @@ impl Recipe {
         self.prompt.replace("{question}", &question)
     }
 
-    /// Refuses ids outside the vocabulary and numbers that no answer can come from.
-    pub fn check(&self, config: &Config) -> Result<(), String> {
+    /// Refuses ids outside the vocabulary and numbers that no answer can come from. `text` is how an id reads.
+    pub fn check(&self, config: &Config, text: impl Fn(u32) -> String) -> Result<(), String> {
         let lists = [
             ("start", &self.start),
             ("end", &self.end),
@@ -155,7 +167,8 @@ impl Recipe {
         for (field, ids) in lists {
             if let Some(id) = ids.iter().find(|&&id| id as usize >= config.vocab_size) {
                 return Err(format!(
-                    "`{field}` names id {id}, outside the vocabulary of {}",
+                    "`{field}` names id {id} ({:?}), outside the vocabulary of {}: the embedding has no row for it",
+                    text(*id),
                     config.vocab_size
                 ));
             }

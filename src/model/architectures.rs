@@ -23,7 +23,7 @@ impl Plan {
             stored: Stored::Transposed,
             bias: false,
         });
-        plan.projector = config.projector.map(|inner| projector::plan(config.width, inner));
+        plan.projector = config.projector.map(|projector| projector::plan(config.width, projector));
         plan
     }
 }

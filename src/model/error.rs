@@ -1,18 +1,19 @@
 //! What can go wrong between a folder of weights and hidden states. Knows no request and no status code.
 
 use crate::model::device::Processor;
+use std::path::Path;
 use std::path::PathBuf;
 
 /// An error of the model layer; each variant is something the caller can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file is absent or cannot be read.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {reason}", path = path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: std::io::Error,
+        /// Why. Not called a source, which would be printed twice.
+        reason: std::io::Error,
     },
     /// A file is there, but not what its name says.
     #[error("{path}: {reason}", path = path.display())]
@@ -56,6 +57,19 @@ pub enum Error {
         /// What would be needed.
         missing: &'static str,
     },
+    /// Weights are cut into shards, of which some are not there.
+    #[error(
+        "{path}: {} of {count} shards are not there ({}): download them, or remove what is left over",
+        missing.len(), missing.join(", "), path = path.display()
+    )]
+    Shards {
+        /// The index that names them, or their folder.
+        path: PathBuf,
+        /// How many there are to be.
+        count: usize,
+        /// The names of those that are not there.
+        missing: Vec<String>,
+    },
     /// There is no usable description of the architecture.
     #[error(
         "{path}: config.json is {what}; the weights look like {looks_like}. Name a folder with the base model's config.json and tokenizer.json (--base)",
@@ -87,11 +101,43 @@ pub enum Error {
         /// The other.
         other: String,
     },
+    /// How much a LoRA pair counts is said nowhere.
+    #[error(
+        "`{name}` is half of a LoRA pair, and nothing says its alpha: put the adapter_config.json that PEFT wrote beside the weights, or `lora_alpha` into coconut.json"
+    )]
+    Scale {
+        /// The pair's first half.
+        name: String,
+    },
     /// A tensor's elements are no weights.
-    #[error("tensor `{name}` has elements of a type that is not read; f32, f16 and bf16 are")]
+    #[error(
+        "tensor `{name}` has elements of a type that is not read; floats and integers of 16 bits and more are. What is quantised must be dequantised first"
+    )]
     Type {
         /// The tensor.
         name: String,
+    },
+    /// A weight is no number.
+    #[error(
+        "tensor `{name}` holds {value}: the file is damaged, or its training had diverged when it was saved"
+    )]
+    NotFinite {
+        /// The tensor.
+        name: String,
+        /// Infinite, or no number.
+        value: f32,
+    },
+    /// A weight would become infinite in the type that it is to be kept in.
+    #[error(
+        "tensor `{name}` holds {value:e}, which would be infinite in {kept}: choose a type with more range (--dtype)"
+    )]
+    Narrow {
+        /// The tensor.
+        name: String,
+        /// The number.
+        value: f64,
+        /// The type.
+        kept: &'static str,
     },
     /// A file cannot be written.
     #[error("{path}: {reason}", path = path.display())]
@@ -102,12 +148,12 @@ pub enum Error {
         reason: String,
     },
     /// A processor cannot be used.
-    #[error("--device {processor}: {source}")]
+    #[error("--device {processor}: {reason}")]
     Processor {
         /// Which.
         processor: Processor,
-        /// Why.
-        source: candle_core::Error,
+        /// Why. Not called a source, which would be printed twice.
+        reason: candle_core::Error,
     },
     /// A processor does not compute with weights of this type.
     #[error("--dtype int8 is for the CPU; with --device {processor} take f32 or bf16")]
@@ -118,6 +164,23 @@ pub enum Error {
     /// The tensor library refused an operation.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// For `map_err` on file operations.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |reason| Self::Io { path, reason }
+    }
+
+    /// `value` is not finite, or would not be in the type `kept`.
+    pub(crate) fn unfit(name: &str, value: f32, kept: &'static str) -> Self {
+        let name = name.to_owned();
+        match value.is_finite() {
+            true => Self::Narrow { name, value: value.into(), kept },
+            false => Self::NotFinite { name, value },
+        }
+    }
 }
 
 /// The result of the model layer.

@@ -14,6 +14,7 @@ pub mod gradients;
 pub mod host;
 mod llama;
 pub mod load;
+mod numbers;
 pub mod ops;
 pub mod parameters;
 pub mod pass;

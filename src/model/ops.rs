@@ -112,7 +112,7 @@ pub(crate) struct Projector {
     up: Linear,
     activation: Activation,
     down: Linear,
-    norm: Norm,
+    norm: Option<Norm>,
 }
 
 impl Projector {
@@ -125,14 +125,18 @@ impl Projector {
             up: Linear::load(&plan.up, parameters)?,
             activation: plan.activation,
             down: Linear::load(&plan.down, parameters)?,
-            norm: Norm::load(&plan.norm, parameters)?,
+            norm: plan.norm.as_ref().map(|norm| Norm::load(norm, parameters)).transpose()?,
         })
     }
 
     /// Hidden states (R, D) -> thoughts (R, D)
     pub(crate) fn forward(&self, hidden: &Tensor, kernels: Kernels) -> Result<Tensor> {
         let inner = activate(self.activation, &self.up.forward(hidden)?, kernels)?;
-        self.norm.forward(&self.down.forward(&inner)?, kernels)
+        let thoughts = self.down.forward(&inner)?;
+        match &self.norm {
+            Some(norm) => norm.forward(&thoughts, kernels),
+            None => Ok(thoughts),
+        }
     }
 }
 

@@ -2,10 +2,11 @@
 //! tensors, or as matrices that are read piece by piece while they are packed.
 
 use crate::model::error::Result;
+use crate::model::numbers::to_f32;
 use candle_core::DType;
 use candle_core::Tensor;
-use half::bf16;
-use half::f16;
+use coconut_kernels::packed::BLOCK_INPUTS;
+use coconut_kernels::packed::PANEL;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -62,7 +63,7 @@ impl<'a> Matrix<'a> {
         Ok(Self { shape: [inputs, outputs], numbers: Numbers::Whole(numbers) })
     }
 
-    /// Elements of the type `dtype`, little-endian: f32, f16 or bf16.
+    /// Elements of the type `dtype`, little-endian.
     pub(crate) fn raw(
         shape: [usize; 2],
         stored: Stored,
@@ -73,60 +74,39 @@ impl<'a> Matrix<'a> {
         Self { shape, numbers: Numbers::Raw { bytes, dtype, stored } }
     }
 
-    /// Writes the weights of `outputs` into the columns of `panel` (in, width) from `column` on.
+    /// Writes the weights of some inputs and outputs into the columns of `block` (some inputs, 32) from `column` on.
     pub(crate) fn read(
         &self,
+        inputs: Range<usize>,
         outputs: Range<usize>,
-        panel: &mut [f32],
-        (width, column): (usize, usize),
+        block: &mut [f32],
+        column: usize,
     ) {
-        assert!(outputs.end <= self.shape[1] && column + outputs.len() <= width, "columns");
-        let mut place = Place { shape: self.shape, outputs, panel, width, column };
+        let [all_inputs, all_outputs] = self.shape;
+        let columns = column..column + outputs.len();
+        assert!(inputs.end <= all_inputs && outputs.end <= all_outputs && columns.end <= PANEL);
         match &self.numbers {
             Numbers::Absent => {}
-            Numbers::Whole(numbers) => place.read(numbers.as_chunks().0, Stored::AsIs, |[x]| x),
-            Numbers::Raw { bytes, dtype: DType::F32, stored } => {
-                place.read(bytes.as_chunks().0, *stored, f32::from_le_bytes);
-            }
-            Numbers::Raw { bytes, dtype: DType::F16, stored } => {
-                place.read(bytes.as_chunks().0, *stored, |x| f16::from_le_bytes(x).to_f32());
-            }
-            Numbers::Raw { bytes, stored, .. } => {
-                place.read(bytes.as_chunks().0, *stored, |x| bf16::from_le_bytes(x).to_f32());
-            }
-        }
-    }
-}
-
-/// Where some columns of a matrix go.
-struct Place<'p> {
-    shape: [usize; 2],
-    outputs: Range<usize>,
-    /// (in, width)
-    panel: &'p mut [f32],
-    width: usize,
-    column: usize,
-}
-
-impl Place<'_> {
-    /// From all numbers of the matrix, (in, out) or transposed.
-    fn read<T: Copy>(&mut self, numbers: &[T], stored: Stored, to_f32: impl Fn(T) -> f32) {
-        let Self { shape: [inputs, all], ref outputs, width, column, .. } = *self;
-        match stored {
-            Stored::AsIs => {
-                for (row, panel) in
-                    numbers.chunks_exact(all).zip(self.panel.chunks_exact_mut(width))
-                {
-                    for (x, &number) in panel[column..].iter_mut().zip(&row[outputs.clone()]) {
-                        *x = to_f32(number);
-                    }
+            Numbers::Whole(numbers) => {
+                for (input, row) in inputs.zip(block.chunks_exact_mut(PANEL)) {
+                    let from = &numbers[input * all_outputs..][outputs.clone()];
+                    row[columns.clone()].copy_from_slice(from);
                 }
             }
-            Stored::Transposed => {
-                for (at, output) in outputs.clone().enumerate() {
-                    let row = &numbers[output * inputs..][..inputs];
-                    for (panel, &number) in self.panel.chunks_exact_mut(width).zip(row) {
-                        panel[column + at] = to_f32(number);
+            Numbers::Raw { bytes, dtype, stored: Stored::AsIs } => {
+                for (input, row) in inputs.zip(block.chunks_exact_mut(PANEL)) {
+                    let first = (input * all_outputs + outputs.start) * dtype.size_in_bytes();
+                    to_f32(*dtype, &bytes[first..], &mut row[columns.clone()]);
+                }
+            }
+            Numbers::Raw { bytes, dtype, stored: Stored::Transposed } => {
+                let mut run = [0.0; BLOCK_INPUTS];
+                let run = &mut run[..inputs.len()];
+                for (output, column) in outputs.zip(columns) {
+                    let first = (output * all_inputs + inputs.start) * dtype.size_in_bytes();
+                    to_f32(*dtype, &bytes[first..], run);
+                    for (row, x) in block.chunks_exact_mut(PANEL).zip(&*run) {
+                        row[column] = *x;
                     }
                 }
             }

@@ -37,13 +37,13 @@ pub(crate) struct BlockPlan {
     pub(crate) down: LinearPlan,
 }
 
-/// CODI's projector: norm(down(activation(up(h)))).
+/// CODI's projector: norm(down(activation(up(h)))), or the same without the norm.
 #[derive(Clone, Debug)]
 pub(crate) struct ProjectorPlan {
     pub(crate) up: LinearPlan,
     pub(crate) activation: Activation,
     pub(crate) down: LinearPlan,
-    pub(crate) norm: NormPlan,
+    pub(crate) norm: Option<NormPlan>,
 }
 
 /// A matrix product: `NAME.weight`, and `NAME.bias` where it has one.
@@ -95,7 +95,8 @@ impl BlockPlan {
 
 impl ProjectorPlan {
     fn parameters(&self) -> usize {
-        sum([self.up.parameters(), self.down.parameters(), self.norm.parameters()])
+        let norm = self.norm.as_ref().map(NormPlan::parameters);
+        sum([self.up.parameters(), self.down.parameters()].into_iter().chain(norm))
     }
 }
 

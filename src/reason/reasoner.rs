@@ -187,8 +187,12 @@ impl Reasoner {
         let (forced, masked) = (self.recipe.end.clone(), self.recipe.masked.clone());
         let mut program = Program { prompt, latent_steps, forced, max_tokens: 1, stop, masked };
         let most = self.recipe.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS);
-        let room = program.room(self.engine.max_positions());
-        program.max_tokens = question.max_tokens.unwrap_or(most.min(room));
+        let positions = self.engine.max_positions();
+        program.max_tokens = match question.max_tokens {
+            // No question leaves room for so many: the engine says so.
+            Some(most) if most > positions => most,
+            asked => asked.unwrap_or(most).min(program.room(positions)),
+        };
         Ok((program, unknown))
     }
 

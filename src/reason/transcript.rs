@@ -31,8 +31,9 @@ pub(crate) struct Transcript {
     rule: AnswerRule,
     decoder: IncrementalDecoder,
     watch: StopWatch,
-    /// Tokens whose text is not settled yet: a character is unfinished, or a stop string may have begun.
-    unsettled: Vec<TokenText>,
+    /// The last token while more text may come with it, were it the last: a character is unfinished, or a stop string may
+    /// have begun.
+    unsettled: Option<TokenText>,
     text: String,
     tokens: Vec<TokenText>,
     thoughts: Vec<Thought>,
@@ -75,11 +76,11 @@ impl Transcript {
         submitted: Instant,
     ) -> Self {
         Self {
+            decoder: tokenizer.decoder(),
             tokenizer,
             rule,
-            decoder: IncrementalDecoder::default(),
             watch: StopWatch::new(stop),
-            unsettled: Vec::new(),
+            unsettled: None,
             text: String::new(),
             tokens: Vec::new(),
             thoughts: Vec::new(),
@@ -126,10 +127,15 @@ impl Transcript {
 
     fn take_token(&mut self, token: Token, at: Instant, parts: &mut VecDeque<Part>) -> Goes {
         self.clock.first_token.get_or_insert(at);
-        let index = self.tokens.len() + self.unsettled.len();
-        let fresh = self.decoder.push(&self.tokenizer, token.id);
-        let token = TokenText { index, id: token.id, text: String::new(), logprob: token.logprob };
-        self.unsettled.push(token);
+        // What is unfinished will be given out with a later token.
+        self.settle("", parts);
+        let fresh = self.decoder.push(self.tokenizer.token(token.id));
+        self.unsettled = Some(TokenText {
+            index: self.tokens.len(),
+            id: token.id,
+            text: String::new(),
+            logprob: token.logprob,
+        });
         match self.watch.push(&fresh) {
             Watched::Stopped(text) => {
                 self.settle(&text, parts);
@@ -139,7 +145,7 @@ impl Transcript {
             Watched::Go(text) => {
                 if !self.decoder.is_unfinished() && !self.watch.is_holding() {
                     self.settle(&text, parts);
-                } else if let Some(last) = self.unsettled.last_mut() {
+                } else if let Some(last) = &mut self.unsettled {
                     last.text = text;
                 }
                 Goes::On
@@ -148,7 +154,7 @@ impl Transcript {
     }
 
     fn finish(&mut self, finish: Finish, at: Instant, parts: &mut VecDeque<Part>) {
-        let rest = self.decoder.finish(&self.tokenizer);
+        let rest = self.decoder.finish();
         let (text, finish) = match self.watch.push(&rest) {
             Watched::Stopped(text) => (text, Finish::Stop),
             Watched::Go(text) => (text + &self.watch.finish(), finish),
@@ -157,12 +163,10 @@ impl Transcript {
         self.done(finish, at, parts);
     }
 
-    /// Gives out the tokens held back, the last one with `text`.
+    /// Gives out the token held back, with `text` behind its own.
     fn settle(&mut self, text: &str, parts: &mut VecDeque<Part>) {
-        if let Some(last) = self.unsettled.last_mut() {
-            last.text.push_str(text);
-        }
-        for token in self.unsettled.drain(..) {
+        if let Some(mut token) = self.unsettled.take() {
+            token.text.push_str(text);
             self.text.push_str(&token.text);
             self.tokens.push(token.clone());
             parts.push_back(Part::Token(token));

@@ -18,8 +18,8 @@ pub struct Question {
     pub text: String,
     /// Number of thoughts; the recipe's default where `None`.
     pub latent_steps: Option<usize>,
-    /// Most answer tokens; where `None`, the recipe's number, [`DEFAULT_MAX_TOKENS`], or what the model's positions
-    /// leave.
+    /// Most answer tokens, or fewer where the model's positions leave fewer; where `None`, the recipe's number or
+    /// [`DEFAULT_MAX_TOKENS`]. More than there are positions are refused.
     pub max_tokens: Option<usize>,
     /// End-of-sequence ids are tokens like others: the answer has exactly its most tokens, unless a stop string ends it.
     pub ignore_eos: bool,

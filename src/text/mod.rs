@@ -3,10 +3,13 @@
 pub mod decode;
 pub mod encode;
 mod habits;
+mod steps;
 pub mod stop;
 pub mod units;
 pub mod word_level;
 
+use crate::files;
+use crate::text::decode::IncrementalDecoder;
 use crate::text::habits::Facts;
 use crate::text::habits::Habits;
 use std::panic::catch_unwind;
@@ -14,6 +17,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use tokenizers::AddedToken;
 use tokenizers::Encoding;
+use tokenizers::Model as _;
 
 /// A first text for every tokenizer.
 const PROBE: &str = "Is 2 + 2 = 4? Déjà vu.\n";
@@ -23,6 +27,8 @@ const PROBE: &str = "Is 2 + 2 = 4? Déjà vu.\n";
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     habits: Habits,
+    /// At the beginning of a text.
+    decoder: IncrementalDecoder,
 }
 
 /// Why text and ids do not convert.
@@ -45,7 +51,10 @@ impl Tokenizer {
     /// Reads `tokenizer.json`.
     pub fn load(path: &Path) -> Result<Self, TextError> {
         let refused = |reason| TextError::Load { path: path.to_owned(), reason };
-        let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+        let text = files::read(path).map_err(|error| refused(error.to_string()))?;
+        if text.trim().is_empty() {
+            return Err(refused("is empty".to_owned()));
+        }
         parse(&text).map_err(refused)
     }
 
@@ -55,9 +64,19 @@ impl Tokenizer {
         parse(text).map_err(|reason| TextError::Load { path, reason })
     }
 
+    fn of(inner: tokenizers::Tokenizer, habits: Habits) -> Self {
+        let decoder = IncrementalDecoder::new(inner.get_decoder());
+        Self { inner, habits, decoder }
+    }
+
     /// Number of tokens, added ones included.
     pub fn size(&self) -> usize {
         self.inner.get_vocab_size(true)
+    }
+
+    /// The last id of those that are no added tokens.
+    pub fn last_word(&self) -> Option<u32> {
+        u32::try_from(self.inner.get_vocab_size(false)).ok()?.checked_sub(1)
     }
 
     /// The id of a token by its exact text.
@@ -93,7 +112,21 @@ impl Tokenizer {
 
     /// Ids to text; special tokens are left out, bytes that are no UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
-        self.inner.decode(ids, true).unwrap_or_default()
+        let mut decoder = self.decoder();
+        let text: String = ids.iter().map(|&id| decoder.push(self.token(id))).collect();
+        text + &decoder.finish()
+    }
+
+    /// Tokens to text as they come.
+    pub fn decoder(&self) -> IncrementalDecoder {
+        self.decoder.clone()
+    }
+
+    /// The token of an id as the vocabulary has it; none for special ones and ids that are not in it.
+    pub fn token(&self, id: u32) -> Option<String> {
+        let added = self.inner.get_added_vocabulary();
+        let token = added.simple_id_to_token(id).or_else(|| self.inner.get_model().id_to_token(id));
+        token.filter(|token| !added.is_special_token(token))
     }
 
     /// The text of one id by itself, special tokens shown.
@@ -108,6 +141,7 @@ impl Tokenizer {
 /// The tokenizer library panics on some malformed files, which come from strangers: JSON is checked first, and what
 /// remains is caught, with a first text encoded under the same guard.
 fn parse(text: &str) -> Result<Tokenizer, String> {
+    let text = files::text::text(text.as_bytes()).map_err(|error| error.to_string())?;
     let facts: Facts = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let parsed = catch_unwind(|| {
         let mut inner: tokenizers::Tokenizer =
@@ -118,7 +152,7 @@ fn parse(text: &str) -> Result<Tokenizer, String> {
         let encoding = inner.encode(PROBE, true).map_err(|error| error.to_string())?;
         inner.decode(encoding.get_ids(), true).map_err(|error| error.to_string())?;
         let habits = Habits::of(&facts, &inner);
-        Ok(Tokenizer { inner, habits })
+        Ok(Tokenizer::of(inner, habits))
     });
     parsed.unwrap_or_else(|_| Err("is no tokenizer that can be used".to_owned()))
 }

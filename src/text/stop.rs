@@ -1,5 +1,7 @@
 //! Watches streamed text for stop strings and holds back what may be the beginning of one. Knows no tokens.
 
+use crate::text::steps::overlap;
+
 /// The state of one answer being watched.
 #[derive(Clone, Debug)]
 pub struct StopWatch {
@@ -47,14 +49,6 @@ impl StopWatch {
     pub fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
-}
-
-/// The length of the longest end of `text` that is a beginning of `stop`, in bytes.
-fn overlap(text: &str, stop: &str) -> usize {
-    (1..stop.len())
-        .rev()
-        .find(|&length| stop.is_char_boundary(length) && text.ends_with(&stop[..length]))
-        .unwrap_or(0)
 }
 
 #[cfg(test)]

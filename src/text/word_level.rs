@@ -63,7 +63,7 @@ impl Tokenizer {
             .add_tokens(words.markers.iter().map(exact(false)).collect::<Vec<_>>())
             .map_err(refused)?;
         let habits = Habits::of_words(inner.token_to_id(words.unknown));
-        Ok(Self { inner, habits })
+        Ok(Self::of(inner, habits))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can go wrong in a training run. Knows no status code.
 
-use crate::data::Error as DataError;
+use crate::data::error::Error as DataError;
 use crate::latent::checkpoint::CheckpointError;
 use crate::model::error::Error as ModelError;
 use crate::text::TextError;
@@ -27,12 +27,12 @@ pub enum Error {
         reason: String,
     },
     /// A file cannot be read or written.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {reason}", path = path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
-        source: std::io::Error,
+        /// Why. Not called a source, which would be printed twice.
+        reason: std::io::Error,
     },
     /// A saved state cannot be resumed from.
     #[error("{path}: {reason}", path = path.display())]
@@ -42,15 +42,17 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
-    /// The loss is no number any more.
+    /// The loss, or a gradient, is no number any more.
     #[error(
-        "the loss is {loss} at step {step}: lower the learning rate or clip gradients (`clip`); the last saved state is from before"
+        "the {what} is {value} at step {step}: lower the learning rate or clip gradients (`clip`); the last saved state is from before"
     )]
     Diverged {
         /// The step, counted over all phases.
         step: usize,
-        /// The loss.
-        loss: f32,
+        /// What is no number.
+        what: &'static str,
+        /// The loss, or the norm of all gradients.
+        value: f64,
     },
     /// The training data.
     #[error(transparent)]
@@ -73,7 +75,7 @@ impl Error {
     /// For `map_err` on file operations.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { path, source }
+        move |reason| Self::Io { path, reason }
     }
 
     /// For `map_err` on states.

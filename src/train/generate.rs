@@ -10,17 +10,18 @@ use crate::train::sequence::Input;
 use candle_core::Result;
 use candle_core::Tensor;
 
-/// Runs programs that differ in their prompts only; answers in their order, without end-of-sequence ids.
+/// Runs programs that differ in prompts and most tokens only; answers in their order, without end-of-sequence ids.
 ///
 /// # Errors
 /// If the programs differ in more, or are longer than the model's positions.
 pub fn generate(model: &Model, programs: &[Program]) -> Result<Vec<Vec<u32>>> {
     let Some(first) = programs.first() else { return Ok(Vec::new()) };
     let alike = |program: &&Program| {
-        Program { prompt: first.prompt.clone(), ..(*program).clone() } == *first
+        let (prompt, max_tokens) = (first.prompt.clone(), first.max_tokens);
+        Program { prompt, max_tokens, ..(*program).clone() } == *first
     };
     if !programs.iter().all(|program| alike(&program)) {
-        candle_core::bail!("programs of a batch differ in their prompts only");
+        candle_core::bail!("programs of a batch differ in prompts and most tokens only");
     }
     let mut batch = Running::new(model, programs);
     let prompts: Vec<Vec<Input>> = programs.iter().map(|program| tokens(&program.prompt)).collect();
@@ -36,8 +37,8 @@ pub fn generate(model: &Model, programs: &[Program]) -> Result<Vec<Vec<u32>>> {
     loop {
         let logits = model.logits(&last)?.to_vec2::<f32>()?;
         let chosen: Vec<u32> = logits.iter().map(|row| most_likely(row, &first.masked)).collect();
-        for (answer, id) in answers.iter_mut().zip(&chosen) {
-            answer.push(*id, first);
+        for ((answer, id), program) in answers.iter_mut().zip(&chosen).zip(programs) {
+            answer.push(*id, program);
         }
         if answers.iter().all(|answer| answer.done) {
             return Ok(answers.into_iter().map(|answer| answer.ids).collect());
@@ -56,6 +57,8 @@ struct Running<'a> {
     forward: Forward<'a>,
     padding: Vec<usize>,
     columns: usize,
+    /// The model's last position.
+    last: usize,
 }
 
 impl<'a> Running<'a> {
@@ -63,7 +66,8 @@ impl<'a> Running<'a> {
         let longest = programs.iter().map(|program| program.prompt.len()).max().unwrap_or(0);
         let padding: Vec<usize> =
             programs.iter().map(|program| longest - program.prompt.len()).collect();
-        Self { forward: Forward::new(model, padding.clone()), padding, columns: 0 }
+        let last = model.config().max_positions.saturating_sub(1);
+        Self { forward: Forward::new(model, padding.clone()), padding, columns: 0, last }
     }
 
     fn padded(&self, inputs: &[Vec<Input>]) -> Vec<Vec<Input>> {
@@ -78,8 +82,11 @@ impl<'a> Running<'a> {
     fn feed(&mut self, inputs: &[Vec<Input>]) -> Result<Tensor> {
         let width = inputs.first().map_or(0, Vec::len);
         let columns = self.columns..self.columns + width;
-        let position =
-            |pad: usize| columns.clone().map(move |column| column.saturating_sub(pad) as u32);
+        // An answer that is complete is fed on until the others are, whatever comes of it.
+        let last = self.last;
+        let position = |pad: usize| {
+            columns.clone().map(move |column| column.saturating_sub(pad).min(last) as u32)
+        };
         let pass = Pass {
             inputs: inputs.concat(),
             positions: self.padding.iter().flat_map(|&pad| position(pad)).collect(),

@@ -1,11 +1,11 @@
 //! What happened in a run, as JSON lines and as a picture. A resumed run takes back what was noted after the state it
 //! goes on from, so that the journal is that of an unbroken run. Knows numbers, no model.
 
+use crate::files;
 use crate::train::error::Error;
 use crate::train::error::Result;
 use serde::Deserialize;
 use serde::Serialize;
-use std::fs;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -82,20 +82,25 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of a run that is at `step`; what was noted later is taken back.
+    /// Opens the journal of a run that is at `step`; what was noted later is taken back, and so is a validation at `step`
+    /// unless the last one, at `validated`, was that.
     ///
     /// # Errors
     /// If the file cannot be read or written.
-    pub fn open(folder: &Path, step: usize) -> Result<Self> {
+    pub fn open(folder: &Path, step: usize, validated: Option<usize>) -> Result<Self> {
         let path = folder.join(METRICS);
-        let text = match fs::read_to_string(&path) {
+        let text = match files::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(Error::io(&path)(error)),
         };
         // The last line may be half written.
         let events = text.lines().map_while(|line| serde_json::from_str::<Event>(line).ok());
-        let events: Vec<Event> = events.take_while(|event| event.step() <= step).collect();
+        let known = |event: &Event| match event {
+            Event::Train { .. } => event.step() <= step,
+            Event::Validate { .. } => event.step() < step || validated == Some(event.step()),
+        };
+        let events: Vec<Event> = events.take_while(known).collect();
         let file = File::create(&path).map_err(Error::io(&path))?;
         let mut this = Self { path, file, events: Vec::new() };
         for event in events {
@@ -104,16 +109,15 @@ impl Journal {
         Ok(this)
     }
 
-    /// Appends a line.
+    /// Appends a line. The event counts even where it cannot be written.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn note(&mut self, event: Event) -> Result<()> {
-        let line =
-            serde_json::to_string(&event).map_err(|error| Error::state(&self.path, &error))?;
-        writeln!(self.file, "{line}").map_err(Error::io(&self.path))?;
+        let line = serde_json::to_string(&event);
         self.events.push(event);
-        Ok(())
+        let line = line.map_err(|error| Error::state(&self.path, &error))?;
+        writeln!(self.file, "{line}").map_err(Error::io(&self.path))
     }
 
     /// All lines so far.
@@ -125,6 +129,7 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn event(step: usize) -> Event {
         Event::Validate {
@@ -142,15 +147,18 @@ mod tests {
     #[test]
     fn what_came_after_the_state_is_taken_back() {
         let folder = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(folder.path(), 0).unwrap();
+        let mut journal = Journal::open(folder.path(), 0, None).unwrap();
         for step in [10, 20, 30] {
             journal.note(event(step)).unwrap();
         }
         let path = folder.path().join(METRICS);
         let text = fs::read_to_string(&path).unwrap() + "{\"event\":\"tra";
         fs::write(&path, text).unwrap();
-        let journal = Journal::open(folder.path(), 20).unwrap();
+        let journal = Journal::open(folder.path(), 20, Some(20)).unwrap();
         assert_eq!(journal.events(), [event(10), event(20)]);
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
+        // The state was saved before the validation of its step.
+        let journal = Journal::open(folder.path(), 20, Some(10)).unwrap();
+        assert_eq!(journal.events(), [event(10)]);
     }
 }

@@ -1,7 +1,7 @@
 //! What a question becomes at a stage of training: the paper's method, its rivals and its ablations. Knows ids and
 //! stages, no tensor and no optimiser.
 
-use crate::data::Example;
+use crate::data::example::Example;
 use crate::latent::families;
 use crate::latent::families::Markers;
 use crate::latent::recipe::LatentSteps;

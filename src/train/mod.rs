@@ -20,5 +20,6 @@ pub mod settings;
 pub mod start;
 pub mod state;
 pub mod task;
+pub mod validation;
 pub mod variables;
 pub mod warmup;

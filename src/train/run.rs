@@ -1,8 +1,7 @@
 //! A run from its settings to a checkpoint: batch, loss, gradients, update, and now and then a validation and a saved
 //! state. Composes the layer; knows no formula.
 
-use crate::data;
-use crate::data::Example;
+use crate::latent::recipe::Recipe;
 use crate::model::Model;
 use crate::text::Tokenizer;
 use crate::train::batch::Batch;
@@ -11,7 +10,6 @@ use crate::train::checkpoint;
 use crate::train::curve;
 use crate::train::error::Error;
 use crate::train::error::Result;
-use crate::train::evaluate::Exam;
 use crate::train::forward;
 use crate::train::journal::Event;
 use crate::train::journal::Journal;
@@ -26,6 +24,7 @@ use crate::train::state;
 use crate::train::state::Position;
 use crate::train::task::Context;
 use crate::train::task::Task;
+use crate::train::validation::Validation;
 use crate::train::variables::Variable;
 use candle_core::backprop::GradStore;
 use rayon::prelude::*;
@@ -73,6 +72,7 @@ pub fn train(settings: &Settings, folder: &Path, resume: bool) -> Result<()> {
     run.progress = Progress::start(run.position.total_step, run.total_steps);
     let parameters = start.model.parameter_count();
     run.progress.say(&format!("{parameters} parameters, {} steps", run.total_steps));
+    run.tell_left_out(&tasks)?;
     for (phase, task) in tasks.iter().enumerate().skip(run.position.phase) {
         run.phase(phase, task)?;
     }
@@ -111,7 +111,7 @@ struct Run<'a> {
     start: &'a Start,
     /// The same weights without gradients, for generation.
     frozen: Model,
-    validation: Vec<Example>,
+    validation: Option<Validation<'a>>,
     memory: Option<Memory>,
     position: Position,
     journal: Journal,
@@ -152,12 +152,9 @@ impl<'a> Run<'a> {
             }
             None => (fresh(), None),
         };
-        let mut validation = match &settings.validate {
-            Some(validate) => data::read(&validate.data)?,
-            None => Vec::new(),
-        };
-        let limit = settings.validate.as_ref().and_then(|validate| validate.questions);
-        validation.truncate(limit.unwrap_or(usize::MAX));
+        let validation = settings.validate.as_ref();
+        let validation =
+            validation.map(|validate| Validation::read(validate, &start.tokenizer)).transpose()?;
         Ok(Self {
             settings,
             folder: folder.to_owned(),
@@ -165,7 +162,7 @@ impl<'a> Run<'a> {
             frozen: start.variables.frozen(start.model.config().clone())?,
             validation,
             memory,
-            journal: Journal::open(folder, position.total_step)?,
+            journal: Journal::open(folder, position.total_step, position.validated)?,
             earlier_seconds: position.seconds,
             position,
             progress: Progress::start(0, 0),
@@ -177,6 +174,10 @@ impl<'a> Run<'a> {
     fn phase(&mut self, index: usize, task: &Task<'_>) -> Result<()> {
         let phase = &self.settings.phases[index];
         let mut window = Window::default();
+        if self.position.step > 0 {
+            // The state may be from right before a validation.
+            self.validate_if_due(index, task)?;
+        }
         while self.position.step < task.steps() {
             if task.resets_optimizer(self.position.step) {
                 self.memory = None;
@@ -184,12 +185,9 @@ impl<'a> Run<'a> {
             self.step(phase, task, &mut window)?;
             let done = self.position.step == task.steps();
             if self.position.total_step.is_multiple_of(self.settings.log_every) || done {
-                self.log(phase, task, &mut window)?;
+                self.log(phase, task, &mut window);
             }
-            let every = self.settings.validate.as_ref().map(|validate| validate.every);
-            if every.is_some_and(|every| done || self.position.total_step.is_multiple_of(every)) {
-                self.validate(index, task)?;
-            }
+            self.validate_if_due(index, task)?;
             if self.position.total_step.is_multiple_of(self.settings.save_every) && !done {
                 self.save()?;
             }
@@ -216,12 +214,16 @@ impl<'a> Run<'a> {
             }
         }
         if !loss.is_finite() {
-            return Err(Error::Diverged { step: self.position.total_step, loss });
+            return Err(self.diverged("loss", loss.into()));
         }
         let lr = self.lr(phase, self.position.step, task.steps());
         let optimizer = &self.settings.optimizer;
         let memory = self.memory.get_or_insert_with(|| Memory::new(optimizer, variables));
-        window.norm += update(optimizer, memory, variables, sum, lr)?;
+        let norm = update(optimizer, memory, variables, sum, lr)?;
+        if !norm.is_finite() {
+            return Err(self.diverged("gradient's norm", norm));
+        }
+        window.norm += norm;
         window.loss += f64::from(loss);
         window.updates += 1;
         window.time += began.elapsed();
@@ -231,13 +233,17 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    fn diverged(&self, what: &'static str, value: f64) -> Error {
+        Error::Diverged { step: self.position.total_step, what, value }
+    }
+
     /// The learning rate of a phase's step.
     fn lr(&self, phase: &Phase, step: usize, steps: usize) -> f64 {
         let schedule = phase.schedule.unwrap_or(self.settings.schedule);
         phase.lr.unwrap_or(self.settings.optimizer.lr) * schedule.factor(step, steps)
     }
 
-    fn log(&mut self, phase: &Phase, task: &Task<'_>, window: &mut Window) -> Result<()> {
+    fn log(&mut self, phase: &Phase, task: &Task<'_>, window: &mut Window) {
         let Window { updates, loss, breakdown, norm, sequences, time } = std::mem::take(window);
         let step = self.position.step - 1;
         let event = Event::Train {
@@ -252,21 +258,27 @@ impl<'a> Run<'a> {
             examples_per_second: sequences as f64 / time.as_secs_f64().max(1e-9),
             seconds: self.seconds(),
         };
-        self.note(event)?;
-        curve::draw(self.journal.events(), &self.folder)
+        self.note(event);
+    }
+
+    /// Validates after the last step of a phase, and now and then before. Whatever comes of it, the training up to here is
+    /// saved first.
+    fn validate_if_due(&mut self, index: usize, task: &Task<'_>) -> Result<()> {
+        let Some(validation) = &self.validation else { return Ok(()) };
+        let Position { step, total_step, validated, .. } = self.position;
+        let due = step == task.steps() || validation.is_due(total_step);
+        if !due || validated == Some(total_step) {
+            return Ok(());
+        }
+        self.save()?;
+        self.validate(index, task)
     }
 
     fn validate(&mut self, index: usize, task: &Task<'_>) -> Result<()> {
-        let Some(validate) = &self.settings.validate else { return Ok(()) };
+        let Some(validation) = &self.validation else { return Ok(()) };
         let recipe = task.recipe(self.position.step);
-        let exam = Exam {
-            examples: &self.validation,
-            tokenizer: &self.start.tokenizer,
-            max_tokens: validate.max_tokens,
-            batch_size: validate.batch_size,
-        };
         let latent_steps = recipe.latent_steps.default;
-        let score = exam.ask(&self.frozen, &recipe, latent_steps)?;
+        let score = validation.exam().ask(&self.frozen, &recipe, latent_steps)?;
         let stage = task.stage(self.position.step - 1);
         let event = Event::Validate {
             step: self.position.total_step,
@@ -278,20 +290,36 @@ impl<'a> Run<'a> {
             answer_tokens: score.answer_tokens as f64 / score.questions.max(1) as f64,
             seconds: self.seconds(),
         };
-        self.note(event)?;
+        self.note(event);
+        self.position.validated = Some(self.position.total_step);
         let reached = (index, stage, score.right as f64 / score.questions.max(1) as f64);
         if self.position.best.is_none_or(|best| reached >= best) {
             self.position.best = Some(reached);
             checkpoint::write(&self.folder.join(BEST), self.start, &recipe)?;
         }
-        curve::draw(self.journal.events(), &self.folder)
+        Ok(())
     }
 
-    fn note(&mut self, event: Event) -> Result<()> {
+    /// Says which questions are not trained on, and which cannot be asked.
+    fn tell_left_out(&self, tasks: &[Task<'_>]) -> Result<()> {
+        let say = |text: &String| self.progress.say(text);
+        tasks.iter().flat_map(|task| &task.left_out).for_each(say);
+        let Some(validation) = &self.validation else { return Ok(()) };
+        let recipes: Vec<Recipe> = tasks.iter().map(|task| task.recipe(task.steps())).collect();
+        validation.left_out(&self.frozen, &recipes)?.iter().for_each(say);
+        Ok(())
+    }
+
+    /// Notes and shows an event. A run goes on where it cannot be written or drawn: what counts is in the saved state.
+    fn note(&mut self, event: Event) {
         let done = self.position.total_step.max(1);
         let left = self.seconds() / done as f64 * (self.total_steps.saturating_sub(done)) as f64;
         self.progress.show(&event, Duration::from_secs_f64(left));
-        self.journal.note(event)
+        let noted = self.journal.note(event);
+        let drawn = curve::draw(self.journal.events(), &self.folder);
+        for error in [noted, drawn].into_iter().filter_map(Result::err) {
+            self.progress.say(&format!("the run goes on without it: {error}"));
+        }
     }
 
     fn save(&mut self) -> Result<()> {

@@ -1,6 +1,8 @@
 //! The configuration of a run, one TOML file. A run is a list of phases, each with its own objective and data; most have
 //! one. Every refusal names the field. Knows no weights.
 
+use crate::data::fields::Fields;
+use crate::files;
 use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::method::Method;
@@ -100,6 +102,12 @@ pub struct QuestionWork {
     pub method: Method,
     /// The file, in any form that `data` reads.
     pub train: PathBuf,
+    /// Where question, answer and steps are, if the file has names of its own: `fields = { question = "..." }`.
+    #[serde(default)]
+    pub fields: Fields,
+    /// Whether a row that is no question ends the run, instead of being left out.
+    #[serde(default)]
+    pub strict: bool,
     /// Times that every question is seen.
     pub epochs: usize,
     /// Questions of a batch.
@@ -115,6 +123,12 @@ pub struct QuestionWork {
 pub struct Validate {
     /// The file, in any form that `data` reads.
     pub data: PathBuf,
+    /// Where question and answer are, if the file has names of its own: `fields = { question = "..." }`.
+    #[serde(default)]
+    pub fields: Fields,
+    /// Whether a row that is no question ends the run, instead of being left out.
+    #[serde(default)]
+    pub strict: bool,
     /// Steps between two validations; there is always one at the end.
     pub every: usize,
     /// Only so many questions from the beginning of the file.
@@ -158,7 +172,7 @@ impl Settings {
     /// # Errors
     /// Where the file cannot be read or a field cannot be used.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let text = files::read(path).map_err(Error::io(path))?;
         let refused = |reason| Error::Config { path: path.to_owned(), reason };
         let malformed = |error: toml::de::Error| refused(error.to_string().trim().to_owned());
         let unusable = |(field, reason)| refused(format!("`{field}` {reason}"));
@@ -191,6 +205,9 @@ impl Settings {
             not_zero(("every", validate.every)).map_err(named("validate."))?;
             let counts = [("max_tokens", validate.max_tokens), ("batch_size", validate.batch_size)];
             counts.into_iter().try_for_each(at_once).map_err(named("validate."))?;
+        }
+        if self.validate.as_ref().is_some_and(|validate| validate.questions == Some(0)) {
+            return at_top("validate.questions", "is 0");
         }
         self.schedule.check().map_err(named("schedule."))?;
         self.optimizer.check().map_err(named("optimizer."))?;

@@ -98,7 +98,7 @@ impl Start {
         config_json["vocab_size"] = json!(rows);
         let mut config = Config::from_json(&config_json)?;
         config.projector = found.config.projector;
-        let mut weights = Weights::new(found.tensors(), &found.layout, None);
+        let mut weights = Weights::new(found.tensors(), &found.layout);
         let like = tokenizer.id(LIKE).map(|id| id as usize);
         let mut grown = Grown { weights: &mut weights, old_rows, rows, like };
         let (variables, model) = Variables::new(config, &mut grown)?;

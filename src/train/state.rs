@@ -2,7 +2,8 @@
 //! random numbers follow from the seed and the step, so there is nothing else. A state is written under a temporary name
 //! and renamed when complete: a kill at any moment leaves the one before. Knows files, no data.
 
-use crate::model::load::tensors::Format;
+use crate::files;
+use crate::model::load::save::SavedType;
 use crate::model::load::tensors::Tensors;
 use crate::model::parameters::Stored;
 use crate::train::error::Error;
@@ -42,6 +43,9 @@ pub struct Position {
     pub updates: usize,
     /// Phase, stage and share of right answers of the best checkpoint so far.
     pub best: Option<(usize, usize, f64)>,
+    /// `total_step` of the last validation.
+    #[serde(default)]
+    pub validated: Option<usize>,
     /// Time spent training, in seconds.
     pub seconds: f64,
 }
@@ -56,22 +60,20 @@ pub fn save(
     variables: &Variables,
     memory: &Memory,
 ) -> Result<()> {
+    let complete = folder.join(format!("{PREFIX}{:09}", position.total_step));
+    if complete.is_dir() {
+        // Right before a validation: the numbers are the same, only what is known of them is more.
+        return save_position(position, &complete);
+    }
     let unfinished = folder.join(format!(".{PREFIX}unfinished"));
     remove(&unfinished)?;
     fs::create_dir_all(&unfinished).map_err(Error::io(&unfinished))?;
     variables.save(&unfinished.join(WEIGHTS))?;
     save_memory(&unfinished.join(OPTIMIZER), variables, memory)?;
-    let path = unfinished.join(POSITION);
-    let text =
-        serde_json::to_string_pretty(position).map_err(|error| Error::state(&path, &error))?;
-    fs::write(&path, text).map_err(Error::io(&path))?;
-    for name in [WEIGHTS, OPTIMIZER, POSITION] {
-        let path = unfinished.join(name);
-        let file = fs::File::open(&path).map_err(Error::io(&path))?;
-        file.sync_all().map_err(Error::io(&path))?;
+    save_position(position, &unfinished)?;
+    for name in [WEIGHTS, OPTIMIZER] {
+        sync(&unfinished.join(name))?;
     }
-    let complete = folder.join(format!("{PREFIX}{:09}", position.total_step));
-    remove(&complete)?;
     fs::rename(&unfinished, &complete).map_err(Error::io(&complete))?;
     for older in states(folder)?.into_iter().filter(|state| *state != complete) {
         remove(&older)?;
@@ -93,11 +95,11 @@ pub fn latest(folder: &Path) -> Result<Option<PathBuf>> {
 /// If the state is not one of these variables.
 pub fn load(state: &Path, variables: &Variables) -> Result<(Position, Memory)> {
     let path = state.join(POSITION);
-    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let text = files::read(&path).map_err(Error::io(&path))?;
     let position: Position =
         serde_json::from_str(&text).map_err(|error| Error::state(&path, &error))?;
     let path = state.join(WEIGHTS);
-    let weights = Tensors::open(&[&path], Format::Safetensors)?;
+    let weights = Tensors::open(&[&path])?;
     let wrong = |name: &str| Error::state(state, &format!("has no fitting tensor `{name}`"));
     for Variable { name, stored, var } in variables.iter() {
         let data = floats(&weights, name, var.elem_count()).ok_or_else(|| wrong(name))?;
@@ -110,7 +112,7 @@ pub fn load(state: &Path, variables: &Variables) -> Result<(Position, Memory)> {
         var.set(&tensor)?;
     }
     let path = state.join(OPTIMIZER);
-    let averages = Tensors::open(&[&path], Format::Safetensors)?;
+    let averages = Tensors::open(&[&path])?;
     let read = |variable: &Variable| {
         let count = variable.var.elem_count();
         let all = (0..).map_while(|index| {
@@ -126,17 +128,30 @@ pub fn load(state: &Path, variables: &Variables) -> Result<(Position, Memory)> {
     Ok((position, memory))
 }
 
+/// Writes how far a run is to a state's folder, all of it or nothing.
+fn save_position(position: &Position, state: &Path) -> Result<()> {
+    let (path, unfinished) = (state.join(POSITION), state.join(format!(".{POSITION}.unfinished")));
+    let text =
+        serde_json::to_string_pretty(position).map_err(|error| Error::state(&path, &error))?;
+    fs::write(&unfinished, text).map_err(Error::io(&unfinished))?;
+    sync(&unfinished)?;
+    fs::rename(&unfinished, &path).map_err(Error::io(&path))
+}
+
+fn sync(path: &Path) -> Result<()> {
+    let file = fs::File::open(path).map_err(Error::io(path))?;
+    file.sync_all().map_err(Error::io(path))
+}
+
 fn save_memory(path: &Path, variables: &Variables, memory: &Memory) -> Result<()> {
-    let bytes = |data: &Vec<f32>| data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
-    let named: Vec<(String, usize, Vec<u8>)> = variables
-        .iter()
-        .zip(&memory.averages)
-        .flat_map(|(variable, averages)| {
-            let averages = averages.iter().enumerate();
-            averages
-                .map(move |(index, data)| (average_name(variable, index), data.len(), bytes(data)))
-        })
-        .collect();
+    let mut named = Vec::new();
+    for (variable, averages) in variables.iter().zip(&memory.averages) {
+        for (index, data) in averages.iter().enumerate() {
+            let name = average_name(variable, index);
+            let bytes = SavedType::F32.bytes(&name, data)?;
+            named.push((name, data.len(), bytes));
+        }
+    }
     let views = named.iter().map(|(name, length, bytes)| {
         let view = TensorView::new(Dtype::F32, vec![*length], bytes);
         (name, view.expect("a tensor has as many bytes as its shape says"))

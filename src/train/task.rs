@@ -1,7 +1,10 @@
 //! What a phase trains on, step by step. A batch is a function of the seed and the step alone: there is no state of data
 //! order or random numbers to save. Knows no weights.
 
-use crate::data;
+use crate::data::fields::Steps;
+use crate::data::fields::Wanted;
+use crate::data::questions::Questions;
+use crate::data::questions::Reading;
 use crate::latent::families;
 use crate::latent::families::Markers;
 use crate::latent::recipe::LatentSteps;
@@ -46,6 +49,8 @@ pub struct Task<'a> {
     accumulate: usize,
     max_steps: usize,
     kind: Kind,
+    /// What of the data is not trained on, in words.
+    pub left_out: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -60,10 +65,12 @@ impl<'a> Task<'a> {
     /// # Errors
     /// What cannot be read, and questions without a place in the model.
     pub fn new(phase: &Phase, index: usize, context: Context<'a>) -> Result<Self> {
+        let mut left_out = Vec::new();
         let kind = match &phase.objective {
             Objective::Graphs(work) => Kind::Graphs(work.clone()),
             Objective::Questions(work) => {
-                Kind::Questions { encoded: encode(work, context)?, work: work.clone() }
+                let encoded = encode(work, context, &mut left_out)?;
+                Kind::Questions { encoded, work: work.clone() }
             }
         };
         Ok(Self {
@@ -72,6 +79,7 @@ impl<'a> Task<'a> {
             accumulate: phase.accumulate,
             max_steps: phase.max_steps.unwrap_or(usize::MAX),
             kind,
+            left_out,
         })
     }
 
@@ -175,14 +183,30 @@ impl<'a> Task<'a> {
     }
 }
 
-fn encode(work: &QuestionWork, context: Context<'_>) -> Result<Vec<Encoded>> {
+fn encode(
+    work: &QuestionWork,
+    context: Context<'_>,
+    left_out: &mut Vec<String>,
+) -> Result<Vec<Encoded>> {
     let limit = work.max_positions.unwrap_or(context.max_positions).min(context.max_positions);
+    let wanted = Wanted { fields: work.fields.clone(), steps: Steps::Read };
+    let reading = Reading { wanted, strict: work.strict, limit: None };
+    let read = Questions::read(&work.train, &reading)?;
+    let file = work.train.display();
+    if read.skipped.count > 0 {
+        left_out.push(format!("{file}: {}", read.skipped));
+    }
+    let all = read.rows.len();
     let mut encoded = Vec::new();
-    for example in data::read(&work.train)? {
+    for example in read.examples() {
         let example = work.method.encode(&example, context.tokenizer, context.eos)?;
         if work.method.longest(&example) <= limit {
             encoded.push(example);
         }
+    }
+    if encoded.len() < all {
+        let longer = all - encoded.len();
+        left_out.push(format!("{file}: {longer} of {all} are longer than {limit} positions"));
     }
     match encoded.is_empty() {
         true => Err(Error::Field {

@@ -7,6 +7,7 @@ use crate::model::config::Config;
 use crate::model::error::Error;
 use crate::model::error::Result;
 use crate::model::load::save;
+use crate::model::load::save::SavedType;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
 use candle_core::DType;
@@ -80,10 +81,10 @@ impl Variable {
         }
     }
 
-    /// The elements in the order on disk.
-    fn saved_bytes(&self) -> candle_core::Result<Vec<u8>> {
+    /// The elements in the order on disk. What is not finite is never saved: a run could not go on from it.
+    fn saved_bytes(&self) -> Result<Vec<u8>> {
         let flat = self.as_saved(&self.var)?.flatten_all()?.to_vec1::<f32>()?;
-        Ok(flat.into_iter().flat_map(f32::to_le_bytes).collect())
+        SavedType::F32.bytes(&self.name, &flat)
     }
 }
 

@@ -101,6 +101,20 @@ fn empty_variables_are_unset_ones() {
     }
 }
 
+/// As other tools that use the hub have it.
+#[test]
+fn the_cache_is_where_the_environment_says() {
+    for (variable, cache) in [
+        ("HF_HUB_CACHE", "place"),
+        ("HF_HOME", "place/hub"),
+        ("XDG_CACHE_HOME", "place/huggingface/hub"),
+    ] {
+        let output = coconut(&["inspect", "--model", "owner/name"]).env(variable, "place").output();
+        let said = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
+        assert!(said.contains(&format!("not in {cache},")), "{variable}: {said}");
+    }
+}
+
 #[test]
 fn switches_are_what_people_write() {
     for (value, refused) in [("1", true), ("true", true), ("yes", true), ("0", false), ("", false)]

@@ -111,7 +111,7 @@ fn what_was_found_is_said_in_one_line() {
         "codi (by its `codi.*` names)",
         "gpt2",
         "12 LoRA pairs merged",
-        "projector 48-48-48",
+        "projector 48 wide inside",
         "1 tensor",
     ] {
         assert!(line.contains(part), "{part}: {line}");
@@ -139,7 +139,7 @@ fn a_recipe_can_be_given() {
     );
     std::fs::write(&path, recipe.replace("402", "404")).unwrap();
     let error = refusal(&location(&path));
-    assert!(error.contains("id 404, outside the vocabulary of 404"), "{error}");
+    assert!(error.contains("id 404 (\"<404>\"), outside the vocabulary of 404"), "{error}");
 }
 
 #[test]

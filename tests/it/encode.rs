@@ -1,5 +1,5 @@
 //! What a tokenizer does not know is said, as Hugging Face's own package finds it; and a text is called too long only if
-//! it is. The tokenizers were written by that package (`tests/data/tokenizers/make.py`).
+//! it is. The tokenizers were written by that package (`tests/data/unknown/make.py`).
 
 use crate::support::data;
 use coconut::text::Tokenizer;
@@ -11,7 +11,7 @@ const KINDS: [&str; 7] =
     ["word-level", "word-piece", "unigram", "bpe-unk", "bpe-fused", "byte-level", "replacing"];
 
 fn tokenizer(kind: &str) -> Tokenizer {
-    Tokenizer::load(&data("tokenizers").join(format!("{kind}.json"))).unwrap()
+    Tokenizer::load(&data("unknown").join(format!("{kind}.json"))).unwrap()
 }
 
 fn strings(list: &Value) -> Vec<&str> {
@@ -20,7 +20,7 @@ fn strings(list: &Value) -> Vec<&str> {
 
 #[test]
 fn unknown_text_is_named_in_every_kind_of_tokenizer() {
-    let expected = std::fs::read(data("tokenizers").join("expected.json")).unwrap();
+    let expected = std::fs::read(data("unknown").join("expected.json")).unwrap();
     let expected: Value = serde_json::from_slice(&expected).unwrap();
     for kind in KINDS {
         let tokenizer = tokenizer(kind);

@@ -6,6 +6,7 @@ use crate::cli::run;
 use crate::support::FIXTURE_MAX_TOKENS;
 use crate::support::Fixture;
 use crate::support::data;
+use crate::support::questions_of;
 use coconut::latent::generate::generate;
 use serde_json::Value;
 use serde_json::json;
@@ -150,7 +151,7 @@ fn the_trained_checkpoint_is_as_good_as_in_pytorch() {
 #[test]
 fn published_questions_can_be_asked() {
     let Some(file) = shared("data/gsm8k_test.txt") else { return };
-    let examples = coconut::data::read(&file).unwrap();
+    let examples = questions_of(&file);
     assert_eq!(examples.len(), 1319);
     assert!(examples.iter().all(|example| example.answer.replace(',', "").parse::<f64>().is_ok()));
     let (_, report) = eval(&data("codi-gpt2"), &file, &["--limit", "5", "--max-tokens", "4"]);

@@ -1,7 +1,8 @@
 //! `coconut generate-data` as a user runs it: files that this program reads again, and a tokenizer for them.
 
 use crate::cli::run;
-use coconut::data::Example;
+use crate::support::questions_of;
+use coconut::data::example::Example;
 use coconut::data::prosqa::record::Record;
 use coconut::text::Tokenizer;
 use std::path::Path;
@@ -42,14 +43,14 @@ fn prosqa_is_written_as_published_and_read_again() {
     let (_lines, lines, _) = generate(&[&words[..], &["--jsonl"]].concat(), "valid.jsonl");
     let records: Vec<Record> = serde_json::from_slice(&std::fs::read(&list).unwrap()).unwrap();
     let examples: Vec<Example> = records.iter().map(Record::example).collect();
-    assert_eq!(coconut::data::read(&list).unwrap(), examples);
-    assert_eq!(coconut::data::read(&lines).unwrap(), examples);
+    assert_eq!(questions_of(&list), examples);
+    assert_eq!(questions_of(&lines), examples);
 
     let (output, _) = run(&[&["generate-data"], &words[..], &["--out", "-"]].concat());
     assert_eq!(output.stdout, std::fs::read(&list).unwrap(), "a seed gives the same bytes again");
     let (_other, other, _) =
         generate(&["prosqa", "--count", "20", "--seed", "6"], "in/folders/other.json");
-    assert_ne!(coconut::data::read(&other).unwrap(), examples);
+    assert_ne!(questions_of(&other), examples);
 }
 
 #[test]
@@ -86,8 +87,7 @@ fn multiplications_are_right_and_splits_apart() {
     assert!(text.contains("200 questions in"), "{text}");
     let (_valid, valid, _) = generate(&[&words[..], &["--split", "valid"]].concat(), "valid.txt");
     let number = |text: &str| text.split(' ').rev().collect::<String>().parse::<u64>().unwrap();
-    let (train, valid) =
-        (coconut::data::read(&train).unwrap(), coconut::data::read(&valid).unwrap());
+    let (train, valid) = (questions_of(&train), questions_of(&valid));
     for example in train.iter().chain(&valid) {
         let (a, b) = example.question.split_once(" * ").unwrap();
         assert_eq!(number(a) * number(b), number(&example.answer), "{example:?}");
@@ -109,12 +109,12 @@ fn text_lines_become_json() {
     let (_folder, path, text) =
         generate(&["gsm8k-aug", "--from", from.to_str().unwrap()], "train.json");
     assert!(text.contains("2 questions in"), "{text}");
-    assert_eq!(coconut::data::read(&path).unwrap(), coconut::data::read(&from).unwrap());
+    assert_eq!(questions_of(&path), questions_of(&from));
 
     std::fs::write(&from, "Two and two?|| #### 4\nno answer||\n").unwrap();
     let out = folder.path().join("out.json");
     let words = ["gsm8k-aug", "--from", from.to_str().unwrap(), "--out", out.to_str().unwrap()];
-    let text = refused(&words);
+    let text = refused(&[&words[..], &["--strict"]].concat());
     assert!(text.contains("train.txt: line 2, question 2: no `####`"), "{text}");
     std::fs::write(&from, "\n").unwrap();
     assert!(refused(&words).contains("holds no question"));
@@ -130,11 +130,14 @@ fn impossible_graphs_are_refused_before_a_file_is_touched() {
         (["--nodes", "3..4"], "nodes"),
         (["--nodes", "12..8"], "no number of nodes"),
         (["--nodes", "8..99"], "99 nodes are more"),
-        (["--min-hops", "0"], "at least 1 hop"),
+        (["--min-hops", "0"], "--min-hops"),
     ] {
         let words = [&["prosqa", "--count", "1", "--out", out], &flags[..]].concat();
         assert!(refused(&words).contains(said), "{flags:?}");
     }
+    let (output, text) =
+        run(&["generate-data", "prosqa", "--count", "1", "--out", out, "--min-hops", "0"]);
+    assert!(!output.status.success() && text.contains("0 is not in 1.."), "{text}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     std::fs::write(out, "a file, no folder").unwrap();
     let text = refused(&["prosqa", "--count", "1", "--out", &format!("{out}/none/out.json")]);
@@ -157,8 +160,8 @@ fn the_tokenizer_knows_every_question() {
     let trained = shared("checkpoints/prosqa-small-llama/tokenizer.json")
         .map(|path| Tokenizer::load(&path).unwrap());
     let unknown = tokenizer.id("<|unk|>").unwrap();
-    for example in files.iter().flat_map(|path| coconut::data::read(path).unwrap()) {
-        let Example { question, steps, answer } = &example;
+    for example in files.iter().flat_map(|path| questions_of(path)) {
+        let Example { question, steps, answer, .. } = &example;
         let text = format!("{question}\n{}\n### {answer}", steps.join("\n"));
         let ids = tokenizer.encode(&text, true).unwrap();
         assert!(!ids.contains(&unknown), "{text}");

@@ -9,6 +9,7 @@ use coconut::model::attention::geometry::pages_for;
 use coconut::model::attention::rows::PagedRows;
 use coconut::model::attention::rows::Place;
 use coconut::model::config::Config;
+use coconut::model::config::Projector;
 use coconut::model::error::Result;
 use coconut::model::host::HostModel;
 use coconut::model::parameters::Parameters;
@@ -59,8 +60,7 @@ impl Parameters for Random {
 #[derive(Clone, Debug)]
 struct Case {
     config: Value,
-    /// Width inside a projector.
-    projector: Option<usize>,
+    projector: Option<Projector>,
     /// (rows of a first pass, ids of a second)
     sequences: Vec<(usize, usize)>,
     seed: u64,
@@ -70,7 +70,8 @@ fn cases() -> impl Strategy<Value = Case> {
     let heads = (1..3usize, 1..4usize, 1..9usize);
     let kind = prop_oneof![Just("gpt2"), Just("llama"), Just("qwen2"), Just("qwen3")];
     let sequences = prop::collection::vec((1..30usize, 1..6usize), 1..4);
-    let other = (prop::option::of(1..40usize), any::<bool>(), 1..3usize);
+    let projector = (1..40usize, any::<bool>()).prop_map(|(inner, norm)| Projector { inner, norm });
+    let other = (prop::option::of(projector), any::<bool>(), 1..3usize);
     (kind, heads, 1..70usize, sequences, (other, any::<u64>())).prop_map(
         |(kind, (kv_heads, group, half), inner, sequences, ((projector, tied, layers), seed))| {
             let (heads, size) = (kv_heads * group, 2 * half);

@@ -65,6 +65,46 @@ fn assert_works(location: &Location, fixture: &str) {
     assert_eq!(checkpoint.recipe, local.recipe);
 }
 
+/// An adapter and the base model that its adapter_config.json names, both on the hub.
+#[test]
+fn an_adapter_comes_with_its_base_model() {
+    let (adapter, base) = (data("peft/gpt2-all-linear"), data("peft/base-gpt2"));
+    let config = std::fs::read_to_string(adapter.join("adapter_config.json")).unwrap();
+    let named = |base: &str| {
+        let mut config: Value = serde_json::from_str(&config).unwrap();
+        config["base_model_name_or_path"] = Value::from(base);
+        config.to_string().into_bytes()
+    };
+    let hub = Content::default()
+        .with_folder("owner/adapter", "", &adapter)
+        .with("owner/adapter", "adapter_config.json", named("owner/base"))
+        .with_folder("owner/sly", "", &adapter)
+        .with("owner/sly", "adapter_config.json", named(base.to_str().unwrap()))
+        .with_folder("owner/base", "", &base);
+    let (hub, cache) = (hub.start(), TempDir::new().unwrap());
+    let located = sought("owner/adapter", &hub.endpoint, &cache).locate().unwrap();
+    let fixture = Fixture::open(&located, "peft/gpt2-all-linear");
+    let case = &fixture.expected.cases[0];
+    let generated = generate(&fixture.model, &fixture.program(case)).unwrap();
+    assert_golden(case, &generated.thoughts, &generated.first_logits, &generated.ids);
+    // What lies on the hub names no folder of this machine.
+    let located = sought("owner/sly", &hub.endpoint, &cache).locate().unwrap();
+    assert_eq!(located.base, None);
+    // A local adapter may name an id.
+    let local = TempDir::new().unwrap();
+    std::fs::copy(
+        adapter.join("adapter_model.safetensors"),
+        local.path().join("adapter_model.safetensors"),
+    )
+    .unwrap();
+    std::fs::write(local.path().join("adapter_config.json"), named("owner/base")).unwrap();
+    let located = sought(local.path().to_str().unwrap(), &hub.endpoint, &cache).locate().unwrap();
+    let fixture = Fixture::open(&located, "peft/gpt2-all-linear");
+    let case = &fixture.expected.cases[0];
+    let generated = generate(&fixture.model, &fixture.program(case)).unwrap();
+    assert_golden(case, &generated.thoughts, &generated.first_logits, &generated.ids);
+}
+
 fn files_asked(hub: &FakeHub) -> Vec<String> {
     let asked = hub.requests().into_iter().filter(|path| !path.starts_with("/api/"));
     let asked = asked.filter(|path| !path.ends_with(" 0-0"));

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(unreachable_pub, reason = "modules share freely within the one binary")]
 
+mod adapters;
 mod attention;
 mod bench;
 mod cli;
@@ -24,20 +25,25 @@ mod http_rules;
 mod hub;
 mod hub_hosts;
 mod layouts;
+mod marks;
 mod numbers;
 mod numbers_in_files;
 mod openapi;
 mod packaging;
 mod parity;
 mod precision;
+mod questions;
 mod reuse;
 mod scripts;
 mod serve;
 mod support;
 mod text;
 mod tidy;
+mod trainers;
 mod training;
+mod training_ends;
 mod training_runs;
 mod transformers;
+mod weight_files;
 mod wire;
 mod wire_parity;

@@ -5,6 +5,8 @@ use crate::numbers::EXTREMES;
 use crate::support::data;
 use crate::wire::MODEL;
 use crate::wire::Wire;
+use coconut::latent::checkpoint::Checkpoint;
+use coconut::latent::checkpoint::Location;
 use coconut::latent::recipe::Recipe;
 use coconut::model::config::Config;
 use coconut::train::settings::Settings;
@@ -46,8 +48,7 @@ fn changed(value: &Value, at: &str, number: &str) -> Value {
 async fn a_manifest_with_any_number_is_refused_by_name_or_answers() {
     let recipe = json!({"family": "coconut", "start": [401], "end": [402], "eos": [0], "eos_count": 1,
         "masked": [400], "max_tokens": 2, "lora_alpha": 1.5, "latent_steps": {"default": 2, "max": 6}});
-    let text = std::fs::read_to_string(data(MODEL).join("config.json")).unwrap();
-    let config = Config::from_json(&serde_json::from_str(&text).unwrap()).unwrap();
+    let config = Checkpoint::open(&Location::folder(data(MODEL))).unwrap().found.config;
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut answered = 0;
     for at in numbers(&recipe, "") {
@@ -59,7 +60,7 @@ async fn a_manifest_with_any_number_is_refused_by_name_or_answers() {
             std::fs::write(&file, manifest.to_string()).unwrap();
             let checked = Recipe::read(file.path())
                 .map_err(|error| error.to_string())
-                .and_then(|recipe| recipe.check(&config));
+                .and_then(|recipe| recipe.check(&config, |id| id.to_string()));
             match checked {
                 Err(said) => assert!(said.contains(name(&at)), "{at} {number}: {said}"),
                 Ok(()) => {

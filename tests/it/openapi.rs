@@ -3,9 +3,12 @@
 use crate::wire::Wire;
 use axum::body::Body;
 use axum::http::Request;
+use axum::http::StatusCode;
+use coconut::engine::config::EngineConfig;
 use coconut::http;
 use coconut::http::Config;
 use serde_json::Value;
+use serde_json::json;
 use std::fs;
 use std::path::Path;
 
@@ -31,6 +34,24 @@ async fn the_server_serves_that_document() {
     let served = Wire::loading(Config::default()).get("/openapi.json").await.json();
     let ours: Value = serde_json::from_str(&http::document().to_json().unwrap()).unwrap();
     assert_eq!(served, ours);
+}
+
+/// What the document allows is answered: it says what the served model can do.
+#[tokio::test]
+async fn a_loaded_model_puts_its_own_bounds_into_the_document() {
+    let wire = Wire::answering(EngineConfig::default()).0;
+    let facts = wire.get("/v1/models").await.json()["data"][0]["coconut"].clone();
+    let document = wire.get("/openapi.json").await.json();
+    let fields = &document["components"]["schemas"]["ReasonRequest"]["properties"];
+    for (field, fact) in [("latent_steps", "max_latent_steps"), ("max_tokens", "max_positions")] {
+        let most = fields[field]["maximum"].as_u64().unwrap();
+        assert_eq!(Some(most), facts[fact].as_u64(), "{field}");
+        let asked = async |value: u64| wire.ask(json!({"question": "?", field: value})).await;
+        assert_eq!(asked(most).await.status, StatusCode::OK, "{field}");
+        let refused = asked(most + 1).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{field}");
+        assert_eq!(refused.json()["error"]["param"], field);
+    }
 }
 
 #[test]

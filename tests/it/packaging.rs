@@ -130,7 +130,30 @@ fn the_variables_that_containers_set_exist() {
     }
 }
 
+/// The server's own wait is two times that it is told, and two of 5 s for what did not end by then.
+#[test]
+fn orchestrators_wait_longer_than_the_server() {
+    let serve = read("src/cli/serve.rs");
+    let k8s = read("docker/k8s/coconut.yaml");
+    let compose = number_after(&read("docker/compose.yaml"), "stop_grace_period: ").unwrap();
+    let kubernetes = number_after(&k8s, "terminationGracePeriodSeconds: ").unwrap();
+    let [delay, grace] = ["COCONUT_DRAIN_DELAY", "COCONUT_GRACE_PERIOD"].map(|variable| {
+        let declared = serve.lines().find(|line| line.contains(variable)).unwrap();
+        let default = number_after(declared, "default_value = \"").unwrap();
+        (default, number_after(&k8s, &format!("{variable}, value: \"")).unwrap_or(default))
+    });
+    assert!(compose > delay.0 + grace.0 + 10, "compose waits {compose} s");
+    assert!(kubernetes > delay.1 + grace.1 + 10, "Kubernetes waits {kubernetes} s");
+}
+
 // ===== helpers =====
+
+/// The number that stands right behind these words.
+fn number_after(text: &str, words: &str) -> Option<u64> {
+    let rest = &text[text.find(words)? + words.len()..];
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}
 
 /// The metrics of the process. Those with labels appear once a series exists.
 fn exported() -> BTreeSet<String> {

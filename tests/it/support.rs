@@ -1,6 +1,11 @@
 //! Fixtures: checkpoints with golden outputs, and what the tests do with them again and again.
 
 use candle_core::Device;
+use coconut::data::example::Example;
+use coconut::data::fields::Steps;
+use coconut::data::fields::Wanted;
+use coconut::data::questions::Questions;
+use coconut::data::questions::Reading;
 use coconut::latent::checkpoint::Checkpoint;
 use coconut::latent::checkpoint::Location;
 use coconut::latent::program::Program;
@@ -55,6 +60,13 @@ pub struct Fixture {
     pub expected: Expected,
 }
 
+/// The questions of a file with their steps, every row of which is one.
+pub fn questions_of(path: &Path) -> Vec<Example> {
+    let wanted = Wanted { steps: Steps::Read, ..Wanted::default() };
+    let reading = Reading { wanted, strict: true, limit: None };
+    Questions::read(path, &reading).unwrap().examples()
+}
+
 pub fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
@@ -66,7 +78,12 @@ impl Fixture {
 
     /// The fixture's golden numbers with the checkpoint in `folder`, which was made from it.
     pub fn load_from(folder: &Path, name: &str) -> Self {
-        let checkpoint = Checkpoint::open(&Location::folder(folder)).unwrap();
+        Self::open(&Location::folder(folder), name)
+    }
+
+    /// The same, wherever the checkpoint's parts lie.
+    pub fn open(location: &Location, name: &str) -> Self {
+        let checkpoint = Checkpoint::open(location).unwrap();
         let model = checkpoint.model(&Device::Cpu).unwrap();
         let host_model = checkpoint.host_model(Format::F32).unwrap();
         let text = std::fs::read_to_string(data(name).join("expected.json")).unwrap();

@@ -12,22 +12,24 @@ use std::process::Command;
 
 /// The layers, lowest first, and the layers each one may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
+    ("files", &[]),
     ("metrics", &[]),
-    ("text", &[]),
-    ("data", &[]),
-    ("bench", &["data"]),
-    ("hub", &[]),
-    ("model", &[]),
-    ("latent", &["hub", "model", "text"]),
+    ("text", &["files"]),
+    ("data", &["files"]),
+    ("bench", &["data", "files"]),
+    ("hub", &["files"]),
+    ("model", &["files"]),
+    ("latent", &["files", "hub", "model", "text"]),
     ("engine", &["latent", "metrics", "model"]),
-    ("train", &["data", "latent", "model", "text"]),
+    ("train", &["data", "files", "latent", "model", "text"]),
     ("reason", &["engine", "latent", "metrics", "model", "text"]),
     ("eval", &["data", "engine", "latent", "reason"]),
-    ("http", &["engine", "latent", "metrics", "reason", "text"]),
+    ("http", &["engine", "files", "latent", "metrics", "reason", "text"]),
 ];
 
 /// External crates that a layer must stay ignorant of.
 const MUST_NOT_NAME: &[(&str, &[&str])] = &[
+    ("files", &["axum", "candle_core", "hyper", "serde_json", "tokenizers", "tokio", "utoipa"]),
     ("metrics", &["axum", "candle_core", "candle_nn", "serde_json", "tokio"]),
     ("text", &["axum", "candle_core", "candle_nn", "prometheus", "tokio", "utoipa"]),
     ("data", &["axum", "candle_core", "candle_nn", "prometheus", "tokenizers", "tokio", "utoipa"]),
@@ -92,6 +94,18 @@ fn layers_keep_their_ignorance() {
                 let names_it = mentions(line, &format!("{krate}::"));
                 assert!(!names_it, "{place}: `{layer}` must not name `{krate}`");
             }
+        });
+    }
+}
+
+/// Text of others may begin with a byte order mark: whoever reads past `files` forgets it.
+#[test]
+fn text_is_read_in_one_place() {
+    let folders = MAY_NAME.iter().map(|(layer, _)| *layer).chain(["cli"]);
+    for layer in folders.filter(|layer| *layer != "files") {
+        for_each_line(layer, |place, line| {
+            let reads = line.contains("fs::read_to_string(") || line.contains("fs::read(");
+            assert!(!reads, "{place}: read text with `files::read`");
         });
     }
 }

@@ -4,7 +4,7 @@
 use crate::support::Fixture;
 use crate::support::data;
 use crate::support::distance;
-use coconut::data::Example;
+use coconut::data::example::Example;
 use coconut::latent::checkpoint::Checkpoint;
 use coconut::latent::checkpoint::Location;
 use coconut::latent::generate::generate;

@@ -32,7 +32,7 @@ use std::process::Stdio;
 const COCONUT: &str = env!("CARGO_BIN_EXE_coconut");
 
 /// A run of 12 steps: two stages of the curriculum, and one optimiser that forgets between them.
-fn settings(folder: &Path, method: &str) -> PathBuf {
+pub fn settings(folder: &Path, method: &str) -> PathBuf {
     let golden = std::fs::read_to_string(data("training.json")).unwrap();
     let golden: serde_json::Value = serde_json::from_str(&golden).unwrap();
     let examples = folder.join("examples.json");
@@ -80,15 +80,15 @@ fn settings(folder: &Path, method: &str) -> PathBuf {
     path
 }
 
-const METHOD: &str = "{ coconut = { c_thought = 1, epochs_per_stage = 4, max_latent_stage = 2, uniform_prob = 0.3, reset_optimizer = true } }";
+pub const METHOD: &str = "{ coconut = { c_thought = 1, epochs_per_stage = 4, max_latent_stage = 2, uniform_prob = 0.3, reset_optimizer = true } }";
 
-fn train(config: &Path, out: &Path) -> Command {
+pub fn train(config: &Path, out: &Path) -> Command {
     let mut command = Command::new(COCONUT);
     command.args(["train", "--threads", "1", "--config"]).arg(config).arg("--out").arg(out);
     command
 }
 
-fn bytes(out: &Path) -> Vec<u8> {
+pub fn bytes(out: &Path) -> Vec<u8> {
     std::fs::read(out.join("checkpoint/model.safetensors")).unwrap()
 }
 

@@ -116,7 +116,8 @@ async fn converted_checkpoints_answer_over_http_with_the_golden_numbers() {
 #[test]
 fn every_fixture_is_tested() {
     let folders = std::fs::read_dir(data("")).unwrap().map(|entry| entry.unwrap().path());
-    let folders = folders.filter(|path| path.join("expected.json").is_file());
+    let has = |path: &Path, name: &str| path.join(name).is_file();
+    let folders = folders.filter(|path| has(path, "config.json") && has(path, "expected.json"));
     let names = folders.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
     let names: BTreeSet<String> = names.collect();
     assert_eq!(names, FIXTURES.iter().map(|&name| name.to_owned()).collect());

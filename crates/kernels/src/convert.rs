@@ -4,11 +4,11 @@
     reason = "compiled for several sets of instructions, and one conversion that has its own"
 )]
 
+use crate::format::BLOCK_CHUNKS;
+use crate::format::CHUNK;
+use crate::format::Format;
+use crate::format::OFFSET;
 use crate::isa::compiled_per_isa;
-use crate::packed::BLOCK_CHUNKS;
-use crate::packed::CHUNK;
-use crate::packed::Format;
-use crate::packed::OFFSET;
 use crate::rows::RowShape;
 use crate::rows::words_per_step;
 

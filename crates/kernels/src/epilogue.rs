@@ -6,11 +6,11 @@
 )]
 
 use crate::activation::Activation;
+use crate::format::PANEL;
 use crate::isa::compiled_per_isa;
 use crate::math::activate;
 use crate::output::Output;
 use crate::packed::Columns;
-use crate::packed::PANEL;
 use std::ops::Range;
 
 /// How a product meets what the output holds.

@@ -1,65 +1,25 @@
 //! Weights packed once at load, in the order in which the kernels read them. Knows no activations and no threads.
 
+use crate::format::BLOCK_CHUNKS;
+pub use crate::format::BLOCK_INPUTS;
+pub use crate::format::Format;
+use crate::format::OFFSET;
+pub use crate::format::PANEL;
+use crate::format::SCALE_LINES;
+use crate::isa::Isa;
 use crate::lines::Line;
 use crate::lines::floats;
-use crate::lines::floats_mut;
 use crate::lines::words;
-use crate::lines::words_mut;
 use crate::memory::Zeroed;
 use crate::team::Team;
-use half::bf16;
+use crate::write::is_kept;
+use crate::write::write;
 use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
-/// Columns of a panel: two registers of 16 lanes.
-pub const PANEL: usize = 32;
-/// Steps that share a chunk; weights are padded with zeros to whole chunks. A step is one 32-bit word of each input row.
-pub(super) const CHUNK: usize = 16;
-/// Cache lines of one chunk of one panel.
-pub(super) const CHUNK_LINES: usize = CHUNK * PANEL / 16;
-/// Chunks that share one scale a row and output in the 8-bit format: 128 inputs.
-pub(super) const BLOCK_CHUNKS: usize = 2;
-/// Cache lines of the 32 scales that an 8-bit block opens with.
-pub(super) const SCALE_LINES: usize = PANEL / 16;
 /// Weights below which one thread packs them all.
 const MIN_SHARED_WEIGHTS: usize = 1 << 16;
-/// Weights of the 8-bit format are kept with this added, as `vpdpbusd` wants one unsigned factor.
-pub(super) const OFFSET: i32 = 128;
-
-/// How weights are kept, and so in what precision inputs are multiplied. Sums are always f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// 4 bytes a weight.
-    F32,
-    /// 2 bytes a weight; inputs are rounded to bf16 too.
-    Bf16,
-    /// 1 byte a weight and one f32 scale for 128 of them along the inputs; inputs are quantised likewise, row by row.
-    Int8,
-}
-
-impl Format {
-    /// Inputs that one 32-bit word holds.
-    pub(super) fn inputs_per_step(self) -> usize {
-        match self {
-            Self::F32 => 1,
-            Self::Bf16 => 2,
-            Self::Int8 => 4,
-        }
-    }
-
-    /// Inputs that one chunk holds.
-    pub(super) fn inputs_per_chunk(self) -> usize {
-        CHUNK * self.inputs_per_step()
-    }
-
-    /// Cache lines of the first `chunks` chunks of a panel; an even number of chunks, or all of them.
-    pub(super) fn lines(self, chunks: usize) -> usize {
-        let scales = match self {
-            Self::F32 | Self::Bf16 => 0,
-            Self::Int8 => chunks.div_ceil(BLOCK_CHUNKS) * SCALE_LINES,
-        };
-        chunks * CHUNK_LINES + scales
-    }
-}
 
 /// Which columns a panel of 32 holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,57 +51,94 @@ pub struct PackedMatrix {
     lines: Zeroed<Line>,
 }
 
+/// A weight that is not finite, or would not be in the format it is packed in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Unfit {
+    /// Which output it belongs to.
+    pub output: usize,
+    /// Of gated columns: 0 for the gate, 1 for what it lets through.
+    pub half: usize,
+    /// The weight.
+    pub value: f32,
+}
+
 impl PackedMatrix {
-    /// Packs panel by panel, on all threads, so that no second copy of the whole is held: `fill(outputs, panel)` writes
-    /// the weights of one panel's outputs into `panel` (in, 32), where output `outputs.start + j` is column j, and its
-    /// second column j + 16 if columns are gated; the rest is zero.
+    /// Packs panel by panel, on all threads, a block of inputs at a time, so that what is worked on stays in the nearest
+    /// cache: `fill(outputs, inputs, block)` writes the weights between some outputs of one panel and at most
+    /// [`BLOCK_INPUTS`] inputs into `block` (inputs, 32), where output `outputs.start + j` is column j, and its second
+    /// column j + 16 if columns are gated; the rest is zero.
+    ///
+    /// # Errors
+    /// The first output with a weight that cannot be kept.
     pub fn pack(
         (inputs, outputs): (usize, usize),
         format: Format,
         columns: Columns,
-        fill: impl Fn(Range<usize>, &mut [f32]) + Sync,
-    ) -> Self {
+        fill: impl Fn(Range<usize>, Range<usize>, &mut [f32]) + Sync,
+    ) -> Result<Self, Unfit> {
         let chunks = inputs.div_ceil(format.inputs_per_chunk());
         let (panel_lines, width) = (format.lines(chunks), columns.outputs_per_panel());
+        let block_lines = format.lines(BLOCK_INPUTS / format.inputs_per_chunk());
         let mut lines = Zeroed::new(outputs.div_ceil(width) * panel_lines);
+        let unfit = Mutex::new(None);
+        let pack_panel = |(index, lines): (usize, &mut [Line])| {
+            let outputs = index * width..outputs.min((index + 1) * width);
+            let mut block = [0.0; BLOCK_INPUTS * PANEL];
+            for (number, lines) in lines.chunks_mut(block_lines).enumerate() {
+                let first = number * BLOCK_INPUTS;
+                let inputs = first..inputs.min(first + BLOCK_INPUTS);
+                let (filled, rest) = block.split_at_mut(inputs.len() * PANEL);
+                fill(outputs.clone(), inputs, filled);
+                rest.fill(0.0);
+                if !write(Isa::best(), format, &block, lines) {
+                    note(&unfit, format, &block, |column| Unfit {
+                        output: outputs.start + column % width,
+                        half: column / width,
+                        value: 0.0,
+                    });
+                }
+            }
+        };
         if inputs > 0 {
+            let shared = inputs * outputs >= MIN_SHARED_WEIGHTS;
             let panels = lines.chunks_exact_mut(panel_lines).enumerate();
-            Team::shared().share(
-                inputs * outputs >= MIN_SHARED_WEIGHTS,
-                panels,
-                |(index, lines)| {
-                    let mut panel = vec![0.0; chunks * format.inputs_per_chunk() * PANEL];
-                    let first = index * width;
-                    fill(first..outputs.min(first + width), &mut panel[..inputs * PANEL]);
-                    write_panel(format, &panel, lines);
-                },
-            );
+            Team::shared().share(shared, panels, pack_panel);
         }
-        Self { inputs, outputs, format, columns, lines }
+        match unfit.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(unfit) => Err(unfit),
+            None => Ok(Self { inputs, outputs, format, columns, lines }),
+        }
     }
 
     /// Packs weights (in, out) that are whole in memory.
+    ///
+    /// # Panics
+    /// If one is not finite, or would not be in this format.
     pub fn from_in_out(inputs: usize, outputs: usize, format: Format, weights: &[f32]) -> Self {
         assert_eq!(weights.len(), inputs * outputs, "weights (in, out)");
-        Self::pack((inputs, outputs), format, Columns::Plain, |range, panel| {
-            let width = range.len();
-            for (panel, row) in panel.chunks_exact_mut(PANEL).zip(weights.chunks_exact(outputs)) {
-                panel[..width].copy_from_slice(&row[range.clone()]);
+        let packed = Self::pack((inputs, outputs), format, Columns::Plain, |outs, ins, block| {
+            for (row, input) in block.chunks_exact_mut(PANEL).zip(ins) {
+                row[..outs.len()].copy_from_slice(&weights[input * outputs..][outs.clone()]);
             }
-        })
+        });
+        packed.expect("weights are finite")
     }
 
     /// Packs weights (out, in) that are whole in memory: a head tied to its embedding (V, D), or PyTorch's `Linear`.
+    ///
+    /// # Panics
+    /// If one is not finite, or would not be in this format.
     pub fn from_out_in(inputs: usize, outputs: usize, format: Format, weights: &[f32]) -> Self {
         assert_eq!(weights.len(), inputs * outputs, "weights (out, in)");
-        Self::pack((inputs, outputs), format, Columns::Plain, |range, panel| {
-            for (column, output) in range.enumerate() {
-                let row = &weights[output * inputs..][..inputs];
-                for (panel, &weight) in panel.chunks_exact_mut(PANEL).zip(row) {
-                    panel[column] = weight;
+        let packed = Self::pack((inputs, outputs), format, Columns::Plain, |outs, ins, block| {
+            for (column, output) in outs.enumerate() {
+                let run = &weights[output * inputs..][ins.clone()];
+                for (row, &weight) in block.chunks_exact_mut(PANEL).zip(run) {
+                    row[column] = weight;
                 }
             }
-        })
+        });
+        packed.expect("weights are finite")
     }
 
     /// The weights of one output (in,), as the kernels see them: the row of an embedding that is packed as head.
@@ -222,53 +219,16 @@ impl PackedMatrix {
     }
 }
 
-/// panel (in padded, 32) -> lines
-fn write_panel(format: Format, panel: &[f32], lines: &mut [Line]) {
-    match format {
-        Format::F32 => floats_mut(lines).copy_from_slice(panel),
-        Format::Bf16 => {
-            for (step, pair) in
-                words_mut(lines).chunks_exact_mut(PANEL).zip(panel.chunks_exact(2 * PANEL))
-            {
-                for (column, word) in step.iter_mut().enumerate() {
-                    let [low, high] =
-                        [pair[column], pair[PANEL + column]].map(|x| bf16::from_f32(x).to_bits());
-                    *word = u32::from(low) | u32::from(high) << 16;
-                }
-            }
-        }
-        Format::Int8 => {
-            let inputs = BLOCK_CHUNKS * format.inputs_per_chunk() * PANEL;
-            for (lines, block) in
-                lines.chunks_mut(format.lines(BLOCK_CHUNKS)).zip(panel.chunks(inputs))
-            {
-                write_block(block, lines);
-            }
-        }
-    }
-}
-
-/// block (up to 128 inputs, 32) -> 32 scales and the bytes
-fn write_block(block: &[f32], lines: &mut [Line]) {
-    let mut largest = [0.0f32; PANEL];
-    for input in block.chunks_exact(PANEL) {
-        for (largest, x) in largest.iter_mut().zip(input) {
-            *largest = largest.max(x.abs());
-        }
-    }
-    let (scales, lines) = lines.split_at_mut(SCALE_LINES);
-    for (scale, largest) in floats_mut(scales).iter_mut().zip(largest) {
-        *scale = largest / 127.0;
-    }
-    let inverse = largest.map(|largest| if largest > 0.0 { 127.0 / largest } else { 0.0 });
-    for (step, four) in words_mut(lines).chunks_exact_mut(PANEL).zip(block.chunks_exact(4 * PANEL))
-    {
-        for (column, word) in step.iter_mut().enumerate() {
-            let bytes = std::array::from_fn(|i| {
-                let whole = (four[i * PANEL + column] * inverse[column]).round_ties_even() as i32;
-                (whole.clamp(-127, 127) + OFFSET) as u8
-            });
-            *word = u32::from_le_bytes(bytes);
-        }
-    }
+/// Keeps the unfit weight of the lowest output.
+fn note(
+    first: &Mutex<Option<Unfit>>,
+    format: Format,
+    block: &[f32],
+    place: impl Fn(usize) -> Unfit,
+) {
+    let found = block.iter().enumerate().filter(|(_, x)| !is_kept(format, **x));
+    let found = found.map(|(at, &value)| Unfit { value, ..place(at % PANEL) });
+    let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = first.iter().copied().chain(found);
+    *first = all.min_by_key(|unfit| (unfit.half, unfit.output));
 }

@@ -5,10 +5,10 @@
 //! bf16 are kept as two f32 each. The 8-bit format adds, for each block of 128 inputs and tile, r scales (f32) and r
 //! starting values (i32) that undo the offset of the weights.
 
+use crate::format::BLOCK_CHUNKS;
+use crate::format::CHUNK;
+use crate::format::Format;
 use crate::isa::Isa;
-use crate::packed::BLOCK_CHUNKS;
-use crate::packed::CHUNK;
-use crate::packed::Format;
 use std::ops::Range;
 
 /// Rows that go through all weights together: their words should stay in the second cache beside a panel.

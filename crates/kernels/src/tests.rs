@@ -3,11 +3,15 @@
 use crate::activation::Activation;
 use crate::epilogue::Combine;
 use crate::epilogue::Epilogue;
+use crate::format::BLOCK_INPUTS;
+use crate::format::Format;
 use crate::isa::Isa;
+use crate::lines::Line;
+use crate::lines::words;
 use crate::matmul::matmul_on;
 use crate::packed::Columns;
-use crate::packed::Format;
 use crate::packed::PackedMatrix;
+use crate::write::write;
 use half::bf16;
 use proptest::prelude::*;
 
@@ -213,6 +217,53 @@ fn what_is_not_finite_stays_so() {
     }
 }
 
+#[test]
+fn weights_that_cannot_be_kept_are_refused_with_their_place() {
+    let (inputs, outputs) = (300, 70);
+    let pack = |format, columns, at: &[(usize, usize, f32)]| {
+        let packed =
+            PackedMatrix::pack((inputs, outputs), format, columns, |range, inputs, block| {
+                for &(input, column, value) in at {
+                    let panel = column / 32 * columns.outputs_per_panel();
+                    if inputs.contains(&input) && range.start == panel {
+                        block[(input - inputs.start) * 32 + column % 32] = value;
+                    }
+                }
+            });
+        packed.map(|packed| packed.bytes()).map_err(|unfit| (unfit.output, unfit.half))
+    };
+    for format in [Format::F32, Format::Bf16, Format::Int8] {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let two = [(299, 69, bad), (130, 40, bad)];
+            assert_eq!(pack(format, Columns::Plain, &two), Err((40, 0)), "{format:?} {bad}");
+            let one = [(0, 32 + 16 + 3, bad)];
+            assert_eq!(pack(format, Columns::Gated, &one), Err((19, 1)), "{format:?} {bad}");
+        }
+        let large = [(5, 5, f32::MAX), (6, 6, 1e-45)];
+        let kept = pack(format, Columns::Plain, &large).is_ok();
+        assert_eq!(kept, format != Format::Bf16, "{format:?}");
+    }
+}
+
+#[test]
+fn weights_are_written_alike_by_all_instructions() {
+    let mut block = numbers(7, BLOCK_INPUTS * 32);
+    block[..32].fill(0.0);
+    block.iter_mut().skip(3).step_by(32).for_each(|x| *x *= 1e-42);
+    for format in [Format::F32, Format::Bf16, Format::Int8] {
+        let lines = format.lines(BLOCK_INPUTS / format.inputs_per_chunk());
+        let written = |isa| {
+            let mut lines = vec![Line::ZERO; lines];
+            assert!(write(isa, format, &block, &mut lines));
+            words(&lines).to_vec()
+        };
+        let portable = written(Isa::Portable);
+        for isa in Isa::available() {
+            assert_eq!(written(isa), portable, "{format:?} {isa:?}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
@@ -221,13 +272,14 @@ proptest! {
         let Case { rows, inputs, outputs, seed, .. } = case;
         let x = numbers(seed, rows * inputs);
         let weights = [numbers(seed ^ 1, inputs * outputs), numbers(seed ^ 2, inputs * outputs)];
-        let packed = PackedMatrix::pack((inputs, outputs), Format::F32, Columns::Gated, |range, panel| {
+        let packed = PackedMatrix::pack((inputs, outputs), Format::F32, Columns::Gated, |range, inputs, block| {
             for (first, weights) in [0, 16].into_iter().zip(&weights) {
-                for (panel, row) in panel.chunks_exact_mut(32).zip(weights.chunks_exact(outputs)) {
-                    panel[first..first + range.len()].copy_from_slice(&row[range.clone()]);
+                for (row, input) in block.chunks_exact_mut(32).zip(inputs.clone()) {
+                    row[first..first + range.len()].copy_from_slice(&weights[input * outputs..][range.clone()]);
                 }
             }
         });
+        let packed = packed.unwrap();
         let product = |which: usize, row: usize, output: usize| -> f64 {
             (0..inputs)
                 .map(|k| f64::from(x[row * inputs + k]) * f64::from(weights[which][k * outputs + output]))

@@ -11,7 +11,7 @@
 //! - The target is the leaf furthest from its root, of both families, and at least 3 hops away. A leaf at random would
 //!   give 3.4 hops.
 
-use crate::data::Error;
+use crate::data::error::Error;
 use crate::data::prosqa::graph::Graph;
 use crate::data::prosqa::graph::Query;
 use crate::data::prosqa::words::CONCEPTS;

@@ -1,6 +1,6 @@
 //! A graph and a question told in words, with the fields of the published files. Knows no file.
 
-use crate::data::Example;
+use crate::data::example::Example;
 use crate::data::prosqa::graph::Graph;
 use crate::data::prosqa::graph::Query;
 use crate::data::prosqa::words::CONCEPTS;
@@ -87,7 +87,7 @@ impl Record {
     /// What training and evaluation need of it.
     pub fn example(&self) -> Example {
         let Self { question, answer, steps, .. } = self.clone();
-        Example { question, steps, answer }
+        Example { question, steps, answer, also: Vec::new() }
     }
 
     /// The graph that the question was made from.

@@ -9,6 +9,7 @@ use crate::http::desk::Work;
 use crate::http::error::ApiError;
 use crate::http::error::ErrorBody;
 use crate::http::extract::Deadline;
+use crate::http::extract::Headers;
 use crate::http::extract::Json;
 use crate::http::state::AppState;
 use crate::http::state::Served;
@@ -36,10 +37,7 @@ use watched::Watched;
 ///
 /// The header `x-request-timeout` (seconds) lowers the server's time limit for this request.
 #[utoipa::path(post, path = "/v1/reason", tag = "reasoning", security((), ("api_key" = [])), request_body = ReasonRequest,
-    params(
-        ("x-request-timeout" = Option<f64>, Header, exclusive_minimum = 0, description = "Seconds to wait for the answer; the server's limit where that is less"),
-        ("x-request-id" = Option<String>, Header, description = "Returned, and written to the server's log"),
-    ),
+    params(Headers),
     responses(
         (status = 200, description = "the answer, or with `stream` its events",
             content((ReasonResponse = "application/json"), (ReasonEvent = "text/event-stream"))),

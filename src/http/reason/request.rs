@@ -6,15 +6,27 @@ use crate::latent::script::Sampling;
 use crate::reason::types::MAX_COUNT;
 use crate::reason::types::Question;
 use serde::Deserialize;
+use serde::Deserializer;
+use serde::de::Error as _;
+use serde_json::Number;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use utoipa::ToSchema;
+use utoipa::openapi::ArrayBuilder;
+use utoipa::openapi::ObjectBuilder;
+use utoipa::openapi::OneOfBuilder;
+use utoipa::openapi::Type;
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::SchemaType;
 
 const MAX_TEMPERATURE: f64 = 2.0;
 const MAX_TOP_THOUGHT_TOKENS: usize = 100;
 const DEFAULT_TOP_THOUGHT_TOKENS: usize = 5;
 const MAX_STOP_STRINGS: usize = 16;
-const MAX_STOP_BYTES: usize = 256;
+const MAX_STOP_CHARACTERS: usize = 256;
+
+/// 2 to the 64.
+const BEYOND_U64: f64 = 18_446_744_073_709_551_616.0;
 
 /// A question and how to answer it. Every field but the question may be absent; `null` says the same.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -25,12 +37,15 @@ pub(in crate::http) struct ReasonRequest {
     #[schema(min_length = 1, pattern = r"\S")]
     pub(super) question: String,
     /// How many thoughts to compute before answering; the model's default where absent. 0 answers at once.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(maximum = 1_048_576)]
     pub(super) latent_steps: Option<usize>,
-    /// Most answer tokens; where absent what the model's recipe says, 64 if nothing, or what its positions leave.
+    /// Most answer tokens; where absent what the model's recipe says, 64 if nothing. An answer that takes up the model's
+    /// positions before that ends there, with `length`.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 1_048_576, example = 64)]
     pub(super) max_tokens: Option<usize>,
-    /// Go on after end-of-sequence tokens, up to exactly `max_tokens`; for benchmarks, where all answers cost the same.
+    /// Go on after end-of-sequence tokens, up to `max_tokens`; for benchmarks, where all answers cost the same.
     #[schema(default = false)]
     pub(super) ignore_eos: Option<bool>,
     /// 0 takes the most likely token, always.
@@ -40,11 +55,15 @@ pub(in crate::http) struct ReasonRequest {
     #[schema(exclusive_minimum = 0, maximum = 1)]
     pub(super) top_p: Option<f64>,
     /// Choose among this many most likely tokens; more than the vocabulary has are all of them.
-    #[schema(minimum = 1)]
+    #[serde(default, deserialize_with = "whole")]
+    #[schema(minimum = 1, maximum = 18_446_744_073_709_551_615_usize)]
     pub(super) top_k: Option<usize>,
     /// Makes a sampled answer repeatable; random where absent.
+    #[serde(default, deserialize_with = "whole")]
+    #[schema(maximum = 18_446_744_073_709_551_615_usize)]
     pub(super) seed: Option<u64>,
     /// A string, or up to 16 of them, that end the answer and are not part of it.
+    #[schema(schema_with = stop_schema)]
     pub(super) stop: Option<Stop>,
     /// Answer as server-sent events while it is computed: `thought`, `token`, and at the end `done` or `error`.
     #[schema(default = false)]
@@ -52,12 +71,27 @@ pub(in crate::http) struct ReasonRequest {
     /// What to report beside the answer.
     pub(super) include: Option<Vec<Include>>,
     /// How many tokens to show per thought, with `thoughts` in `include`.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(maximum = 100, default = 5)]
     pub(super) top_thought_tokens: Option<usize>,
 }
 
+/// A whole number, also where a client writes it as `6.0`: to JSON that is the same number.
+fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(json: D) -> Result<Option<T>, D::Error> {
+    let Some(number) = Option::<Number>::deserialize(json)? else { return Ok(None) };
+    let value = number.as_u64().or_else(|| {
+        let value = number.as_f64()?;
+        let is_whole = value.fract() == 0.0 && (0.0..BEYOND_U64).contains(&value);
+        is_whole.then_some(value as u64)
+    });
+    let value = value.and_then(|value| T::try_from(value).ok());
+    let refused =
+        || D::Error::custom(format!("`{number}` is not a whole number from 0 to {}", u64::MAX));
+    value.map(Some).ok_or_else(refused)
+}
+
 /// One string or several.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, expecting = "expected a string or a list of strings")]
 pub(super) enum Stop {
     One(String),
@@ -86,8 +120,9 @@ impl ReasonRequest {
         random: u64,
     ) -> Result<Question, ApiError> {
         let reports = |include| self.include.iter().flatten().any(|asked| *asked == include);
-        let asked = self.top_thought_tokens.unwrap_or(DEFAULT_TOP_THOUGHT_TOKENS);
-        let top_thought_tokens = within("top_thought_tokens", asked, 0..=MAX_TOP_THOUGHT_TOKENS)?;
+        let top_thought_tokens = self.top_thought_tokens.unwrap_or(DEFAULT_TOP_THOUGHT_TOKENS);
+        let top_thought_tokens =
+            within("top_thought_tokens", top_thought_tokens, 0..=MAX_TOP_THOUGHT_TOKENS)?;
         let report = Report {
             top_thought_tokens: if reports(Include::Thoughts) { top_thought_tokens } else { 0 },
             thought_vectors: reports(Include::ThoughtVectors),
@@ -143,6 +178,21 @@ fn within(field: &str, count: usize, range: RangeInclusive<usize>) -> Result<usi
     }
 }
 
+/// A string, several, or `null`; with the bounds that [`Stop::checked`] holds.
+fn stop_schema() -> Schema {
+    let string = |kind: SchemaType| {
+        ObjectBuilder::new()
+            .schema_type(kind)
+            .min_length(Some(1))
+            .max_length(Some(MAX_STOP_CHARACTERS))
+    };
+    let one = string(SchemaType::from_iter([Type::String, Type::Null]));
+    let many =
+        ArrayBuilder::new().items(string(Type::String.into())).max_items(Some(MAX_STOP_STRINGS));
+    let description = "A string, or up to 16 of them, that end the answer and are not part of it.";
+    OneOfBuilder::new().item(one).item(many).description(Some(description)).into()
+}
+
 impl Stop {
     fn checked(self) -> Result<Vec<String>, ApiError> {
         let strings = match self {
@@ -152,11 +202,10 @@ impl Stop {
         if strings.len() > MAX_STOP_STRINGS {
             return Err(ApiError::invalid("stop", format!("at most {MAX_STOP_STRINGS} strings")));
         }
-        if strings.iter().any(|string| !(1..=MAX_STOP_BYTES).contains(&string.len())) {
-            return Err(ApiError::invalid(
-                "stop",
-                format!("each string must have 1 to {MAX_STOP_BYTES} bytes"),
-            ));
+        let fits = |string: &String| (1..=MAX_STOP_CHARACTERS).contains(&string.chars().count());
+        if !strings.iter().all(fits) {
+            let message = format!("each string must have 1 to {MAX_STOP_CHARACTERS} characters");
+            return Err(ApiError::invalid("stop", message));
         }
         Ok(strings)
     }
@@ -208,6 +257,18 @@ mod tests {
             question(vectors).unwrap().report,
             Report { thought_vectors: true, ..Report::default() }
         );
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        let body = json!({"latent_steps": 6.0, "max_tokens": 1e2, "seed": u64::MAX, "top_k": 3.0});
+        let question = question(body).unwrap();
+        assert_eq!((question.latent_steps, question.max_tokens), (Some(6), Some(100)));
+        assert_eq!((question.sampling.seed, question.sampling.top_k), (u64::MAX, Some(3)));
+        for value in [json!(6.5), json!(-1), json!(-1.0), json!(1e20), json!("6"), json!([6])] {
+            let body = json!({"question": "?", "latent_steps": value});
+            serde_json::from_value::<ReasonRequest>(body).unwrap_err();
+        }
     }
 
     #[test]

@@ -24,7 +24,13 @@ use serde::Serialize;
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::time::Instant;
+use utoipa::PartialSchema;
 use utoipa::ToSchema;
+use utoipa::openapi::ObjectBuilder;
+use utoipa::openapi::OneOfBuilder;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::Type;
+use utoipa::openapi::schema::Schema;
 
 /// Asks proxies not to collect events before passing them on.
 const NO_BUFFERING: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
@@ -55,21 +61,44 @@ fn bytes(part: &Part) -> usize {
 }
 
 /// What an event's `data` holds; `event` names which.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(in crate::http) enum ReasonEvent {
-    /// `event: thought`: a latent step was computed.
-    #[schema(title = "thought")]
     Thought(ThoughtBody),
-    /// `event: token`: an answer token was chosen.
-    #[schema(title = "token")]
     Token(TokenBody),
-    /// `event: done`: the complete answer; nothing follows.
-    #[schema(title = "done")]
     Done(Box<ReasonResponse>),
-    /// `event: error`: there will be no answer; nothing follows.
-    #[schema(title = "error")]
     Error(ErrorBody),
+}
+
+impl PartialSchema for ReasonEvent {
+    /// An event as it is sent: its name, and JSON as text.
+    fn schema() -> RefOr<Schema> {
+        let event = |name: &str, data: &str, says: &str| {
+            let name = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([name]));
+            let data = ObjectBuilder::new()
+                .schema_type(Type::String)
+                .content_media_type("application/json")
+                .description(Some(format!("A `{data}`: {says}.")));
+            let event = ObjectBuilder::new().property("event", name).property("data", data);
+            event.required("event").required("data")
+        };
+        OneOfBuilder::new()
+            .item(event("thought", "ThoughtBody", "a latent step was computed"))
+            .item(event("token", "TokenBody", "an answer token was chosen"))
+            .item(event("done", "ReasonResponse", "the complete answer; nothing follows"))
+            .item(event("error", "ErrorBody", "there will be no answer; nothing follows"))
+            .description(Some("A server-sent event."))
+            .into()
+    }
+}
+
+impl ToSchema for ReasonEvent {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((ThoughtBody::name().into_owned(), ThoughtBody::schema()));
+        schemas.push((TokenBody::name().into_owned(), TokenBody::schema()));
+        ThoughtBody::schemas(schemas);
+        TokenBody::schemas(schemas);
+    }
 }
 
 impl ReasonEvent {

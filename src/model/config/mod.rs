@@ -8,6 +8,7 @@ mod llama;
 mod rope;
 
 use coconut_kernels::activation::Activation;
+use std::fmt;
 
 /// The largest value any size in config.json may have: what is larger is a broken or hostile file. No model has more
 /// positions, so no request needs more either.
@@ -88,8 +89,24 @@ pub struct Config {
     pub eos_ids: Vec<u32>,
     /// The markers of the latent mode, where config.json carries them.
     pub latent: LatentIds,
-    /// Width inside the projector that thoughts go through; `None` where hidden states are fed back as they are.
-    pub projector: Option<usize>,
+    /// The projector that thoughts go through; `None` where hidden states are fed back as they are.
+    pub projector: Option<Projector>,
+}
+
+/// CODI's projector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Projector {
+    /// Width inside it.
+    pub inner: usize,
+    /// Whether it ends with a norm (false after training with `--prj_no_ln`).
+    pub norm: bool,
+}
+
+impl fmt::Display for Projector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let norm = if self.norm { "" } else { ", without norm" };
+        write!(f, "{} wide inside{norm}", self.inner)
+    }
 }
 
 /// Base and scaling of the rotary position embedding.

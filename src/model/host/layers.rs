@@ -1,5 +1,6 @@
 //! Layers with packed weights: products, norms, the projector. Knows no order of blocks.
 
+use crate::model::error::Error;
 use crate::model::error::Result;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
@@ -15,8 +16,8 @@ use coconut_kernels::matmul::matmul;
 use coconut_kernels::norm;
 use coconut_kernels::packed::Columns;
 use coconut_kernels::packed::Format;
-use coconut_kernels::packed::PANEL;
 use coconut_kernels::packed::PackedMatrix;
+use coconut_kernels::packed::Unfit;
 
 /// A matrix product.
 #[derive(Debug)]
@@ -65,26 +66,48 @@ pub(super) fn pack(
         .map(|part| (part.weight(), [part.inputs, part.outputs], part.stored))
         .collect();
     let matrices = parameters.matrices(&wanted)?;
-    let weights = PackedMatrix::pack((inputs, outputs), format, columns, |range, panel| {
+    let packed = PackedMatrix::pack((inputs, outputs), format, columns, |range, inputs, block| {
         let mut start = 0;
         for (index, (matrix, part)) in matrices.iter().zip(parts).enumerate() {
             match columns {
                 Columns::Gated => {
                     let column = index * columns.outputs_per_panel();
-                    matrix.read(range.clone(), panel, (PANEL, column));
+                    matrix.read(inputs.clone(), range.clone(), block, column);
                 }
                 Columns::Plain => {
                     let mine = range.start.max(start)..range.end.min(start + part.outputs);
                     if !mine.is_empty() {
                         let column = mine.start - range.start;
-                        matrix.read(mine.start - start..mine.end - start, panel, (PANEL, column));
+                        let outputs = mine.start - start..mine.end - start;
+                        matrix.read(inputs.clone(), outputs, block, column);
                     }
                     start += part.outputs;
                 }
             }
         }
     });
-    Ok(Linear { weights, bias })
+    match packed {
+        Ok(weights) => Ok(Linear { weights, bias }),
+        Err(unfit) => {
+            let name = part_with(parts, columns, &unfit).weight();
+            Err(Error::unfit(&name, unfit.value, format.name()))
+        }
+    }
+}
+
+/// The part that a weight belongs to.
+fn part_with<'p>(parts: &[&'p LinearPlan], columns: Columns, unfit: &Unfit) -> &'p LinearPlan {
+    match columns {
+        Columns::Gated => parts[unfit.half],
+        Columns::Plain => {
+            let mut end = 0;
+            let holds = |part: &&&LinearPlan| {
+                end += part.outputs;
+                unfit.output < end
+            };
+            parts.iter().find(holds).unwrap_or(&parts[0])
+        }
+    }
 }
 
 /// Biases side by side; zeros for parts that have none, if any has one.
@@ -145,7 +168,7 @@ pub(super) struct Projector {
     up: Linear,
     activation: Activation,
     down: Linear,
-    norm: Norm,
+    norm: Option<Norm>,
 }
 
 impl Projector {
@@ -158,7 +181,7 @@ impl Projector {
             up: pack(&[&plan.up], Columns::Plain, format, parameters)?,
             activation: plan.activation,
             down: pack(&[&plan.down], Columns::Plain, format, parameters)?,
-            norm: Norm::load(&plan.norm, parameters)?,
+            norm: plan.norm.as_ref().map(|norm| Norm::load(norm, parameters)).transpose()?,
         })
     }
 
@@ -167,8 +190,13 @@ impl Projector {
         let rows = hidden.len() / self.down.outputs();
         let mut inner = vec![0.0; rows * self.up.outputs()];
         self.up.store(hidden, Some(self.activation), &mut inner);
-        let mut before_norm = vec![0.0; hidden.len()];
-        self.down.store(&inner, None, &mut before_norm);
-        self.norm.apply(&before_norm, thoughts);
+        match &self.norm {
+            Some(norm) => {
+                let mut before_norm = vec![0.0; hidden.len()];
+                self.down.store(&inner, None, &mut before_norm);
+                norm.apply(&before_norm, thoughts);
+            }
+            None => self.down.store(&inner, None, thoughts),
+        }
     }
 }

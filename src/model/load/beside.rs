@@ -1,6 +1,7 @@
 //! The small JSON files beside weights: `config.json`, `generation_config.json` and the like. They come from strangers,
 //! may be missing, and are often there and empty. Knows no field of any.
 
+use crate::files;
 use crate::model::error::Error;
 use crate::model::error::Result;
 use serde_json::Value;
@@ -26,17 +27,16 @@ pub enum Beside {
 /// # Errors
 /// If it is neither empty nor a JSON object.
 pub fn read(path: &Path) -> Result<Beside> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Beside::Absent),
-        Err(error) => return Err(io(error)),
+        Err(error) => return Err(Error::io(path)(error)),
         Ok(metadata) if metadata.len() > MAX_BYTES => {
             let reason = format!("has {} bytes, {MAX_BYTES} at most are read", metadata.len());
             return Err(malformed(path, reason));
         }
         Ok(_) => {}
     }
-    let text = std::fs::read_to_string(path).map_err(io)?;
+    let text = files::read(path).map_err(Error::io(path))?;
     if text.trim().is_empty() {
         return Ok(Beside::Empty);
     }

@@ -11,8 +11,8 @@ const GPT2_HEAD_SIZE: usize = 64;
 const GPT2_SIZES: [(usize, usize); 4] = [(768, 12), (1024, 24), (1280, 36), (1600, 48)];
 /// GPT-2's vocabulary, whose last id ends sequences.
 const GPT2_VOCABULARY: usize = 50257;
-/// The most rows that a published checkpoint adds to it.
-const GPT2_EXTRA_ROWS: usize = 3;
+/// The most rows that a published checkpoint adds to it: three, rounded up to a multiple of 128.
+const GPT2_EXTRA_ROWS: usize = 50304 - GPT2_VOCABULARY;
 
 /// config.json of a GPT-2 with these sizes, where they leave no doubt.
 pub(super) fn gpt2(rows: usize, positions: usize, width: usize, layers: usize) -> Option<Value> {
@@ -44,7 +44,9 @@ mod tests {
         assert_eq!(heads(50257, 1600, 48), Some(25));
         assert_eq!(heads(40, 768, 2), Some(8));
         assert_eq!(heads(50260, 768, 11), None);
-        assert_eq!(heads(50304, 768, 12), None);
+        assert_eq!(heads(50264, 768, 12), Some(12));
+        assert_eq!(heads(50304, 768, 12), Some(12));
+        assert_eq!(heads(50305, 768, 12), None);
         assert_eq!(heads(404, 768, 12), None);
     }
 }

@@ -1,16 +1,26 @@
 //! What the tensor names of a published checkpoint mean: wrappers are stripped, LoRA pairs and projectors recognised,
-//! copies checked, auxiliary decoders and mask buffers dropped. Knows names and shapes, computes nothing.
+//! copies checked, auxiliary decoders and mask buffers dropped; an adapter by itself is laid over its base model. Knows
+//! names and shapes, computes nothing.
 
 use crate::model::error::Error;
 use crate::model::error::Result;
+use crate::model::load::adapter::Adapter;
+use crate::model::load::names::Place;
+use crate::model::load::names::Way;
+pub use crate::model::load::names::Wrapper;
+use crate::model::load::names::projector_name;
+use crate::model::load::names::quiet;
+use crate::model::load::names::with_stem;
+use crate::model::load::peft;
+pub use crate::model::load::peft::Pair;
+use crate::model::load::peft::Role;
 use crate::model::load::tensors::Tensors;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Names that old versions of transformers wrote and that hold no weights: causal masks and rotary frequencies.
 const BUFFERS: [&str; 3] = [".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq"];
-/// What compilation and data-parallel training put into names.
-const NOISE: [&str; 2] = ["_orig_mod.", "module."];
 /// Modules used in training only, and why they are not needed.
 const AUXILIARY: [(&str, &str); 6] = [
     ("expainable_llm.", "SIM-CoT's auxiliary decoder, used in training only"),
@@ -20,45 +30,42 @@ const AUXILIARY: [(&str, &str); 6] = [
     ("pj_out.", "SIM-CoT's auxiliary decoder, used in training only"),
     ("dynamic_cls.", "a classifier that the reference ignores too"),
 ];
-/// Families that are recognised and not computed.
-const UNSUPPORTED: [(&str, &str); 3] = [
-    ("latent_policy.", "CoLaR's Gaussian head"),
-    ("recurrent_filter.", "adaLR's recurrent filter"),
-    ("_base_model.", "adaLR's wrapper"),
+/// Parts of names that say what is not computed here: what it is, and what would be.
+const UNSUPPORTED: [(&str, &str, &str); 5] = [
+    ("latent_policy", "CoLaR's Gaussian head", "support for this family"),
+    ("recurrent_filter", "adaLR's recurrent filter", "support for this family"),
+    ("_base_model", "adaLR's wrapper", "support for this family"),
+    ("_flat_param", "weights that FSDP flattened", "a full state dict (FULL_STATE_DICT)"),
+    ("flat_param", "weights that FSDP flattened", "a full state dict (FULL_STATE_DICT)"),
 ];
 
-/// The module that the training code put around the language model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wrapper {
-    /// None: names as Hugging Face writes them.
-    None,
-    /// `base_causallm.`: the Coconut code and what builds on it.
-    Coconut,
-    /// `codi.`: the CODI code and what builds on it.
-    Codi,
-    /// `base_model.`: the iCoT code.
-    Internalized,
-}
-
-impl Wrapper {
-    /// The prefix that is stripped.
-    pub fn prefix(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Coconut => "base_causallm.",
-            Self::Codi => "codi.",
-            Self::Internalized => "base_model.",
-        }
-    }
-}
-
 /// A LoRA pair: the weight gains `scale * B A`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Lora {
-    /// Name of A (rank, in) in the file.
+    /// Of what.
+    pub pair: Pair,
+    /// Name of A in the file.
     pub a: String,
-    /// Name of B (out, rank) in the file.
+    /// Name of B in the file.
     pub b: String,
+    /// The scale, once somebody has said it.
+    pub scale: Option<f64>,
+}
+
+/// Rows of a weight that were trained alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rows {
+    /// Their name in the file.
+    pub raw: String,
+    /// Which rows of the weight they replace.
+    pub indices: Vec<usize>,
+}
+
+impl Lora {
+    /// The scale, or a refusal where nobody has said it.
+    pub fn scale(&self) -> Result<f64> {
+        self.scale.ok_or_else(|| Error::Scale { name: self.a.clone() })
+    }
 }
 
 /// Tensors that are not loaded.
@@ -79,49 +86,142 @@ pub struct Layout {
     pub tensors: BTreeMap<String, String>,
     /// LoRA pairs by the weight that they change.
     pub lora: BTreeMap<String, Lora>,
+    /// Rows trained alone, by the weight that they are rows of.
+    pub rows: BTreeMap<String, Rows>,
     /// What is left out.
     pub dropped: Vec<Dropped>,
+    /// Where a trained copy has taken a weight's place: what was there before, if the file has it.
+    pub(super) originals: BTreeMap<String, Option<String>>,
 }
 
 /// The names of the embedding, after stripping.
 pub(crate) const EMBEDDINGS: [&str; 2] = ["transformer.wte.weight", "model.embed_tokens.weight"];
 
+/// The names of the norm that every whole model ends with.
+const FINAL_NORMS: [&str; 2] = ["transformer.ln_f.weight", "model.norm.weight"];
+/// The name of the head.
+pub(super) const HEAD: &str = "lm_head.weight";
+
+/// A pair on the way to be one.
+type Halves = (Pair, [Option<String>; 2]);
+
+/// What is collected on the way through the names.
+#[derive(Default)]
+struct Collected {
+    pairs: BTreeMap<String, Halves>,
+    adapters: BTreeSet<String>,
+    originals: BTreeMap<String, String>,
+    saved: BTreeMap<String, String>,
+    /// What the Coconut code keeps of its embedding beside the model: the name in it, and in the file.
+    copies: Vec<(String, String)>,
+    /// Names inside the model, and in the file.
+    inner: BTreeMap<String, String>,
+}
+
 impl Layout {
-    /// `path` is for messages only.
+    /// A complete model. `path` is for messages only.
     pub fn of(tensors: &Tensors, path: &Path) -> Result<Self> {
-        let refused = |seen: &str, missing| {
-            Err(Error::Layout { path: path.to_owned(), seen: seen.to_owned(), missing })
-        };
-        let names: Vec<(&str, String)> = tensors.names().map(|raw| (raw, quiet(raw))).collect();
-        let any = |prefix: &str| names.iter().any(|(_, name)| name.starts_with(prefix));
-        if let Some((prefix, what)) = UNSUPPORTED.iter().find(|(prefix, _)| any(prefix)) {
-            return refused(&format!("`{prefix}*`, {what}"), "support for this family");
-        }
-        let wrapper = match (any("base_causallm."), any("codi."), any("base_model.")) {
-            (true, true, _) => {
-                let seen = "`base_causallm.*` (Coconut) and `codi.*` (CODI)";
-                return refused(seen, "a choice: one checkpoint holds one model");
-            }
-            (true, false, _) => Wrapper::Coconut,
-            (false, true, _) => Wrapper::Codi,
-            (false, false, true) => Wrapper::Internalized,
-            (false, false, false) => Wrapper::None,
-        };
-        let mut layout =
-            Self { wrapper, tensors: BTreeMap::new(), lora: BTreeMap::new(), dropped: Vec::new() };
-        let mut pairs = BTreeMap::new();
-        let mut copies = Vec::new();
-        for (raw, name) in &names {
-            layout.sort_in(raw, name, &mut pairs, &mut copies)?;
-        }
-        layout.add_stem();
-        layout.pair_up(pairs, path)?;
-        layout.check_copies(&copies, tensors)?;
-        if !EMBEDDINGS.iter().any(|name| layout.tensors.contains_key(*name)) {
-            let seen = names.iter().take(4).map(|(raw, _)| *raw).collect::<Vec<_>>().join(", ");
-            return refused(&format!("{seen}, ..."), "the embedding of a known architecture");
-        }
+        let mut layout = Self::read(tensors, path)?;
+        layout.complete(tensors, path)?;
         Ok(layout)
+    }
+
+    /// A model, or an adapter by itself.
+    pub(super) fn read(tensors: &Tensors, path: &Path) -> Result<Self> {
+        let refused =
+            |seen: String, missing| Err(Error::Layout { path: path.to_owned(), seen, missing });
+        let names: Vec<(&str, String)> = tensors.names().map(|raw| (raw, quiet(raw))).collect();
+        let has = |part: &str| names.iter().any(|(_, name)| name.split('.').any(|one| one == part));
+        if let Some((part, what, missing)) = UNSUPPORTED.iter().find(|(part, ..)| has(part)) {
+            return refused(format!("`{part}`, {what}"), missing);
+        }
+        let way = match Way::find(names.iter().map(|(_, name)| name.as_str())) {
+            Ok(way) => way,
+            Err(seen) => return refused(seen, "a choice: one checkpoint holds one model"),
+        };
+        let mut layout = Self {
+            wrapper: way.wrapper,
+            tensors: BTreeMap::new(),
+            lora: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            dropped: Vec::new(),
+            originals: BTreeMap::new(),
+        };
+        let mut collected = Collected::default();
+        for (raw, name) in &names {
+            match way.place(name) {
+                Place::Within(inner) => {
+                    collected.inner.insert(inner.to_owned(), (*raw).to_owned());
+                    layout.sort_in(raw, inner, path, &mut collected)?;
+                }
+                Place::Beside(beside) => layout.beside(raw, beside, path, &mut collected)?,
+                Place::Outside(_) if is_single(tensors, raw) => {
+                    layout.drop_one(raw, "a number beside the model, which no layer is made of");
+                }
+                Place::Outside(name) => layout.sort_in(raw, name, path, &mut collected)?,
+            }
+        }
+        if collected.adapters.len() > 1 {
+            let all = collected.adapters.into_iter().collect::<Vec<_>>().join(", ");
+            return refused(format!("several LoRA adapters ({all})"), "a choice: save one of them");
+        }
+        layout.settle_saved(&mut collected)?;
+        layout.pair_up(collected.pairs, path)?;
+        layout.check_copies(collected.copies, &collected.inner, tensors)?;
+        Ok(layout)
+    }
+
+    /// Whether this is an adapter without the model that it belongs to.
+    pub(super) fn is_partial(&self) -> bool {
+        let whole = FINAL_NORMS.iter().any(|name| self.tensors.contains_key(*name));
+        self.is_adapted() && (self.orphan().is_some() || !whole)
+    }
+
+    /// A weight that is changed and not there. A tied head need not be there.
+    fn orphan(&self) -> Option<&String> {
+        let mut changed = self.lora.keys().chain(self.rows.keys());
+        changed.find(|weight| *weight != HEAD && !self.tensors.contains_key(*weight))
+    }
+
+    /// Refuses what is no whole model.
+    pub(super) fn complete(&mut self, tensors: &Tensors, path: &Path) -> Result<()> {
+        self.find_embedding();
+        let refused = |seen, missing| Err(Error::Layout { path: path.to_owned(), seen, missing });
+        if let Some(weight) = self.orphan() {
+            let seen = format!("a LoRA adapter of `{weight}`");
+            return refused(
+                seen,
+                "the base model's weights: --base names a folder or id with them",
+            );
+        }
+        if self.embedding().is_none() {
+            let seen = tensors.names().take(4).collect::<Vec<_>>().join(", ");
+            return refused(format!("{seen}, ..."), "the embedding of a known architecture");
+        }
+        Ok(())
+    }
+
+    /// A tensor beside the model, in the same wrapper.
+    fn beside(
+        &mut self,
+        raw: &str,
+        name: &str,
+        path: &Path,
+        collected: &mut Collected,
+    ) -> Result<()> {
+        if self.wrapper == Wrapper::Coconut
+            && let Some(copy) = name.strip_prefix("embedding.")
+        {
+            collected.copies.push((copy.to_owned(), raw.to_owned()));
+            return Ok(());
+        }
+        match AUXILIARY.iter().find(|(prefix, _)| name.starts_with(prefix)) {
+            Some((_, why)) if self.wrapper != Wrapper::None => {
+                self.drop_one(raw, why);
+                Ok(())
+            }
+            _ => self.sort_in(raw, name, path, collected),
+        }
     }
 
     /// Gives one tensor its place.
@@ -129,110 +229,128 @@ impl Layout {
         &mut self,
         raw: &str,
         name: &str,
-        pairs: &mut BTreeMap<String, [Option<String>; 2]>,
-        copies: &mut Vec<String>,
+        path: &Path,
+        collected: &mut Collected,
     ) -> Result<()> {
-        let auxiliary = AUXILIARY.iter().find(|(prefix, _)| name.starts_with(prefix));
-        if let (Some((_, why)), true) = (auxiliary, self.wrapper != Wrapper::None) {
-            self.drop_one(raw, why);
-            return Ok(());
-        }
-        if name == "embedding.weight" && self.wrapper == Wrapper::Coconut {
-            copies.push(raw.to_owned());
-            return Ok(());
-        }
-        let inner = match name.strip_prefix(self.wrapper.prefix()) {
-            Some(inner) if self.wrapper == Wrapper::Codi => {
-                inner.strip_prefix("base_model.model.").unwrap_or(inner)
-            }
-            Some(inner) => inner,
-            // The projector lies beside the wrapped model; anything else is reported as unexpected.
-            None => name,
-        };
-        if BUFFERS.iter().any(|buffer| inner.ends_with(buffer)) {
+        if BUFFERS.iter().any(|buffer| name.ends_with(buffer)) {
             self.drop_one(raw, "a buffer without weights");
             return Ok(());
         }
-        for (part, infix) in [(0, ".lora_A."), (1, ".lora_B.")] {
-            if let Some((module, rest)) = inner.split_once(infix)
-                && matches!(rest, "default.weight" | "weight")
-            {
-                pairs.entry(format!("{module}.weight")).or_default()[part] = Some(raw.to_owned());
-                return Ok(());
+        let parsed = peft::parse(name);
+        collected.adapters.extend(parsed.adapter);
+        let raw = raw.to_owned();
+        match parsed.role {
+            Role::Weight(name) => {
+                let name = projector_name(&name).unwrap_or_else(|| with_stem(&name));
+                claim(&mut self.tensors, name, raw)?;
+            }
+            Role::Original(name) => claim(&mut collected.originals, with_stem(&name), raw)?,
+            Role::Saved(name) => claim(&mut collected.saved, with_stem(&name), raw)?,
+            Role::Half(weight, pair, half) => {
+                let halves = collected.pairs.entry(with_stem(&weight));
+                halves.or_insert((pair, [None, None])).1[half] = Some(raw);
+            }
+            Role::Rows(weight) => {
+                self.rows.insert(with_stem(&weight), Rows { raw, indices: Vec::new() });
+            }
+            Role::Spare => self.drop_one(&raw, "a copy of what rows were before their training"),
+            Role::Unsupported(what) => {
+                let seen = format!("`{raw}`, {what}");
+                let missing = "support for this kind of adapter: merge it with peft first";
+                return Err(Error::Layout { path: path.to_owned(), seen, missing });
             }
         }
-        let plain = projector_name(inner).unwrap_or_else(|| inner.replace(".base_layer.", "."));
-        match self.tensors.insert(plain.clone(), raw.to_owned()) {
-            None => Ok(()),
-            Some(other) => Err(Error::Twice { name: plain, one: other, other: raw.to_owned() }),
-        }
+        Ok(())
     }
 
-    fn drop_one(&mut self, raw: &str, why: &'static str) {
+    pub(super) fn drop_one(&mut self, raw: &str, why: &'static str) {
         match self.dropped.iter_mut().find(|dropped| dropped.why == why) {
             Some(dropped) => dropped.names.push(raw.to_owned()),
             None => self.dropped.push(Dropped { names: vec![raw.to_owned()], why }),
         }
     }
 
-    /// A bare `GPT2Model` or `LlamaModel` has names without the stem that the language model puts in front.
-    fn add_stem(&mut self) {
-        for (bare, stem) in [("wte.weight", "transformer."), ("embed_tokens.weight", "model.")] {
-            if self.tensors.contains_key(bare) {
-                let tensors = std::mem::take(&mut self.tensors).into_iter();
-                self.tensors = tensors.map(|(name, raw)| (with_stem(name, stem), raw)).collect();
+    /// A trained copy takes the place of its original; an original without one stays.
+    fn settle_saved(&mut self, collected: &mut Collected) -> Result<()> {
+        for (name, raw) in std::mem::take(&mut collected.saved) {
+            let original = collected.originals.remove(&name);
+            if let Some(original) = &original {
+                self.drop_one(original, "the original of a module that was trained as a copy");
             }
+            claim(&mut self.tensors, name.clone(), raw)?;
+            self.originals.insert(name, original);
         }
+        for (name, raw) in std::mem::take(&mut collected.originals) {
+            claim(&mut self.tensors, name, raw)?;
+        }
+        Ok(())
     }
 
-    fn pair_up(&mut self, pairs: BTreeMap<String, [Option<String>; 2]>, path: &Path) -> Result<()> {
+    fn pair_up(&mut self, pairs: BTreeMap<String, Halves>, path: &Path) -> Result<()> {
         for (weight, pair) in pairs {
-            let [Some(a), Some(b)] = pair else {
+            let (pair, [Some(a), Some(b)]) = pair else {
                 let (seen, missing) =
                     (format!("half of a LoRA pair of `{weight}`"), "the other half");
                 return Err(Error::Layout { path: path.to_owned(), seen, missing });
             };
-            if !self.tensors.contains_key(&weight) {
-                let seen = format!("a LoRA adapter of `{weight}`");
-                let missing =
-                    "the base model's weights: only merged or complete checkpoints are read";
-                return Err(Error::Layout { path: path.to_owned(), seen, missing });
-            }
-            self.lora.insert(weight, Lora { a, b });
+            self.lora.insert(weight, Lora { pair, a, b, scale: None });
         }
         Ok(())
     }
 
-    /// The Coconut code saves the embedding again under its own name; both must be the same.
-    fn check_copies(&mut self, copies: &[String], tensors: &Tensors) -> Result<()> {
-        let embedding = EMBEDDINGS.iter().find_map(|name| self.tensors.get(*name)).cloned();
-        for copy in copies {
-            match &embedding {
-                Some(embedding) if tensors.same(embedding, copy) => {
-                    self.drop_one(copy, "the embedding once more");
-                }
-                Some(embedding) => {
-                    return Err(Error::Disagree { one: embedding.clone(), other: copy.clone() });
-                }
-                None => {}
+    /// Puts an adapter's tensors in the place of the base model's, or beside them. Of the base model's own tensors it has
+    /// only those that were trained whole.
+    pub(super) fn lay_over(&mut self, over: Self, config: &Adapter) {
+        if self.wrapper == Wrapper::None {
+            self.wrapper = over.wrapper;
+        }
+        for (name, raw) in over.tensors {
+            let before = self.tensors.insert(name.clone(), raw);
+            if config.saves(module(&name)) {
+                self.originals.insert(name, before);
             }
+        }
+        self.lora.extend(over.lora);
+        self.rows.extend(over.rows);
+        self.dropped.extend(over.dropped);
+    }
+
+    /// Says how much each pair counts and which rows were trained.
+    pub(super) fn apply(&mut self, config: &Adapter, tensors: &Tensors) -> Result<()> {
+        for (weight, lora) in &mut self.lora {
+            lora.scale = Some(config.scale(module(weight), tensors.rank(lora))?);
+        }
+        for (weight, rows) in &mut self.rows {
+            let raw = self.tensors.get(weight).and_then(|raw| tensors.info(raw));
+            let height = raw.and_then(|info| info.shape.first().copied()).unwrap_or(usize::MAX);
+            // PEFT names the embedding only, and keeps a tied head in step.
+            let modules = [weight.as_str(), EMBEDDINGS[0], EMBEDDINGS[1]].map(module);
+            let said = if weight == HEAD { &modules[..] } else { &modules[..1] };
+            rows.indices = config.rows(said, height)?.to_vec();
         }
         Ok(())
     }
 
-    /// Leaves out the head where it is the embedding once more; refuses it where it should be and is not.
-    pub(crate) fn drop_tied_head(&mut self, tensors: &Tensors) -> Result<()> {
-        let embedding = EMBEDDINGS.iter().find_map(|name| self.tensors.get(*name));
-        let (Some(embedding), Some(head)) = (embedding, self.tensors.get("lm_head.weight")) else {
-            return Ok(());
-        };
-        if !tensors.same(embedding, head) {
-            return Err(Error::Disagree { one: embedding.clone(), other: head.clone() });
+    /// Whether PEFT has left its mark: pairs, rows, or modules trained as copies.
+    pub(super) fn is_adapted(&self) -> bool {
+        !self.is_plain() || !self.originals.is_empty()
+    }
+
+    /// The scale of all pairs, where one alpha is said for all.
+    pub(super) fn scale_all(&mut self, scale: impl Fn(&Lora) -> f64) {
+        for lora in self.lora.values_mut() {
+            lora.scale = Some(scale(lora));
         }
-        if let Some(head) = self.tensors.remove("lm_head.weight") {
-            self.drop_one(&head, "the tied head, which is the embedding once more");
-        }
-        Ok(())
+    }
+
+    /// Whether a weight is to be computed from more than one tensor.
+    pub(super) fn is_changed(&self, weight: &str) -> bool {
+        self.lora.contains_key(weight) || self.rows.contains_key(weight)
+    }
+
+    /// Whether every weight is a tensor of the file as it lies there.
+    pub(super) fn is_plain(&self) -> bool {
+        self.lora.is_empty() && self.rows.is_empty()
     }
 
     /// Whether a decoder was dropped that only SIM-CoT has.
@@ -241,29 +359,22 @@ impl Layout {
     }
 }
 
-/// A name without what compilation and data-parallel training put into it.
-fn quiet(raw: &str) -> String {
-    let mut name = raw;
-    while let Some(rest) = NOISE.iter().find_map(|noise| name.strip_prefix(noise)) {
-        name = rest;
+pub(super) fn claim(
+    places: &mut BTreeMap<String, String>,
+    name: String,
+    raw: String,
+) -> Result<()> {
+    match places.insert(name.clone(), raw.clone()) {
+        None => Ok(()),
+        Some(other) => Err(Error::Twice { name, one: other, other: raw }),
     }
-    name.replace("._orig_mod.", ".")
 }
 
-/// The projector under one name: CODI's `prj.{1,3,ln}` and `projector.{1,3,4}` of the `latent-tts` checkpoints.
-fn projector_name(name: &str) -> Option<String> {
-    let rest = name.strip_prefix("prj.").or_else(|| name.strip_prefix("projector."))?;
-    let (part, kind) = rest.split_once('.')?;
-    let part = match part {
-        "1" | "3" | "4" => part,
-        "ln" => "4",
-        _ => return None,
-    };
-    Some(format!("projector.{part}.{kind}"))
+/// The module that a weight belongs to.
+fn module(weight: &str) -> &str {
+    weight.strip_suffix(".weight").unwrap_or(weight)
 }
 
-fn with_stem(name: String, stem: &str) -> String {
-    let bare =
-        !name.starts_with(stem) && name != "lm_head.weight" && !name.starts_with("projector.");
-    if bare { format!("{stem}{name}") } else { name }
+fn is_single(tensors: &Tensors, raw: &str) -> bool {
+    tensors.info(raw).is_some_and(|info| info.shape.iter().all(|&size| size == 1))
 }

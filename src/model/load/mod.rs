@@ -1,26 +1,37 @@
 //! From a published checkpoint to a model: files found, layout understood, config completed from what the tensors say,
 //! weights mapped, merged and read. Knows layouts of files and names of tensors, no recipe and no text.
 
+pub mod adapter;
 pub mod beside;
 pub mod files;
 mod known;
 pub mod layout;
+mod names;
+mod parts;
+mod peft;
 pub mod pickle;
 pub mod save;
 pub mod tensors;
+mod ties;
+mod wanted;
 pub mod weights;
 
 use crate::model::Model;
 use crate::model::config::Config;
+use crate::model::config::Projector;
 use crate::model::config::json::state_rows;
 use crate::model::error::Error;
 use crate::model::error::Result;
 use crate::model::host::HostModel;
+use crate::model::load::adapter::Adapter;
 use crate::model::load::beside::Beside;
 use crate::model::load::files::Files;
 use crate::model::load::layout::EMBEDDINGS;
 use crate::model::load::layout::Layout;
+use crate::model::load::parts::Parts;
 use crate::model::load::tensors::Tensors;
+use crate::model::load::wanted::Wanted;
+use crate::model::load::wanted::wanted;
 use crate::model::load::weights::Weights;
 use candle_core::DType;
 use candle_core::Device;
@@ -47,32 +58,54 @@ pub struct Found {
     /// The folder with what the checkpoint lacks.
     base: Option<PathBuf>,
     tensors: Tensors,
+    /// What PEFT says of how the pairs were trained.
+    adapter: Option<Adapter>,
 }
 
 impl Found {
     /// `path` is a folder or a file with weights; `base` a folder with config.json, tokenizer.json or both for
-    /// checkpoints that lack their own.
+    /// checkpoints that lack their own, and with weights for an adapter.
     pub fn open(path: &Path, base: Option<&Path>) -> Result<Self> {
         if let Some(base) = base {
             // Nothing is made up in the place of what it should have had.
-            std::fs::metadata(base)
-                .map_err(|source| Error::Io { path: base.to_owned(), source })?;
+            std::fs::metadata(base).map_err(Error::io(base))?;
         }
-        let files = Files::find(path)?;
-        let tensors = Tensors::open(&files.weights, files.format)?;
-        let mut layout = Layout::of(&tensors, path)?;
+        let Parts { files, tensors, mut layout, adapter } = Parts::read(path, base)?;
         let (mut config_json, config_from) = config_json(&files.folder, base, &layout, &tensors)?;
         let base_vocabulary = config_json.get("vocab_size").and_then(Value::as_u64).unwrap_or(0);
         fit_sizes(&mut config_json, &layout, &tensors);
         let mut config = Config::from_json(&config_json)?;
-        config.projector = projector_size(&layout, &tensors);
+        config.projector = projector_of(&config_json, &layout, &tensors);
         check_layers(&config, &layout)?;
-        if config.tied {
-            layout.drop_tied_head(&tensors)?;
+        if layout.settle_head(&tensors, config.tied)? != config.tied {
+            config.tied = false;
+            config_json["tie_word_embeddings"] = Value::Bool(false);
         }
         let base_vocabulary = usize::try_from(base_vocabulary).unwrap_or(0);
         let base = base.map(Path::to_owned);
-        Ok(Self { files, layout, config, config_json, base_vocabulary, config_from, base, tensors })
+        let found = Self {
+            files,
+            layout,
+            config,
+            config_json,
+            base_vocabulary,
+            config_from,
+            base,
+            tensors,
+            adapter,
+        };
+        found.check()?;
+        Ok(found)
+    }
+
+    /// Refuses missing and unknown tensors, and those of other shapes and types than are read. All of it is known from
+    /// the headers of the files, so it is the same whether the weights are read afterwards or not.
+    fn check(&self) -> Result<()> {
+        let mut weights = Weights::new(&self.tensors, &self.layout);
+        for Wanted { name, shape, stored } in wanted(&self.config) {
+            weights.expect(&name, &shape, stored)?;
+        }
+        weights.check()
     }
 
     /// A file that the checkpoint has beside its weights, or its base model in its place.
@@ -81,21 +114,33 @@ impl Found {
         places.map(|place| place.join(name)).find(|path| path.is_file())
     }
 
-    /// Reads the weights onto a device, in f32 or bf16. `lora_alpha` overrides that of the published checkpoints.
-    pub fn model(&self, lora_alpha: Option<f64>, device: &Device, dtype: DType) -> Result<Model> {
-        let weights = Weights::new(&self.tensors, &self.layout, lora_alpha);
+    /// Says the alpha of LoRA pairs that nothing beside the weights says, or confirms it.
+    ///
+    /// # Errors
+    /// If adapter_config.json says another, or if nobody says one.
+    pub fn scale_lora(&mut self, alpha: Option<f64>) -> Result<()> {
+        match (alpha, &self.adapter) {
+            (Some(alpha), Some(adapter)) => adapter.agrees(alpha)?,
+            (Some(alpha), None) => {
+                let tensors = &self.tensors;
+                self.layout.scale_all(|lora| alpha / tensors.rank(lora).max(1) as f64);
+            }
+            (None, _) => {}
+        }
+        self.layout.lora.values().try_for_each(|lora| lora.scale().map(drop))
+    }
+
+    /// Reads the weights onto a device, in f32 or bf16.
+    pub fn model(&self, device: &Device, dtype: DType) -> Result<Model> {
+        let weights = Weights::new(&self.tensors, &self.layout);
         let mut weights = weights.onto(device, dtype);
-        let model = Model::new(self.config.clone(), &mut weights, device)?;
-        weights.check()?;
-        Ok(model)
+        Model::new(self.config.clone(), &mut weights, device)
     }
 
     /// Packs the weights for the CPU, straight from the files: no second copy of them is held meanwhile.
-    pub fn host_model(&self, lora_alpha: Option<f64>, format: Format) -> Result<HostModel> {
-        let mut weights = Weights::new(&self.tensors, &self.layout, lora_alpha);
-        let model = HostModel::new(self.config.clone(), &mut weights, format)?;
-        weights.check()?;
-        Ok(model)
+    pub fn host_model(&self, format: Format) -> Result<HostModel> {
+        let mut weights = Weights::new(&self.tensors, &self.layout);
+        HostModel::new(self.config.clone(), &mut weights, format)
     }
 
     /// The tensors as they lie in the files.
@@ -105,7 +150,7 @@ impl Found {
 
     /// The type that most of the weights are stored in, as torch names it.
     pub fn stored_type(&self) -> &'static str {
-        let embedding = EMBEDDINGS.iter().find_map(|name| self.layout.tensors.get(*name));
+        let embedding = self.layout.embedding().and_then(|name| self.layout.tensors.get(name));
         let info = embedding.and_then(|raw| self.tensors.info(raw));
         info.and_then(|info| info.dtype).map_or("unknown", |dtype| dtype.as_str())
     }
@@ -113,7 +158,7 @@ impl Found {
 
 /// Reads config and weights, in f32, of a checkpoint folder that is complete in itself.
 pub fn load_model(folder: &Path, device: &Device) -> Result<Model> {
-    Found::open(folder, None)?.model(None, device, DType::F32)
+    Found::open(folder, None)?.model(device, DType::F32)
 }
 
 /// Where the architecture is described.
@@ -226,7 +271,13 @@ fn shape_of<'a>(name: &str, layout: &Layout, tensors: &'a Tensors) -> Option<&'a
     Some(tensors.info(layout.tensors.get(name)?)?.shape)
 }
 
-/// The width inside the projector, where there is one.
-fn projector_size(layout: &Layout, tensors: &Tensors) -> Option<usize> {
-    shape_of("projector.1.weight", layout, tensors)?.first().copied()
+/// The projector, where there is one. CODI's `prj` may have been trained without its norm; in a folder of another writer
+/// config.json says so, or the norm is missing.
+fn projector_of(config: &Value, layout: &Layout, tensors: &Tensors) -> Option<Projector> {
+    let up = "projector.1.weight";
+    let inner = shape_of(up, layout, tensors)?.first().copied()?;
+    let has_norm = layout.tensors.keys().any(|name| name.starts_with("projector.4."));
+    let is_codis = layout.tensors.get(up).is_some_and(|raw| raw.contains("prj."));
+    let says_none = config.get("projector_norm").and_then(Value::as_bool) == Some(false);
+    Some(Projector { inner, norm: has_norm || !(is_codis || says_none) })
 }

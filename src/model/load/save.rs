@@ -1,17 +1,16 @@
 //! A checkpoint written as Hugging Face would: merged, plain names, one safetensors file. One tensor is in memory at a
 //! time. Knows no recipe.
 
-use crate::model::Model;
 use crate::model::config::Architecture;
 use crate::model::error::Error;
 use crate::model::error::Result;
 use crate::model::load::Found;
+use crate::model::load::wanted::Wanted;
+use crate::model::load::wanted::wanted;
 use crate::model::load::weights::Weights;
-use crate::model::parameters::Parameters;
+use crate::model::numbers::unfit;
 use crate::model::parameters::Stored;
 use candle_core::DType;
-use candle_core::Device;
-use candle_core::Tensor;
 use half::bf16;
 use half::f16;
 use safetensors::Dtype;
@@ -60,19 +59,24 @@ impl SavedType {
         }
     }
 
-    /// The elements of an f32 tensor in this type, little-endian.
-    fn bytes(self, tensor: &Tensor) -> candle_core::Result<Vec<u8>> {
-        let flat = tensor.flatten_all()?;
+    fn kept(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::BF16 => DType::BF16,
+            Self::F16 => DType::F16,
+        }
+    }
+
+    /// Numbers in this type, little-endian. `name` is for messages only.
+    pub(crate) fn bytes(self, name: &str, numbers: &[f32]) -> Result<Vec<u8>> {
+        if let Some(value) = unfit(numbers, self.kept()) {
+            return Err(Error::unfit(name, value, self.torch_name()));
+        }
+        let numbers = numbers.iter();
         Ok(match self {
-            Self::F32 => flat.to_vec1::<f32>()?.into_iter().flat_map(f32::to_le_bytes).collect(),
-            Self::BF16 => {
-                let flat = flat.to_dtype(DType::BF16)?.to_vec1::<bf16>()?;
-                flat.into_iter().flat_map(bf16::to_le_bytes).collect()
-            }
-            Self::F16 => {
-                let flat = flat.to_dtype(DType::F16)?.to_vec1::<f16>()?;
-                flat.into_iter().flat_map(f16::to_le_bytes).collect()
-            }
+            Self::F32 => numbers.flat_map(|x| x.to_le_bytes()).collect(),
+            Self::BF16 => numbers.flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect(),
+            Self::F16 => numbers.flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect(),
         })
     }
 }
@@ -90,31 +94,21 @@ pub fn declare(config: &mut Value, architecture: Architecture, dtype: SavedType)
 impl Found {
     /// The type in which nothing is lost: that of the file, unless merging makes new numbers.
     pub fn lossless_type(&self) -> SavedType {
-        match (self.layout.lora.is_empty(), self.stored_type()) {
+        match (self.layout.is_plain(), self.stored_type()) {
             (true, "bf16") => SavedType::BF16,
             (true, "f16") => SavedType::F16,
             _ => SavedType::F32,
         }
     }
 
-    /// Writes the weights to `path`. A checkpoint that could not be loaded is refused before anything is written.
-    pub fn save(&self, path: &Path, dtype: SavedType, lora_alpha: Option<f64>) -> Result<()> {
-        let mut weights = Weights::new(self.tensors(), &self.layout, lora_alpha);
-        let mut listing = Listing { weights: &mut weights, wanted: Vec::new() };
-        Model::new(self.config.clone(), &mut listing, &Device::Cpu)?;
-        let wanted = listing.wanted;
-        weights.check()?;
+    /// Writes the weights to `path`, whose content is of no use after an error.
+    pub fn save(&self, path: &Path, dtype: SavedType) -> Result<()> {
+        let weights = Weights::new(self.tensors(), &self.layout);
         let failure = RefCell::new(None);
-        let views = wanted.into_iter().map(|Wanted { name, shape, stored }| {
-            let view = Pending {
-                name: name.clone(),
-                shape,
-                stored,
-                dtype,
-                weights: &weights,
-                failure: &failure,
-            };
-            (name, view)
+        let views = wanted(&self.config).into_iter().map(|wanted| {
+            let shape = wanted.on_disk();
+            let name = wanted.name.clone();
+            (name, Pending { wanted, shape, dtype, weights: &weights, failure: &failure })
         });
         let written = write(views, path);
         if let Some(error) = failure.take() {
@@ -139,36 +133,11 @@ pub fn write<V: View>(views: impl IntoIterator<Item = (String, V)>, path: &Path)
     std::fs::set_permissions(path, usual).map_err(|error| failed(error.to_string()))
 }
 
-/// Notes what an architecture takes, without reading it.
-struct Listing<'a, 'w> {
-    weights: &'w mut Weights<'a>,
-    wanted: Vec<Wanted>,
-}
-
-struct Wanted {
-    name: String,
-    /// As on disk.
-    shape: Vec<usize>,
-    stored: Stored,
-}
-
-impl Parameters for Listing<'_, '_> {
-    fn take(&mut self, name: &str, shape: &[usize], stored: Stored) -> Result<Tensor> {
-        self.weights.expect(name, shape, stored)?;
-        let mut on_disk = shape.to_vec();
-        if stored == Stored::Transposed {
-            on_disk.reverse();
-        }
-        self.wanted.push(Wanted { name: name.to_owned(), shape: on_disk, stored });
-        Ok(Tensor::zeros(1, DType::F32, &Device::Cpu)?.broadcast_as(shape)?)
-    }
-}
-
 /// A tensor that is read when it is written.
 struct Pending<'a> {
-    name: String,
+    wanted: Wanted,
+    /// As on disk.
     shape: Vec<usize>,
-    stored: Stored,
     dtype: SavedType,
     weights: &'a Weights<'a>,
     failure: &'a RefCell<Option<Error>>,
@@ -176,12 +145,13 @@ struct Pending<'a> {
 
 impl Pending<'_> {
     fn bytes(&self) -> Result<Vec<u8>> {
-        let tensor = self.weights.read(&self.name, self.stored)?;
-        let tensor = match self.stored {
+        let Wanted { name, stored, .. } = &self.wanted;
+        let tensor = self.weights.read(name, *stored)?;
+        let tensor = match stored {
             Stored::AsIs => tensor,
             Stored::Transposed => tensor.t()?.contiguous()?,
         };
-        Ok(self.dtype.bytes(&tensor)?)
+        self.dtype.bytes(name, &tensor.flatten_all()?.to_vec1()?)
     }
 }
 
@@ -197,7 +167,8 @@ impl View for Pending<'_> {
     fn data(&self) -> Cow<'_, [u8]> {
         // The interface has no place for an error: it is kept, and the file is thrown away.
         Cow::Owned(self.bytes().unwrap_or_else(|error| {
-            self.failure.replace(Some(error));
+            // The first one; the file is written to its end all the same.
+            self.failure.borrow_mut().get_or_insert(error);
             vec![0; self.data_len()]
         }))
     }

@@ -1,14 +1,20 @@
 //! All tensors of a checkpoint's files, memory-mapped and by name, wherever they lie: safetensors or `torch.save`
-//! archives, one file or several. Knows bytes and shapes, no layout.
+//! archives, told apart by their bytes, one file or several. Knows bytes and shapes, no layout.
 
+use crate::files::contents;
+use crate::files::contents::Contents;
+use crate::files::contents::START_BYTES;
 use crate::model::error::Error;
 use crate::model::error::Result;
+use crate::model::load::layout::Lora;
 use crate::model::load::pickle;
 use crate::model::load::pickle::Element;
 use crate::model::load::pickle::Lying;
 use candle_core::DType;
 use memmap2::Mmap;
+use safetensors::SafeTensorError;
 use safetensors::SafeTensors;
+use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -26,9 +32,10 @@ pub enum Format {
 }
 
 /// The tensors of one or several files.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Tensors {
-    format: Format,
+    /// Of the last file.
+    format: Option<Format>,
     files: Vec<Bytes>,
     entries: BTreeMap<String, Entry>,
 }
@@ -73,9 +80,9 @@ enum Place {
 }
 
 impl Tensors {
-    /// Maps files of one format.
-    pub fn open(paths: &[impl AsRef<Path>], format: Format) -> Result<Self> {
-        let mut this = Self { format, files: Vec::new(), entries: BTreeMap::new() };
+    /// Maps files.
+    pub fn open(paths: &[impl AsRef<Path>]) -> Result<Self> {
+        let mut this = Self::default();
         for path in paths {
             this.add(path.as_ref())?;
         }
@@ -83,10 +90,24 @@ impl Tensors {
     }
 
     /// A file that is in memory already; `path` is for messages only.
-    pub fn from_memory(bytes: Vec<u8>, format: Format, path: &Path) -> Result<Self> {
-        let mut this = Self { format, files: Vec::new(), entries: BTreeMap::new() };
+    pub fn from_memory(bytes: Vec<u8>, path: &Path) -> Result<Self> {
+        let mut this = Self::default();
         this.add_bytes(Bytes::Owned(bytes), path)?;
         Ok(this)
+    }
+
+    /// With the files of an adapter, whose names must be others.
+    pub(super) fn with(mut self, adapter: Self) -> Result<Self> {
+        let before = self.files.len();
+        self.files.extend(adapter.files);
+        for (name, entry) in adapter.entries {
+            let entry = Entry { file: entry.file + before, ..entry };
+            if self.entries.insert(name.clone(), entry).is_some() {
+                let (one, other) = (format!("{name} (base)"), format!("{name} (adapter)"));
+                return Err(Error::Twice { name, one, other });
+            }
+        }
+        Ok(self)
     }
 
     fn add(&mut self, path: &Path) -> Result<()> {
@@ -96,10 +117,12 @@ impl Tensors {
     fn add_bytes(&mut self, bytes: Bytes, path: &Path) -> Result<()> {
         let malformed = |reason: String| Error::Malformed { path: path.to_owned(), reason };
         let file = self.files.len();
-        let read = match self.format {
+        let format = format_of(&bytes).map_err(malformed)?;
+        let read = match format {
             Format::Safetensors => safetensors_entries(&bytes, file),
             Format::Torch => torch_entries(&bytes, file),
         };
+        self.format = Some(format);
         for (name, entry) in read.map_err(malformed)? {
             if self.entries.contains_key(&name) {
                 return Err(malformed(format!("tensor `{name}` is in two files")));
@@ -110,8 +133,8 @@ impl Tensors {
         Ok(())
     }
 
-    /// The kind of the files.
-    pub fn format(&self) -> Format {
+    /// The kind of the files, where there are any.
+    pub fn format(&self) -> Option<Format> {
         self.format
     }
 
@@ -133,6 +156,11 @@ impl Tensors {
             Place::Torch(lying) => lying.shape(),
         };
         Some(Info { dtype: entry.dtype, shape })
+    }
+
+    /// The rank of a pair, by its first half.
+    pub(super) fn rank(&self, lora: &Lora) -> usize {
+        self.info(&lora.a).and_then(|info| info.shape.first().copied()).unwrap_or(0)
     }
 
     /// The elements of a tensor in row-major order, little-endian; borrowed unless they lie in another order.
@@ -161,8 +189,19 @@ impl Tensors {
     }
 }
 
+/// By the first bytes: names say anything.
+fn format_of(bytes: &[u8]) -> Result<Format, String> {
+    match contents::recognise(&bytes[..bytes.len().min(START_BYTES)]) {
+        Contents::Safetensors => Ok(Format::Safetensors),
+        Contents::Torch => Ok(Format::Torch),
+        Contents::Empty => Err("is empty: download it again".to_owned()),
+        Contents::Foreign(foreign) => Err(foreign.to_string()),
+        Contents::Other => Err("is neither a safetensors file nor a torch.save archive".to_owned()),
+    }
+}
+
 fn safetensors_entries(bytes: &[u8], file: usize) -> Result<Vec<(String, Entry)>, String> {
-    let parsed = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+    let parsed = SafeTensors::deserialize(bytes).map_err(|error| unreadable(bytes, &error))?;
     let base = bytes.as_ptr() as usize;
     let entries = parsed.tensors().into_iter().map(|(name, view)| {
         let start = view.data().as_ptr() as usize - base;
@@ -173,6 +212,30 @@ fn safetensors_entries(bytes: &[u8], file: usize) -> Result<Vec<(String, Entry)>
     Ok(entries.collect())
 }
 
+/// What is wrong with a safetensors file: mostly that its end did not arrive.
+fn unreadable(bytes: &[u8], error: &SafeTensorError) -> String {
+    let header = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+    let (here, data) = (bytes.len() as u64, header.saturating_add(8));
+    let wanted = match error {
+        SafeTensorError::InvalidHeaderLength => data,
+        SafeTensorError::MetadataIncompleteBuffer => {
+            data.saturating_add(data_bytes(&bytes[8..usize::try_from(data).unwrap_or(8)]))
+        }
+        other => return other.to_string(),
+    };
+    match wanted > here {
+        true => format!("is truncated: {here} of at least {wanted} bytes: download it again"),
+        false => format!("has {} bytes that belong to no tensor", here - wanted),
+    }
+}
+
+/// Where the last tensor of a header ends.
+fn data_bytes(header: &[u8]) -> u64 {
+    let entries: BTreeMap<String, Value> = serde_json::from_slice(header).unwrap_or_default();
+    let ends = entries.values().filter_map(|entry| entry.get("data_offsets")?.get(1)?.as_u64());
+    ends.max().unwrap_or(0)
+}
+
 fn torch_entries(bytes: &[u8], file: usize) -> Result<Vec<(String, Entry)>, String> {
     let tensors = pickle::read(bytes).map_err(|refused| refused.to_string())?;
     let entries = tensors.into_iter().map(|(name, lying)| {
@@ -181,12 +244,10 @@ fn torch_entries(bytes: &[u8], file: usize) -> Result<Vec<(String, Entry)>, Stri
             Element::F32 => Some(DType::F32),
             Element::F16 => Some(DType::F16),
             Element::BF16 => Some(DType::BF16),
-            Element::I64
-            | Element::I32
-            | Element::I16
-            | Element::I8
-            | Element::U8
-            | Element::Bool => None,
+            Element::I64 => Some(DType::I64),
+            Element::I32 => Some(DType::I32),
+            Element::I16 => Some(DType::I16),
+            Element::I8 | Element::U8 | Element::Bool => None,
         };
         (name, Entry { file, dtype, place: Place::Torch(lying) })
     });
@@ -196,10 +257,9 @@ fn torch_entries(bytes: &[u8], file: usize) -> Result<Vec<(String, Entry)>, Stri
 /// Maps a file for reading.
 #[expect(unsafe_code, reason = "memory maps are unsafe by nature")]
 pub(crate) fn map(path: &Path) -> Result<Mmap> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io)?;
+    let file = File::open(path).map_err(Error::io(path))?;
     // SAFETY: the map is read-only and lives only while the model loads. If another process truncates the file in that
     // time, this process is killed by a signal; weights are not memory-safety-relevant data, so changed bytes are not
     // undefined behaviour beyond that.
-    unsafe { Mmap::map(&file) }.map_err(io)
+    unsafe { Mmap::map(&file) }.map_err(Error::io(path))
 }

@@ -5,7 +5,13 @@ use crate::model::error::Error;
 use crate::model::error::Result;
 use crate::model::load::layout::Layout;
 use crate::model::load::layout::Lora;
+use crate::model::load::layout::Pair;
+use crate::model::load::layout::Rows;
 use crate::model::load::tensors::Tensors;
+use crate::model::numbers::beyond_f32;
+use crate::model::numbers::is_read;
+use crate::model::numbers::to_f32;
+use crate::model::numbers::unfit;
 use crate::model::parameters::Matrix;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
@@ -14,9 +20,6 @@ use candle_core::Device;
 use candle_core::Tensor;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-
-/// alpha / r of the published CODI checkpoints (32 / 128), where nothing says otherwise.
-pub const DEFAULT_LORA_SCALE: f64 = 0.25;
 
 /// Type, shape and bytes of a tensor as stored.
 type Raw<'a> = (DType, &'a [usize], Cow<'a, [u8]>);
@@ -28,18 +31,16 @@ pub struct Weights<'a> {
     layout: &'a Layout,
     device: Device,
     dtype: DType,
-    /// Alpha of all LoRA pairs; `None` for the rank times [`DEFAULT_LORA_SCALE`].
-    lora_alpha: Option<f64>,
     taken: BTreeSet<String>,
     missing: Vec<String>,
 }
 
 impl<'a> Weights<'a> {
     /// None taken yet; they come to the CPU, in f32.
-    pub fn new(tensors: &'a Tensors, layout: &'a Layout, lora_alpha: Option<f64>) -> Self {
+    pub fn new(tensors: &'a Tensors, layout: &'a Layout) -> Self {
         let (device, dtype) = (Device::Cpu, DType::F32);
         let (taken, missing) = (BTreeSet::new(), Vec::new());
-        Self { tensors, layout, device, dtype, lora_alpha, taken, missing }
+        Self { tensors, layout, device, dtype, taken, missing }
     }
 
     /// The same, to another device or in another type.
@@ -78,9 +79,17 @@ impl<'a> Weights<'a> {
         };
         self.check_one(raw, &expected)?;
         if let (Some(lora), [inputs, outputs]) = (self.layout.lora.get(name), shape) {
-            let rank = self.rank(lora);
+            let rank = self.tensors.rank(lora);
+            lora.scale()?;
+            let (inputs, outputs) = match lies_across(lora, stored) {
+                true => (outputs, inputs),
+                false => (inputs, outputs),
+            };
             self.check_one(&lora.a, &[rank, *inputs])?;
             self.check_one(&lora.b, &[*outputs, rank])?;
+        }
+        if let (Some(rows), [_, width]) = (self.layout.rows.get(name), &expected[..]) {
+            self.check_one(&rows.raw, &[rows.indices.len(), *width])?;
         }
         Ok(Some(()))
     }
@@ -91,16 +100,19 @@ impl<'a> Weights<'a> {
             let (name, expected) = (raw.to_owned(), expected.to_vec());
             return Err(Error::Shape { name, found: found.shape.to_vec(), expected });
         }
-        match found.dtype {
-            Some(DType::F32 | DType::F16 | DType::BF16) => Ok(()),
-            _ => Err(Error::Type { name: raw.to_owned() }),
+        match found.dtype.is_some_and(is_read) {
+            true => Ok(()),
+            false => Err(Error::Type { name: raw.to_owned() }),
         }
     }
 
     /// Reads a tensor that [`Self::expect`] has found right: (in, out) for matrices that have LoRA pairs.
     pub(crate) fn read(&self, name: &str, stored: Stored) -> Result<Tensor> {
         let raw = self.layout.tensors.get(name).map_or(name, String::as_str);
-        let tensor = self.plain(raw)?;
+        let tensor = match self.layout.rows.get(name) {
+            None => self.plain(raw)?,
+            Some(rows) => self.with_rows(&self.plain(raw)?, rows)?,
+        };
         let tensor = match stored {
             Stored::AsIs => tensor,
             Stored::Transposed => tensor.t()?.contiguous()?,
@@ -110,17 +122,45 @@ impl<'a> Weights<'a> {
             // Both ways of storing are (in, out) here, so one form serves GPT-2 and Llama: W + scale (B A)^T.
             Some(lora) => {
                 let (a, b) = (self.plain(&lora.a)?, self.plain(&lora.b)?);
-                let scale = self.lora_scale(lora);
-                (tensor + (a.t()?.contiguous()?.matmul(&b.t()?.contiguous()?)? * scale)?)?
+                let product = a.t()?.contiguous()?.matmul(&b.t()?.contiguous()?)?;
+                let product = if lies_across(lora, stored) { product.t()? } else { product };
+                let merged = (tensor + (product * lora.scale()?)?)?;
+                self.check_numbers(raw, &merged.flatten_all()?.to_vec1::<f32>()?)?;
+                merged
             }
         };
         Ok(merged.to_dtype(self.dtype)?.to_device(&self.device)?)
     }
 
+    /// tensor (V, D) with some rows replaced
+    fn with_rows(&self, tensor: &Tensor, rows: &Rows) -> Result<Tensor> {
+        let (_, width) = tensor.dims2()?;
+        let mut all = tensor.flatten_all()?.to_vec1::<f32>()?;
+        let trained = self.plain(&rows.raw)?.flatten_all()?.to_vec1::<f32>()?;
+        for (&index, row) in rows.indices.iter().zip(trained.chunks_exact(width)) {
+            // No index is beyond the weight: `Adapter::rows` has refused it.
+            all[index * width..][..width].copy_from_slice(row);
+        }
+        Ok(Tensor::from_vec(all, tensor.shape(), &Device::Cpu)?)
+    }
+
     fn plain(&self, raw: &str) -> Result<Tensor> {
         let (dtype, shape, bytes) = self.stored(raw)?;
-        let tensor = Tensor::from_raw_buffer(&bytes, dtype, shape, &Device::Cpu)?;
-        Ok(tensor.to_dtype(DType::F32)?)
+        if let (DType::F64, Some(value)) = (dtype, beyond_f32(&bytes)) {
+            return Err(Error::Narrow { name: raw.to_owned(), value, kept: "f32" });
+        }
+        let mut numbers = vec![0.0; shape.iter().product()];
+        to_f32(dtype, &bytes, &mut numbers);
+        self.check_numbers(raw, &numbers)?;
+        Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?)
+    }
+
+    /// Refuses what is not finite, or will not be in the type that is asked for.
+    fn check_numbers(&self, raw: &str, numbers: &[f32]) -> Result<()> {
+        match unfit(numbers, self.dtype) {
+            None => Ok(()),
+            Some(value) => Err(Error::unfit(raw, value, self.dtype.as_str())),
+        }
     }
 
     fn stored(&self, raw: &str) -> Result<Raw<'a>> {
@@ -130,17 +170,11 @@ impl<'a> Weights<'a> {
         let dtype = info.dtype.ok_or_else(|| Error::Type { name: raw.to_owned() })?;
         Ok((dtype, info.shape, bytes))
     }
+}
 
-    fn rank(&self, lora: &Lora) -> usize {
-        self.tensors.info(&lora.a).and_then(|info| info.shape.first().copied()).unwrap_or(0)
-    }
-
-    fn lora_scale(&self, lora: &Lora) -> f64 {
-        match self.lora_alpha {
-            Some(alpha) => alpha / self.rank(lora).max(1) as f64,
-            None => DEFAULT_LORA_SCALE,
-        }
-    }
+/// Whether a pair's product is to be turned: a table of rows is read as a head, whose rows are outputs.
+fn lies_across(lora: &Lora, stored: Stored) -> bool {
+    lora.pair == Pair::Table && stored == Stored::Transposed
 }
 
 impl Parameters for Weights<'_> {
@@ -160,12 +194,17 @@ impl Parameters for Weights<'_> {
             .collect::<Result<Vec<_>>>()?;
         let one = |((name, shape, stored), found): (&(String, [usize; 2], Stored), _)| {
             let Some(()) = found else { return Ok(Matrix::absent(*shape)) };
-            if self.layout.lora.contains_key(name) {
+            if self.layout.is_changed(name) {
                 return Matrix::of_tensor(&self.read(name, *stored)?);
             }
             let raw = self.layout.tensors.get(name).map_or(name.as_str(), String::as_str);
             let (dtype, _, bytes) = self.stored(raw)?;
-            Ok(Matrix::raw(*shape, *stored, dtype, bytes))
+            match dtype {
+                DType::F32 | DType::F16 | DType::BF16 => {
+                    Ok(Matrix::raw(*shape, *stored, dtype, bytes))
+                }
+                _ => Matrix::of_tensor(&self.read(name, *stored)?),
+            }
         };
         wanted.iter().zip(found).map(one).collect()
     }

@@ -152,7 +152,8 @@ impl Memory {
     }
 }
 
-/// Updates all variables by their gradients at learning rate `lr`; the gradients' norm before clipping.
+/// Updates all variables by their gradients at learning rate `lr`; the gradients' norm before clipping. Where that is no
+/// number, nothing is changed.
 ///
 /// # Errors
 /// If the gradients are not those of the variables.
@@ -164,6 +165,9 @@ pub fn update(
     lr: f64,
 ) -> Result<f64> {
     let norm = clip(&mut gradients, config.clip);
+    if !norm.is_finite() {
+        return Ok(norm);
+    }
     memory.updates += 1;
     let averages = memory.averages.iter_mut();
     let work: Vec<_> = variables.iter().zip(&gradients).zip(averages).collect();

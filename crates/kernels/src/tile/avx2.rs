@@ -9,12 +9,12 @@
     reason = "vector loads and stores, and code compiled for instructions found at run time"
 )]
 
-use crate::packed::BLOCK_CHUNKS;
-use crate::packed::CHUNK;
-use crate::packed::Format;
-use crate::packed::OFFSET;
-use crate::packed::PANEL;
-use crate::packed::SCALE_LINES;
+use crate::format::BLOCK_CHUNKS;
+use crate::format::CHUNK;
+use crate::format::Format;
+use crate::format::OFFSET;
+use crate::format::PANEL;
+use crate::format::SCALE_LINES;
 use crate::tile::shape::Tile;
 use std::arch::x86_64::*;
 

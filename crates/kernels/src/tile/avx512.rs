@@ -9,11 +9,11 @@
     reason = "vector loads and stores, and code compiled for instructions found at run time"
 )]
 
-use crate::packed::BLOCK_CHUNKS;
-use crate::packed::CHUNK;
-use crate::packed::CHUNK_LINES;
-use crate::packed::Format;
-use crate::packed::SCALE_LINES;
+use crate::format::BLOCK_CHUNKS;
+use crate::format::CHUNK;
+use crate::format::CHUNK_LINES;
+use crate::format::Format;
+use crate::format::SCALE_LINES;
 use crate::tile::shape::Tile;
 use std::arch::x86_64::__m512;
 use std::arch::x86_64::__m512bh;

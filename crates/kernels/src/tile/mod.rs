@@ -8,10 +8,10 @@ mod avx512;
 mod portable;
 pub(crate) mod shape;
 
+use crate::format::CHUNK;
+use crate::format::Format;
+use crate::format::PANEL;
 use crate::isa::Isa;
-use crate::packed::CHUNK;
-use crate::packed::Format;
-use crate::packed::PANEL;
 use crate::rows::tile_rows;
 use crate::rows::words_per_step;
 use crate::tile::shape::Tile;

@@ -1,16 +1,16 @@
 //! The innermost product in plain loops, in the same order as the vector kernels: the fallback, and what they are
 //! tested against. Knows nothing beyond one tile and one panel.
 
+use crate::format::BLOCK_CHUNKS;
+use crate::format::CHUNK;
+use crate::format::Format;
+use crate::format::PANEL;
+use crate::format::SCALE_LINES;
 use crate::lines::Line;
 use crate::lines::floats;
 use crate::lines::floats_mut;
 use crate::lines::words;
 use crate::math::fma;
-use crate::packed::BLOCK_CHUNKS;
-use crate::packed::CHUNK;
-use crate::packed::Format;
-use crate::packed::PANEL;
-use crate::packed::SCALE_LINES;
 use crate::tile::shape::Tile;
 
 /// sums += x * weights

@@ -3,6 +3,7 @@
 //! cycles cost nothing; every instruction adds at most one value, so memory is a small multiple of the pickle's length.
 
 use crate::model::load::pickle::archive::Archive;
+use crate::model::load::pickle::inert::is_inert;
 use crate::model::load::pickle::opcodes::Op;
 use crate::model::load::pickle::opcodes::Reader;
 use crate::model::load::pickle::opcodes::shown;
@@ -19,7 +20,7 @@ const MAX_INSTRUCTIONS: usize = 2_000_000;
 /// A value of the machine; containers, storages and tensors by their place in an arena.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Value<'a> {
-    /// None, a float, a boolean: nothing that a tensor needs.
+    /// None, a float, a boolean, an object that is stepped over: nothing that a tensor needs.
     Other,
     Int(i64),
     Str(&'a str),
@@ -39,6 +40,8 @@ pub(super) enum Global {
     RebuildTensor,
     RebuildParameter,
     Storage(Element),
+    /// The type of an object that is stepped over.
+    Inert,
 }
 
 /// The dictionary of a state dict, its keys and values in the order of the file.
@@ -115,6 +118,7 @@ impl<'a> Machine<'a> {
             Op::StackGlobal => self.stack_global()?,
             Op::PersistentId => self.storage()?,
             Op::Reduce => self.call()?,
+            Op::New => self.new_object()?,
             Op::Build => self.build()?,
             Op::EmptyTuple => self.push_tuple(Vec::new()),
             Op::Tuple => self.above_mark().map(|items| self.push_tuple(items))?,
@@ -230,8 +234,10 @@ impl<'a> Machine<'a> {
     }
 
     fn set_items(&mut self, items: &[Value<'a>]) -> Result<(), Refused> {
-        let Value::Dict(dict) = self.top()? else {
-            return self.damaged("it sets an item of something that is no dictionary");
+        let dict = match self.top()? {
+            Value::Dict(dict) => dict,
+            Value::Other => return Ok(()),
+            _ => return self.damaged("it sets an item of something that is no dictionary"),
         };
         if !items.len().is_multiple_of(2) {
             return self.damaged("a key has no value");
@@ -262,6 +268,7 @@ impl<'a> Machine<'a> {
                 Global::Storage(Element::U8)
             }
             ("torch", "BoolStorage") => Global::Storage(Element::Bool),
+            _ if is_inert(module, name) => Global::Inert,
             _ => {
                 return Err(Refused::Global {
                     module: shown(module),
@@ -315,6 +322,7 @@ impl<'a> Machine<'a> {
         };
         match (callable, &self.tuples[arguments][..]) {
             (Value::Global(Global::OrderedDict), []) => self.push_dict(Vec::new()),
+            (Value::Global(Global::Inert), _) => self.stack.push(Value::Other),
             (Value::Global(Global::Size), [sizes @ Value::Tuple(_)]) => self.stack.push(*sizes),
             (Value::Global(Global::RebuildParameter), [tensor @ Value::Tensor(_), ..]) => {
                 self.stack.push(*tensor);
@@ -336,6 +344,17 @@ impl<'a> Machine<'a> {
             _ => return self.damaged("a call does not have the arguments that torch gives it"),
         }
         Ok(())
+    }
+
+    /// An object by its type; only of those that are stepped over.
+    fn new_object(&mut self) -> Result<(), Refused> {
+        match self.pop_many(2)?[..] {
+            [Value::Global(Global::Inert), Value::Tuple(_)] => {
+                self.stack.push(Value::Other);
+                Ok(())
+            }
+            _ => Err(Refused::Opcode { name: "NEWOBJ".to_owned(), offset: self.offset }),
+        }
     }
 
     fn tensor(
@@ -371,7 +390,7 @@ impl<'a> Machine<'a> {
     fn build(&mut self) -> Result<(), Refused> {
         self.pop()?;
         match self.top()? {
-            Value::Dict(_) => Ok(()),
+            Value::Dict(_) | Value::Other => Ok(()),
             _ => self.damaged("it sets the state of something that is no dictionary"),
         }
     }

@@ -3,6 +3,7 @@
 //! Nothing is copied: a tensor is a place in the file. Knows no model.
 
 mod archive;
+mod inert;
 mod machine;
 mod opcodes;
 mod refused;
@@ -23,8 +24,20 @@ pub use tensor::Lying;
 const MAX_PICKLE_BYTES: usize = 16 << 20;
 /// The longest name of a tensor, in bytes.
 const MAX_NAME_BYTES: usize = 512;
-/// Where trainers put the state dict when they save more than that.
-const INNER_KEYS: [&str; 4] = ["state_dict", "model_state_dict", "model", "module"];
+/// Where trainers put the state dict when they save more than that; the first of them that holds tensors.
+const INNER_KEYS: [&str; 9] = [
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "module",
+    "net",
+    "network",
+    "weights",
+    "app",
+];
+/// How deep such keys lie in each other.
+const MAX_ENVELOPES: usize = 3;
 
 /// Whether a file begins like a `torch.save` archive.
 pub fn looks_like(file: &[u8]) -> bool {
@@ -72,20 +85,29 @@ fn tensors(finished: &Finished<'_>) -> Result<BTreeMap<String, Lying>, Refused> 
     Ok(tensors)
 }
 
-/// The dictionary that holds the tensors: the pickled object, or one that lies in it under a usual name.
+/// The dictionary that holds the tensors: the pickled object, or one that lies in it under a usual name. What else a
+/// trainer saved beside it may hold tensors too.
 fn state_dict<'a, 'f>(finished: &'f Finished<'a>) -> Result<&'f Pairs<'a>, Refused> {
     let Value::Dict(root) = finished.root else {
         return Err(Refused::Archive("the pickled object is no dictionary"));
     };
-    let pairs = &finished.dicts[root];
-    if pairs.iter().any(|(_, value)| matches!(value, Value::Tensor(_))) {
-        return Ok(pairs);
-    }
-    let inner = pairs.iter().find_map(|(key, value)| match (key, value) {
-        (Value::Str(key), Value::Dict(inner)) if INNER_KEYS.contains(key) => {
-            Some(&finished.dicts[*inner])
-        }
-        _ => None,
-    });
-    Ok(inner.unwrap_or(pairs))
+    let root = &finished.dicts[root];
+    Ok(within(finished, root, MAX_ENVELOPES).unwrap_or(root))
+}
+
+/// The state dict in an envelope.
+fn within<'a, 'f>(
+    finished: &'f Finished<'a>,
+    pairs: &'f Pairs<'a>,
+    depth: usize,
+) -> Option<&'f Pairs<'a>> {
+    let depth = depth.checked_sub(1)?;
+    INNER_KEYS.iter().find_map(|wanted| {
+        let inner = pairs.iter().find_map(|(key, value)| match (key, value) {
+            (Value::Str(key), Value::Dict(inner)) if key == wanted => Some(&finished.dicts[*inner]),
+            _ => None,
+        })?;
+        let holds = inner.iter().any(|(_, value)| matches!(value, Value::Tensor(_)));
+        within(finished, inner, depth).or(holds.then_some(inner))
+    })
 }

@@ -28,6 +28,7 @@ pub(super) enum Op<'a> {
     StackGlobal,
     PersistentId,
     Reduce,
+    New,
     Build,
     EmptyTuple,
     /// A tuple of everything above the mark.
@@ -85,6 +86,7 @@ impl<'a> Reader<'a> {
             0x93 => Op::StackGlobal,
             b'Q' => Op::PersistentId,
             b'R' => Op::Reduce,
+            0x81 => Op::New,
             b'b' => Op::Build,
             b')' => Op::EmptyTuple,
             b't' => Op::Tuple,
@@ -224,7 +226,6 @@ fn name_of(code: u8) -> String {
         b'P' => "PERSID",
         b'i' => "INST",
         b'o' => "OBJ",
-        0x81 => "NEWOBJ",
         0x92 => "NEWOBJ_EX",
         0x82 => "EXT1",
         0x83 => "EXT2",

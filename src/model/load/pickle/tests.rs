@@ -134,11 +134,39 @@ fn code_is_refused_by_name_and_place() {
     assert!(message(attack).contains("`os.system` at byte 2"), "{}", message(attack));
     let attack = b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.";
     assert!(message(attack).contains("`builtins.eval` at byte 18"), "{}", message(attack));
-    for (code, name) in
-        [(b"\x80\x02(ios\nsystem\n.".as_slice(), "INST"), (b"N\x81.", "NEWOBJ"), (b"\xff.", "0xff")]
-    {
+    for (code, name) in [
+        (b"\x80\x02(ios\nsystem\n.".as_slice(), "INST"),
+        (b"NN\x81.", "NEWOBJ"),
+        (b"\xff.", "0xff"),
+    ] {
         assert!(message(code).contains(&format!("opcode {name} at byte")), "{}", message(code));
     }
+}
+
+#[test]
+fn objects_without_tensors_are_stepped_over() {
+    let weights = tensor(6, 0, [2, 3], [3, 1]);
+    let weights = &weights[2..weights.len() - 1];
+    for object in [
+        b"cargparse\nNamespace\n)\x81}X\x01\0\0\0aK\x01sb".as_slice(),
+        b"ccollections\nCounter\n}\x85RX\x01\0\0\0aK\x01s",
+        b"cpathlib\nPosixPath\nX\x01\0\0\0a\x85R",
+        b"c__builtin__\nset\n]\x85R",
+    ] {
+        // Beside the state dict, in an envelope that holds a tensor of its own.
+        let saved: [&[u8]; 7] = [
+            b"}X\x04\0\0\0args",
+            object,
+            b"sX\x03\0\0\0rng",
+            weights,
+            b"sX\x05\0\0\0model}X\x05\0\0\0model",
+            weights,
+            b"ss.",
+        ];
+        let tensors = read(&with_pickle(&saved.concat())).unwrap();
+        assert_eq!(tensors.keys().collect::<Vec<_>>(), ["w"]);
+    }
+    assert!(message(b"ccollections\nOrderedDict\n)\x81.").contains("NEWOBJ"));
 }
 
 #[test]
