@@ -15,7 +15,7 @@ use crate::bench::run;
 use crate::bench::sweep::Axis;
 use crate::bench::sweep::Point;
 use crate::bench::sweep::Sweep;
-use crate::cli::flags::count;
+use crate::cli::counts::count;
 use crate::cli::questions::QuestionArgs;
 use crate::reason::types::MAX_COUNT;
 use crate::text::units::parse_seconds;

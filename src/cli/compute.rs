@@ -1,6 +1,6 @@
 //! Flags of how a model is computed: where, types and threads.
 
-use crate::cli::flags::count;
+use crate::cli::counts::count;
 use crate::model::device::Processor;
 use crate::reason::reasoner::Precision;
 use clap::Args;

@@ -1,11 +1,11 @@
 //! `coconut eval`: its flags, and where its results go.
 
+use crate::cli::counts::count;
+use crate::cli::counts::setting;
 use crate::cli::flags::EngineArgs;
 use crate::cli::flags::HubArgs;
 use crate::cli::flags::ModelArgs;
-use crate::cli::flags::count;
 use crate::cli::flags::located;
-use crate::cli::flags::setting;
 use crate::cli::questions::QuestionArgs;
 use crate::eval::Settings;
 use crate::eval::evaluate;

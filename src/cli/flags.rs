@@ -1,12 +1,13 @@
 //! Flags that several commands share, each declared once: which checkpoint, which hub, which engine.
 
 use crate::cli::compute::ComputeArgs;
+use crate::cli::counts::count;
+use crate::cli::counts::setting;
 use crate::cli::secret::Secret;
 use crate::cli::telemetry;
 use crate::cli::telemetry::LogFormat;
 use crate::engine::config::EngineConfig;
 use crate::engine::config::KvBudget;
-use crate::engine::config::MAX_SETTING;
 use crate::engine::config::PrefixCache;
 use crate::files;
 use crate::hub::config::Access;
@@ -21,26 +22,13 @@ use anyhow::Context as _;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use clap::builder::PossibleValuesParser;
-use clap::builder::RangedU64ValueParser;
 use clap::builder::TypedValueParser;
 use std::io::ErrorKind;
-use std::ops::RangeInclusive;
 use std::path::Path;
 use std::path::PathBuf;
 
 /// KV memory where no flag says how much, in bytes.
 const DEFAULT_KV_BYTES: usize = 1 << 30;
-
-/// A count, refused by the flag's name and with its bounds where it is not between them.
-pub(crate) fn count(bounds: RangeInclusive<usize>) -> RangedU64ValueParser<usize> {
-    let (fewest, most) = (*bounds.start() as u64, *bounds.end() as u64);
-    RangedU64ValueParser::new().range(fewest..=most)
-}
-
-/// A count among the engine's settings.
-pub(crate) fn setting() -> RangedU64ValueParser<usize> {
-    count(1..=MAX_SETTING)
-}
 
 /// Which checkpoint.
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! `coconut generate-data`: questions to train and evaluate on, and the tokenizer for them. Flags, files and what is
 //! printed; what questions are is known below.
 
-use crate::cli::flags::count;
+use crate::cli::counts::count;
 use crate::data::error::Error;
 use crate::data::fields::Steps;
 use crate::data::fields::Wanted;

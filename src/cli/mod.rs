@@ -4,6 +4,7 @@
 mod bench;
 mod compute;
 mod convert;
+mod counts;
 mod eval;
 mod flags;
 mod generate_data;

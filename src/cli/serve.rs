@@ -1,9 +1,9 @@
 //! `coconut serve`: its flags, and the settings of the layers that they come to. What a server does is `http`'s.
 
+use crate::cli::counts::count;
 use crate::cli::flags::EngineArgs;
 use crate::cli::flags::HubArgs;
 use crate::cli::flags::ModelArgs;
-use crate::cli::flags::count;
 use crate::cli::runtime::block_on;
 use crate::cli::secret::Secret;
 use crate::cli::telemetry;

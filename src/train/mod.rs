@@ -4,6 +4,7 @@
 pub mod batch;
 pub mod breakdown;
 pub mod checkpoint;
+mod counts;
 pub mod curve;
 pub mod error;
 pub mod evaluate;

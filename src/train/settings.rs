@@ -3,6 +3,7 @@
 
 use crate::data::fields::Fields;
 use crate::files;
+use crate::train::counts::at_once;
 use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::method::Method;
@@ -17,9 +18,6 @@ use std::path::PathBuf;
 
 /// No number of a run is larger: products of two of them can be counted.
 const MAX_NUMBER: i64 = i32::MAX as i64;
-
-/// Nor is anything that is held in memory at once.
-const MAX_AT_ONCE: usize = 1 << 16;
 
 /// A run.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -246,14 +244,6 @@ fn named(prefix: &str) -> impl Fn((&'static str, String)) -> (String, String) {
 
 fn not_zero((field, count): (&'static str, usize)) -> Result<(), (&'static str, String)> {
     if count == 0 { Err((field, "is 0".to_owned())) } else { Ok(()) }
-}
-
-/// Refuses a count of what is held in memory at once.
-pub(crate) fn at_once((field, count): (&'static str, usize)) -> Result<(), (&'static str, String)> {
-    match (1..=MAX_AT_ONCE).contains(&count) {
-        true => Ok(()),
-        false => Err((field, format!("is {count}; 1 to {MAX_AT_ONCE} is possible"))),
-    }
 }
 
 impl Phase {

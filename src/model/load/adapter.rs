@@ -4,7 +4,7 @@
 use crate::files;
 use crate::model::error::Error;
 use crate::model::error::Result;
-use crate::model::load::layout::EMBEDDINGS;
+use crate::model::load::names::EMBEDDINGS;
 use regex::RegexSet;
 use regex::RegexSetBuilder;
 use serde::Deserialize;

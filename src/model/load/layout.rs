@@ -5,6 +5,7 @@
 use crate::model::error::Error;
 use crate::model::error::Result;
 use crate::model::load::adapter::Adapter;
+use crate::model::load::names::EMBEDDINGS;
 use crate::model::load::names::Place;
 use crate::model::load::names::Way;
 pub use crate::model::load::names::Wrapper;
@@ -93,9 +94,6 @@ pub struct Layout {
     /// Where a trained copy has taken a weight's place: what was there before, if the file has it.
     pub(super) originals: BTreeMap<String, Option<String>>,
 }
-
-/// The names of the embedding, after stripping.
-pub(crate) const EMBEDDINGS: [&str; 2] = ["transformer.wte.weight", "model.embed_tokens.weight"];
 
 /// The names of the norm that every whole model ends with.
 const FINAL_NORMS: [&str; 2] = ["transformer.ln_f.weight", "model.norm.weight"];
@@ -318,7 +316,7 @@ impl Layout {
     /// Says how much each pair counts and which rows were trained.
     pub(super) fn apply(&mut self, config: &Adapter, tensors: &Tensors) -> Result<()> {
         for (weight, lora) in &mut self.lora {
-            lora.scale = Some(config.scale(module(weight), tensors.rank(lora))?);
+            lora.scale = Some(config.scale(module(weight), tensors.rows(&lora.a))?);
         }
         for (weight, rows) in &mut self.rows {
             let raw = self.tensors.get(weight).and_then(|raw| tensors.info(raw));

@@ -26,8 +26,8 @@ use crate::model::host::HostModel;
 use crate::model::load::adapter::Adapter;
 use crate::model::load::beside::Beside;
 use crate::model::load::files::Files;
-use crate::model::load::layout::EMBEDDINGS;
 use crate::model::load::layout::Layout;
+use crate::model::load::names::EMBEDDINGS;
 use crate::model::load::parts::Parts;
 use crate::model::load::tensors::Tensors;
 use crate::model::load::wanted::Wanted;
@@ -123,7 +123,7 @@ impl Found {
             (Some(alpha), Some(adapter)) => adapter.agrees(alpha)?,
             (Some(alpha), None) => {
                 let tensors = &self.tensors;
-                self.layout.scale_all(|lora| alpha / tensors.rank(lora).max(1) as f64);
+                self.layout.scale_all(|lora| alpha / tensors.rows(&lora.a).max(1) as f64);
             }
             (None, _) => {}
         }

@@ -4,6 +4,9 @@
 use crate::model::load::peft;
 use std::collections::BTreeSet;
 
+/// The names of the embedding, after stripping.
+pub(crate) const EMBEDDINGS: [&str; 2] = ["transformer.wte.weight", "model.embed_tokens.weight"];
+
 /// What wrappers put into names, as whole parts and at any depth: DDP, DataParallel and DeepSpeed, `torch.compile`,
 /// FSDP (PyTorch's and FairScale's), activation checkpointing, DeepSpeed's older engine, Opacus. No architecture that
 /// is computed here has a part of such a name.

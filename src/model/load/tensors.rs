@@ -6,7 +6,6 @@ use crate::files::contents::Contents;
 use crate::files::contents::START_BYTES;
 use crate::model::error::Error;
 use crate::model::error::Result;
-use crate::model::load::layout::Lora;
 use crate::model::load::pickle;
 use crate::model::load::pickle::Element;
 use crate::model::load::pickle::Lying;
@@ -158,9 +157,9 @@ impl Tensors {
         Some(Info { dtype: entry.dtype, shape })
     }
 
-    /// The rank of a pair, by its first half.
-    pub(super) fn rank(&self, lora: &Lora) -> usize {
-        self.info(&lora.a).and_then(|info| info.shape.first().copied()).unwrap_or(0)
+    /// How many rows a tensor has: of the first of a LoRA pair, its rank. 0 where there is no such tensor.
+    pub(super) fn rows(&self, name: &str) -> usize {
+        self.info(name).and_then(|info| info.shape.first().copied()).unwrap_or(0)
     }
 
     /// The elements of a tensor in row-major order, little-endian; borrowed unless they lie in another order.

@@ -3,10 +3,10 @@
 
 use crate::model::error::Error;
 use crate::model::error::Result;
-use crate::model::load::layout::EMBEDDINGS;
 use crate::model::load::layout::HEAD;
 use crate::model::load::layout::Layout;
 use crate::model::load::layout::claim;
+use crate::model::load::names::EMBEDDINGS;
 use crate::model::load::tensors::Tensors;
 use std::collections::BTreeMap;
 
