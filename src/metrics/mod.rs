@@ -127,7 +127,7 @@ metrics! {
         pub engine_restarts_total: IntCounter,
         /// Requests whose client went away before the end.
         pub cancelled_total: IntCounter,
-        /// Accepted requests that ended, by `reason`: `stop`, `length`, `deadline`, `nonfinite`, `step`, `engine`, `stopped`, `cancelled`.
+        /// Accepted requests that ended, by `reason`: `stop`, `length`, `done` (nothing was to be said), `deadline`, `nonfinite`, `step`, `engine`, `stopped`, `cancelled`.
         pub finished_total: IntCounterVec["reason"],
         /// Requests not accepted, by `reason`: `queue_full`, `too_long`, `stopping`, `dead`, `invalid`, `loading`.
         pub rejected_total: IntCounterVec["reason"],
@@ -153,7 +153,7 @@ impl Metrics {
             metrics.step_rows.with_label_values(&[kind]);
         }
         let ends =
-            ["stop", "length", "deadline", "nonfinite", "step", "engine", "stopped", "cancelled"];
+            ["stop", "length", "done", "deadline", "nonfinite", "step", "engine", "stopped", "cancelled"];
         for reason in ends {
             metrics.finished_total.with_label_values(&[reason]);
         }
