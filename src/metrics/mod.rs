@@ -152,8 +152,17 @@ impl Metrics {
         for kind in ["prefill", "latent", "forced", "answer"] {
             metrics.step_rows.with_label_values(&[kind]);
         }
-        let ends =
-            ["stop", "length", "done", "deadline", "nonfinite", "step", "engine", "stopped", "cancelled"];
+        let ends = [
+            "stop",
+            "length",
+            "done",
+            "deadline",
+            "nonfinite",
+            "step",
+            "engine",
+            "stopped",
+            "cancelled",
+        ];
         for reason in ends {
             metrics.finished_total.with_label_values(&[reason]);
         }

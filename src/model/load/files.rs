@@ -10,9 +10,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// What PEFT calls an adapter by itself, which needs its base model's weights.
-const ADAPTERS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
-
 /// What the one file of a training run's checkpoint begins with; a number follows.
 const RAW: &str = "checkpoint_";
 /// What the name of an index is, after that of the file whose shards it lists.
@@ -25,12 +22,15 @@ const PREFERRED: [Name; 10] = [
     Name::One("pytorch_model.bin"),
     Name::Index("pytorch_model.bin.index.json"),
     Name::One("state_dict.bin"),
-    Name::One(ADAPTERS[0]),
-    Name::One(ADAPTERS[1]),
     Name::ShardsOf("model.safetensors"),
     Name::ShardsOf("pytorch_model.bin"),
     Name::Raw,
+    Name::One(ADAPTERS[0]),
+    Name::One(ADAPTERS[1]),
 ];
+
+/// What PEFT calls an adapter by itself, which needs its base model's weights.
+const ADAPTERS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
 
 #[derive(Clone, Copy)]
 enum Name {
@@ -151,13 +151,33 @@ pub fn choose<'a>(names: &[&'a str]) -> Choice<'a> {
     let mut candidates: Vec<_> =
         PREFERRED.into_iter().filter_map(|name| Candidate::of(name, names)).collect();
     let whole = candidates.iter().position(Candidate::is_whole).unwrap_or(0);
-    match candidates.is_empty() {
-        true => Choice::Nothing,
+    let chosen = match candidates.is_empty() {
+        true => return Choice::Nothing,
         false => candidates.swap_remove(whole).choice(),
+    };
+    let adapter = names.iter().copied().find(|name| ADAPTERS.contains(name));
+    match (chosen, adapter) {
+        (Choice::Fetch(files), Some(adapter)) if files[0] != adapter => {
+            Choice::Several(vec![files[0], adapter])
+        }
+        (chosen, _) => chosen,
     }
 }
 
 impl Files {
+    /// Whether a path is that of an adapter by itself, or of a folder with nothing else.
+    pub fn is_adapter(path: &Path) -> bool {
+        Self::find(path).is_ok_and(|found| found.weights.iter().any(|file| is_adapter(file)))
+    }
+
+    /// An adapter in the folder of a whole model.
+    pub(super) fn adapter_beside(&self) -> Option<PathBuf> {
+        if self.weights.iter().any(|file| is_adapter(file)) {
+            return None;
+        }
+        ADAPTERS.iter().map(|name| self.folder.join(name)).find(|file| file.is_file())
+    }
+
     /// `path` is a checkpoint's folder, or one file with weights in it, or an index of shards.
     pub fn find(path: &Path) -> Result<Self> {
         if path.is_file() {
@@ -188,20 +208,6 @@ impl Files {
             seen: if names.is_empty() { "nothing".to_owned() } else { names.join(", ") },
             missing: "model.safetensors, pytorch_model.bin, state_dict.bin or checkpoint_N with the weights. A file of another name can be named itself",
         }))
-    }
-
-    /// Whether a path is that of an adapter by itself, or of a folder with nothing else.
-    pub fn is_adapter(path: &Path) -> bool {
-        let found = Self::find(path).ok();
-        found.is_some_and(|found| found.weights.iter().any(|file| is_adapter(file)))
-    }
-
-    /// An adapter in the folder of a whole model.
-    pub(super) fn adapter_beside(&self) -> Option<PathBuf> {
-        if self.weights.iter().any(|file| is_adapter(file)) {
-            return None;
-        }
-        ADAPTERS.iter().map(|name| self.folder.join(name)).find(|file| file.is_file())
     }
 }
 
@@ -303,6 +309,10 @@ mod tests {
         assert_eq!(choose(&["checkpoint_3", "x"]), Choice::Fetch(vec!["checkpoint_3"]));
         let several = ["checkpoint_3", "checkpoint_4"];
         assert_eq!(choose(&several), Choice::Several(several.to_vec()));
+        let adapter = ["adapter_model.safetensors", "adapter_config.json"];
+        assert_eq!(choose(&adapter), Choice::Fetch(vec![adapter[0]]));
+        let both = ["model.safetensors", adapter[0]];
+        assert_eq!(choose(&both), Choice::Several(both.to_vec()));
         assert_eq!(choose(&["README.md"]), Choice::Nothing);
     }
 

@@ -68,7 +68,7 @@ def envelope(name, saved):
 
 
 def main():
-    torch.distributed.init_process_group("gloo", init_method="tcp://127.0.0.1:29511", rank=0, world_size=1)
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
     names = {
         "plain": own_names(model()),
         "checkpoint_wrapper": own_names(checkpointed(model())),
