@@ -80,7 +80,6 @@ impl<'a> Weights<'a> {
         self.check_one(raw, &expected)?;
         if let (Some(lora), [inputs, outputs]) = (self.layout.lora.get(name), shape) {
             let rank = self.tensors.rows(&lora.a);
-            lora.scale()?;
             let (inputs, outputs) = match lies_across(lora, stored) {
                 true => (outputs, inputs),
                 false => (inputs, outputs),
