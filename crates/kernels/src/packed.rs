@@ -51,6 +51,10 @@ pub struct PackedMatrix {
     lines: Zeroed<Line>,
 }
 
+/// Writes the weights of some outputs and inputs; see [`PackedMatrix::pack`]. No type parameter, so that packing is compiled
+/// here, whoever calls.
+pub type Fill<'a> = &'a (dyn Fn(Range<usize>, Range<usize>, &mut [f32]) + Sync);
+
 /// A weight that is not finite, or would not be in the format it is packed in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Unfit {
@@ -74,7 +78,7 @@ impl PackedMatrix {
         (inputs, outputs): (usize, usize),
         format: Format,
         columns: Columns,
-        fill: impl Fn(Range<usize>, Range<usize>, &mut [f32]) + Sync,
+        fill: Fill<'_>,
     ) -> Result<Self, Unfit> {
         let chunks = inputs.div_ceil(format.inputs_per_chunk());
         let (panel_lines, width) = (format.lines(chunks), columns.outputs_per_panel());
@@ -116,11 +120,16 @@ impl PackedMatrix {
     /// If one is not finite, or would not be in this format.
     pub fn from_in_out(inputs: usize, outputs: usize, format: Format, weights: &[f32]) -> Self {
         assert_eq!(weights.len(), inputs * outputs, "weights (in, out)");
-        let packed = Self::pack((inputs, outputs), format, Columns::Plain, |outs, ins, block| {
-            for (row, input) in block.chunks_exact_mut(PANEL).zip(ins) {
-                row[..outs.len()].copy_from_slice(&weights[input * outputs..][outs.clone()]);
-            }
-        });
+        let packed = Self::pack(
+            (inputs, outputs),
+            format,
+            Columns::Plain,
+            &|outs: Range<usize>, ins: Range<usize>, block: &mut [f32]| {
+                for (row, input) in block.chunks_exact_mut(PANEL).zip(ins) {
+                    row[..outs.len()].copy_from_slice(&weights[input * outputs..][outs.clone()]);
+                }
+            },
+        );
         packed.expect("weights are finite")
     }
 
@@ -130,14 +139,19 @@ impl PackedMatrix {
     /// If one is not finite, or would not be in this format.
     pub fn from_out_in(inputs: usize, outputs: usize, format: Format, weights: &[f32]) -> Self {
         assert_eq!(weights.len(), inputs * outputs, "weights (out, in)");
-        let packed = Self::pack((inputs, outputs), format, Columns::Plain, |outs, ins, block| {
-            for (column, output) in outs.enumerate() {
-                let run = &weights[output * inputs..][ins.clone()];
-                for (row, &weight) in block.chunks_exact_mut(PANEL).zip(run) {
-                    row[column] = weight;
+        let packed = Self::pack(
+            (inputs, outputs),
+            format,
+            Columns::Plain,
+            &|outs: Range<usize>, ins: Range<usize>, block: &mut [f32]| {
+                for (column, output) in outs.enumerate() {
+                    let run = &weights[output * inputs..][ins.clone()];
+                    for (row, &weight) in block.chunks_exact_mut(PANEL).zip(run) {
+                        row[column] = weight;
+                    }
                 }
-            }
-        });
+            },
+        );
         packed.expect("weights are finite")
     }
 

@@ -14,6 +14,7 @@ use crate::packed::PackedMatrix;
 use crate::write::write;
 use half::bf16;
 use proptest::prelude::*;
+use std::ops::Range;
 
 /// Numbers in [-1, 1], the same for the same seed.
 fn numbers(seed: u64, count: usize) -> Vec<f32> {
@@ -221,15 +222,19 @@ fn what_is_not_finite_stays_so() {
 fn weights_that_cannot_be_kept_are_refused_with_their_place() {
     let (inputs, outputs) = (300, 70);
     let pack = |format, columns, at: &[(usize, usize, f32)]| {
-        let packed =
-            PackedMatrix::pack((inputs, outputs), format, columns, |range, inputs, block| {
+        let packed = PackedMatrix::pack(
+            (inputs, outputs),
+            format,
+            columns,
+            &|range: Range<usize>, inputs: Range<usize>, block: &mut [f32]| {
                 for &(input, column, value) in at {
                     let panel = column / 32 * columns.outputs_per_panel();
                     if inputs.contains(&input) && range.start == panel {
                         block[(input - inputs.start) * 32 + column % 32] = value;
                     }
                 }
-            });
+            },
+        );
         packed.map(|packed| packed.bytes()).map_err(|unfit| (unfit.output, unfit.half))
     };
     for format in [Format::F32, Format::Bf16, Format::Int8] {
@@ -272,7 +277,7 @@ proptest! {
         let Case { rows, inputs, outputs, seed, .. } = case;
         let x = numbers(seed, rows * inputs);
         let weights = [numbers(seed ^ 1, inputs * outputs), numbers(seed ^ 2, inputs * outputs)];
-        let packed = PackedMatrix::pack((inputs, outputs), Format::F32, Columns::Gated, |range, inputs, block| {
+        let packed = PackedMatrix::pack((inputs, outputs), Format::F32, Columns::Gated, &|range: Range<usize>, inputs: Range<usize>, block: &mut [f32]| {
             for (first, weights) in [0, 16].into_iter().zip(&weights) {
                 for (row, input) in block.chunks_exact_mut(32).zip(inputs.clone()) {
                     row[first..first + range.len()].copy_from_slice(&weights[input * outputs..][range.clone()]);

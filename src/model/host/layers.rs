@@ -18,6 +18,7 @@ use coconut_kernels::packed::Columns;
 use coconut_kernels::packed::Format;
 use coconut_kernels::packed::PackedMatrix;
 use coconut_kernels::packed::Unfit;
+use std::ops::Range;
 
 /// A matrix product.
 #[derive(Debug)]
@@ -66,26 +67,31 @@ pub(super) fn pack(
         .map(|part| (part.weight(), [part.inputs, part.outputs], part.stored))
         .collect();
     let matrices = parameters.matrices(&wanted)?;
-    let packed = PackedMatrix::pack((inputs, outputs), format, columns, |range, inputs, block| {
-        let mut start = 0;
-        for (index, (matrix, part)) in matrices.iter().zip(parts).enumerate() {
-            match columns {
-                Columns::Gated => {
-                    let column = index * columns.outputs_per_panel();
-                    matrix.read(inputs.clone(), range.clone(), block, column);
-                }
-                Columns::Plain => {
-                    let mine = range.start.max(start)..range.end.min(start + part.outputs);
-                    if !mine.is_empty() {
-                        let column = mine.start - range.start;
-                        let outputs = mine.start - start..mine.end - start;
-                        matrix.read(inputs.clone(), outputs, block, column);
+    let packed = PackedMatrix::pack(
+        (inputs, outputs),
+        format,
+        columns,
+        &|range: Range<usize>, inputs: Range<usize>, block: &mut [f32]| {
+            let mut start = 0;
+            for (index, (matrix, part)) in matrices.iter().zip(parts).enumerate() {
+                match columns {
+                    Columns::Gated => {
+                        let column = index * columns.outputs_per_panel();
+                        matrix.read(inputs.clone(), range.clone(), block, column);
                     }
-                    start += part.outputs;
+                    Columns::Plain => {
+                        let mine = range.start.max(start)..range.end.min(start + part.outputs);
+                        if !mine.is_empty() {
+                            let column = mine.start - range.start;
+                            let outputs = mine.start - start..mine.end - start;
+                            matrix.read(inputs.clone(), outputs, block, column);
+                        }
+                        start += part.outputs;
+                    }
                 }
             }
-        }
-    });
+        },
+    );
     match packed {
         Ok(weights) => Ok(Linear { weights, bias }),
         Err(unfit) => {
