@@ -106,7 +106,7 @@ impl Transcript {
             }
             EventKind::FirstLogits(logits) => self.first_logits = Some(logits),
             // No question asks for scores.
-            EventKind::Scored(_) => {}
+            EventKind::Scored(_) | EventKind::Inside(_) => {}
             EventKind::Token(token) => return self.take_token(token, at, parts),
             EventKind::Finished(finish) => {
                 self.finish(finish, at, parts);

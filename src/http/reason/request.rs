@@ -128,6 +128,7 @@ impl ReasonRequest {
             thought_vectors: reports(Include::ThoughtVectors),
             first_logits: reports(Include::FirstLogits),
             logprobs: reports(Include::Logprobs),
+            ..Report::default()
         };
         let sampling = self.sampling(random)?;
         let count = |field, count: Option<usize>, fewest| {
@@ -250,6 +251,7 @@ mod tests {
             thought_vectors: true,
             first_logits: true,
             logprobs: true,
+            ..Report::default()
         };
         assert_eq!(question(all).unwrap().report, report);
         let vectors = json!({"include": ["thought_vectors"], "top_thought_tokens": 9});

@@ -299,7 +299,7 @@ mod tests {
 
     fn thought() -> Thought {
         let top_tokens = vec![TopToken { id: 7, probability: 0.5 }];
-        Thought { step: 2, norm: 1.5, computed_norm: 1.5, vector: None, top_tokens }
+        Thought { step: 2, norm: 1.5, computed_norm: 1.5, top_tokens, ..Thought::default() }
     }
 
     #[test]
