@@ -38,6 +38,7 @@ mod worker_tests;
 use crate::engine::config::EngineConfig;
 use crate::engine::config::MAX_SETTING;
 use crate::engine::config::PrefixCache;
+use crate::engine::inside::Sizes;
 use crate::engine::limits::Limits;
 use crate::engine::live::Live;
 use crate::engine::live::Stamps;
@@ -200,6 +201,11 @@ impl Engine {
     /// The longest sequence, in positions: the model's limit or the whole KV memory.
     pub fn max_positions(&self) -> usize {
         self.limits.positions
+    }
+
+    /// What can be seen of the inside of the model.
+    pub fn sizes(&self) -> Sizes {
+        self.limits.inside
     }
 
     /// Accepts a request or says why not, at once.
