@@ -339,6 +339,16 @@ impl Reasoner {
         self.recipe.answer
     }
 
+    /// D: how many numbers a thought has.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The first id of a word in the middle of a text.
+    pub fn first_id(&self, word: &str) -> Option<u32> {
+        self.tokenizer.encode(&format!(" {word}"), false).ok()?.first().copied()
+    }
+
     /// The text of one id, for showing thoughts.
     pub fn token_text(&self, id: u32) -> String {
         self.tokenizer.token_text(id)
