@@ -53,6 +53,7 @@ fn mutated(file: &[u8], random: &mut Random) -> Vec<u8> {
 /// Runs `accepts` on the corpus of `target` and on mutations of it; the whole files must be accepted.
 fn survive(target: &str, accepts: impl Fn(&[u8]) -> bool) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    #[expect(clippy::disallowed_methods, reason = "a test's own knob")]
     let mutations = std::env::var(COUNT).map_or(MUTATIONS, |count| count.parse().unwrap());
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
