@@ -88,8 +88,7 @@ pub(super) struct Bench {
 pub(super) fn bench(config: EngineConfig) -> Bench {
     let metrics = Arc::new(Metrics::new());
     let (steps, receiver) = sync_channel(1000);
-    let running = config.max_running;
-    let limits = Limits { positions: 64, pages: 16, running, vocab_size: 100, width: 2 };
+    let limits = Limits { positions: 64, pages: 16, vocab_size: 100, width: 2 };
     let runner = Stepwise { steps: receiver };
     let engine = Engine::start_with(runner, (config, limits), Arc::clone(&metrics)).unwrap();
     Bench { engine, metrics, steps }

@@ -58,6 +58,10 @@ pub struct Recipe {
     /// Answer tokens where a request names no number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<usize>,
+    /// The id that is fed in the place of thoughts where a request asks for pauses; where absent, that of the tokenizer's
+    /// `<|latent|>`, `<|pause|>` or `<pause>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<u32>,
     /// Alpha of unmerged LoRA pairs that no `adapter_config.json` describes. Where absent, CODI's count as published, a
     /// quarter of their rank; others are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -173,11 +177,13 @@ impl Recipe {
 
     /// Refuses ids outside the vocabulary and numbers that no answer can come from. `text` is how an id reads.
     pub fn check(&self, config: &Config, text: impl Fn(u32) -> String) -> Result<(), String> {
+        let pause = self.pause.into_iter().collect();
         let lists = [
             ("start", &self.start),
             ("end", &self.end),
             ("eos", &self.eos),
             ("masked", &self.masked),
+            ("pause", &pause),
         ];
         for (field, ids) in lists {
             if let Some(id) = ids.iter().find(|&&id| id as usize >= config.vocab_size) {
@@ -268,10 +274,15 @@ mod tests {
         let recipe: Value = json!({
             "family": "mine", "prompt": "{question}?", "add_special_tokens": false, "start": [1], "end": [2],
             "latent_steps": {"default": 2, "max": 3}, "eos": [3], "eos_count": 2, "masked": [4],
-            "answer": "whole", "question": "tidied", "max_tokens": 5, "lora_alpha": 1.5,
+            "answer": "whole", "question": "tidied", "max_tokens": 5, "pause": 6,
+            "lora_alpha": 1.5,
         });
         let read = Recipe::from_json(&recipe.to_string()).unwrap();
-        assert_eq!(serde_json::to_value(read).unwrap(), recipe, "all fields, none at its default");
+        assert_eq!(serde_json::to_value(read).unwrap(), recipe);
+        // No field is left out: a refusal lists them all.
+        let known = Recipe::from_json(r#"{"?": 1}"#).unwrap_err();
+        let known = known.split('`').skip(3).step_by(2).count();
+        assert_eq!(known, recipe.as_object().unwrap().len());
         recipe
     }
 
