@@ -12,6 +12,7 @@ use crate::engine::expected_tests::after_vector;
 use crate::engine::expected_tests::expected;
 use crate::engine::expected_tests::thought;
 use crate::engine::expected_tests::token;
+use crate::engine::inside::Sizes;
 use crate::engine::limits::Limits;
 use crate::engine::plan::Input;
 use crate::engine::plan::Plan;
@@ -21,6 +22,7 @@ use crate::engine::plan::Yields;
 use crate::engine::recall::Kept;
 use crate::engine::recall::Recall;
 use crate::engine::request::Rejected;
+use crate::engine::request::Report;
 use crate::engine::request::TopToken;
 use crate::engine::scheduler::Left;
 use crate::engine::scheduler::Scheduler;
@@ -169,7 +171,9 @@ impl Books {
     pub(crate) fn arrive(&mut self, arrival: Arrival) {
         let script = arrival.script();
         let positions = PAGES * PAGE_POSITIONS;
-        let limits = Limits { positions, pages: PAGES, vocab_size: 10_000, width: 2 };
+        let vocab_size = 10_000;
+        let inside = Sizes { layers: 2, heads: 4, vocab_size };
+        let limits = Limits { positions, pages: PAGES, vocab_size, width: 2, inside };
         match limits.check(&script) {
             Ok(()) => {}
             Err(
@@ -233,10 +237,10 @@ impl Books {
 
     pub(crate) fn admit(&mut self) {
         let (recall, entries) = (&mut self.recall, std::cell::RefCell::new(&mut self.entries));
-        let known = |opening: &Opening, number: &mut usize| {
+        let known = |opening: &mut Opening, number: &mut usize| {
             let entry = &mut entries.borrow_mut()[*number];
-            let shown = entry.arrival.shown;
-            entry.thoughts = recall.thoughts(&opening.prompt, opening.thoughts, shown);
+            let report = Report { top_thought_tokens: entry.arrival.shown, ..Report::default() };
+            entry.thoughts = recall.thoughts(&opening.prompt, opening.thoughts, &report);
             entry.thoughts.iter().map(|thought| Arc::clone(&thought.vector)).collect()
         };
         let mut fresh = Vec::new();
@@ -298,7 +302,8 @@ impl Books {
                 told.thoughts += 1;
                 if is_opening {
                     let top_tokens = vec![TopToken { id: 0, probability: 0.0 }; arrival.shown];
-                    thoughts.push(Kept { vector: Arc::clone(&vector), norm: 0.0, top_tokens });
+                    let vector = Arc::clone(&vector);
+                    thoughts.push(Kept { vector, norm: 0.0, top_tokens, entropy: None });
                 }
                 Outcome::Thought(vector)
             }

@@ -1,6 +1,7 @@
 //! Where a branch of a script is: which act, how far, and the inputs that wait to be fed. Knows what a thought, a token or
 //! a score does to it; not where anything stands in memory, nor which rows are computed when.
 
+use crate::engine::inside::Role;
 use crate::engine::plan::Input;
 use crate::engine::request::Finish;
 use crate::latent::script::Act;
@@ -18,9 +19,19 @@ pub(crate) struct Cursor {
     act: usize,
     doing: Doing,
     /// What is known and not fed yet; never empty before an act that decides something.
-    queue: VecDeque<Input>,
+    queue: VecDeque<Waiting>,
+    /// Acts that the prompt is fed by.
+    prompt_acts: usize,
     trail: Trail,
     finish: Finish,
+}
+
+/// What is known and not fed yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) input: Input,
+    /// What it is fed as, where that can be looked into.
+    pub(crate) role: Option<Role>,
 }
 
 /// What is remembered of the way from the root.
@@ -57,7 +68,8 @@ pub(crate) enum Said {
 impl Cursor {
     /// At the root, with the first of its thoughts where they are known.
     pub(crate) fn at_root(root: Branch, known: Vec<Arc<[f32]>>) -> Self {
-        let mut cursor = Self::new(root, VecDeque::new(), Trail::default());
+        let prompt_acts = prompt_acts(&root);
+        let mut cursor = Self::new(root, VecDeque::new(), Trail::default(), prompt_acts);
         for vector in known {
             cursor.take_thought(Arc::clone(&vector), Input::Known(vector));
         }
@@ -70,15 +82,15 @@ impl Cursor {
         let mut cursors = Vec::with_capacity(self.branch.branches.len());
         for branch in self.branch.branches {
             let count = branch.count();
-            cursors.push((next, Self::new(branch, self.queue.clone(), self.trail.clone())));
+            cursors.push((next, Self::new(branch, self.queue.clone(), self.trail.clone(), 0)));
             next += count;
         }
         cursors
     }
 
-    fn new(branch: Branch, queue: VecDeque<Input>, trail: Trail) -> Self {
+    fn new(branch: Branch, queue: VecDeque<Waiting>, trail: Trail, prompt_acts: usize) -> Self {
         let (act, doing, finish) = (0, Doing::Over, Finish::Done);
-        let mut cursor = Self { branch, act, doing, queue, trail, finish };
+        let mut cursor = Self { branch, act, doing, queue, prompt_acts, trail, finish };
         cursor.begin();
         cursor
     }
@@ -91,7 +103,7 @@ impl Cursor {
         self.doing
     }
 
-    pub(crate) fn queue(&self) -> &VecDeque<Input> {
+    pub(crate) fn queue(&self) -> &VecDeque<Waiting> {
         &self.queue
     }
 
@@ -103,6 +115,11 @@ impl Cursor {
     /// Thoughts so far, those left out included.
     pub(crate) fn steps(&self) -> usize {
         self.trail.steps
+    }
+
+    /// The last thought that was fed, or waits for it.
+    pub(crate) fn before(&self) -> Option<&Arc<[f32]>> {
+        self.trail.before.as_ref()
     }
 
     /// Notes that the first `count` inputs that waited are in memory.
@@ -133,8 +150,9 @@ impl Cursor {
         let Doing::Think { done } = self.doing else { return };
         let before = self.trail.before.as_deref();
         let is_last = self.think().is_some_and(|think| think.until.is_settled(before, &vector));
-        self.queue.push_back(input);
-        self.trail = Trail { steps: self.trail.steps + 1, before: Some(vector) };
+        let steps = self.trail.steps + 1;
+        self.queue.push_back(Waiting { input, role: Some(Role::Latent(steps as u32)) });
+        self.trail = Trail { steps, before: Some(vector) };
         if is_last || !self.thinks_on(done + 1) {
             self.next_act();
         }
@@ -146,12 +164,13 @@ impl Cursor {
             return Said::Eos;
         };
         let is_eos = say.stop.eos.contains(&id);
+        let role = (!is_eos).then(|| Role::Answer((tokens - eos_seen) as u32));
         let (tokens, eos_seen) = (tokens + 1, eos_seen + usize::from(is_eos));
         let ended = match is_eos && eos_seen >= say.stop.eos_count {
             true => Some(Finish::Stop),
             false => (tokens == say.max_tokens).then_some(Finish::Length),
         };
-        self.queue.push_back(Input::Id(id));
+        self.queue.push_back(Waiting { input: Input::Id(id), role });
         match ended {
             Some(finish) => {
                 self.finish = finish;
@@ -172,11 +191,11 @@ impl Cursor {
 
     /// Notes that `count` more ids have their scores.
     pub(crate) fn scored(&mut self, count: usize) {
-        let last = self.to_score(count).last().copied();
         let Doing::Score { left } = self.doing else { return };
         self.doing = Doing::Score { left: left - count };
-        if let (true, Some(last)) = (left == count, last) {
-            self.queue.push_back(Input::Id(last));
+        if let (true, Some(Act::Score(ids))) = (left == count, self.branch.acts.get(self.act)) {
+            let last = ids.len() - 1;
+            self.queue.push_back(continued(last, ids[last]));
             self.next_act();
         }
     }
@@ -204,14 +223,25 @@ impl Cursor {
     fn begin(&mut self) {
         while let Some(act) = self.branch.acts.get(self.act) {
             match act {
-                Act::Feed(inputs) => self.queue.extend(inputs.iter().map(Input::from)),
+                Act::Feed(inputs) => {
+                    let role = |index: usize| match self.prompt_acts.checked_sub(self.act + 1) {
+                        None => Some(Role::Marker(index as u32)),
+                        Some(acts) => {
+                            (acts == 0 && index + 1 == inputs.len()).then_some(Role::Prompt)
+                        }
+                    };
+                    let waiting =
+                        |(index, fed)| Waiting { input: Input::from(fed), role: role(index) };
+                    self.queue.extend(inputs.iter().enumerate().map(waiting));
+                }
                 Act::Say(_) => {
                     self.doing = Doing::Say { tokens: 0, eos_seen: 0 };
                     return;
                 }
                 Act::Score(ids) => {
                     let (_, fed) = ids.split_last().expect("a script scores at least one id");
-                    self.queue.extend(fed.iter().copied().map(Input::Id));
+                    let waiting = fed.iter().enumerate().map(|(index, &id)| continued(index, id));
+                    self.queue.extend(waiting);
                     self.doing = Doing::Score { left: ids.len() };
                     return;
                 }
@@ -240,4 +270,18 @@ impl Cursor {
         }
         done < most
     }
+}
+
+/// The acts up to the last with which the prompt is fed.
+fn prompt_acts(root: &Branch) -> usize {
+    let feeds = root.acts.iter().map_while(|act| match act {
+        Act::Feed(inputs) => Some(!inputs.is_empty()),
+        Act::Think(_) | Act::Say(_) | Act::Score(_) => None,
+    });
+    (1..).zip(feeds).filter(|(_, feeds)| *feeds).last().map_or(0, |(acts, _)| acts)
+}
+
+/// An id of a continuation.
+fn continued(index: usize, id: u32) -> Waiting {
+    Waiting { input: Input::Id(id), role: Some(Role::Answer(index as u32)) }
 }

@@ -1,6 +1,7 @@
 //! Whether a request can run at all: what a script must fit into, and what in it cannot be meant. Knows the sizes of model
 //! and memory, nothing of what runs.
 
+use crate::engine::inside::Sizes;
 use crate::engine::need::below;
 use crate::engine::need::own_pages;
 use crate::engine::request::Malformed;
@@ -32,6 +33,8 @@ pub(crate) struct Limits {
     pub(crate) vocab_size: usize,
     /// D
     pub(crate) width: usize,
+    /// What can be looked into.
+    pub(crate) inside: Sizes,
 }
 
 impl Limits {

@@ -7,11 +7,13 @@ pub mod config;
 mod cursor;
 #[cfg(test)]
 mod expected_tests;
+pub mod inside;
 mod limits;
 mod live;
 mod need;
 mod outcome;
 mod pages;
+mod peek;
 mod plan;
 mod recall;
 pub mod request;
@@ -36,11 +38,13 @@ mod worker_tests;
 use crate::engine::config::EngineConfig;
 use crate::engine::config::MAX_SETTING;
 use crate::engine::config::PrefixCache;
+use crate::engine::inside::Sizes;
 use crate::engine::limits::Limits;
 use crate::engine::live::Live;
 use crate::engine::live::Stamps;
 use crate::engine::recall::Recall;
 use crate::engine::request::Event;
+use crate::engine::request::Malformed;
 use crate::engine::request::Rejected;
 use crate::engine::request::Request;
 use crate::engine::restarts::Restarts;
@@ -151,6 +155,7 @@ impl Engine {
             pages,
             vocab_size: sizes.vocab_size,
             width: sizes.width,
+            inside: sizes.into(),
         };
         let memory = model.kv_memory(pages, config.kv_type).map_err(|reason| {
             StartError::KvMemory { positions: pages * PAGE_POSITIONS, bytes_per_position, reason }
@@ -198,6 +203,11 @@ impl Engine {
         self.limits.positions
     }
 
+    /// What can be seen of the inside of the model.
+    pub fn sizes(&self) -> Sizes {
+        self.limits.inside
+    }
+
     /// Accepts a request or says why not, at once.
     pub fn submit(&self, request: Request) -> Result<Ticket, Rejected> {
         self.try_submit(request).inspect_err(|rejected| {
@@ -217,12 +227,19 @@ impl Engine {
 
     fn try_submit(&self, request: Request) -> Result<Ticket, Rejected> {
         self.limits.check(&request.script)?;
+        let inside = request.report.inside.as_deref();
+        inside
+            .map_or(Ok(()), |inside| inside.check(self.limits.inside))
+            .map_err(Malformed::from)?;
         let full = || Rejected::Full { retry_after: self.shared.retry_after() };
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())?;
         let script = &request.script;
-        let (events, receiver) = mpsc::channel(script.root.events() + OTHER_EVENTS);
+        let positions = script.positions();
+        // No row is told of more than once.
+        let rows_told = inside.map_or(0, |_| positions);
+        let (events, receiver) = mpsc::channel(script.root.events() + OTHER_EVENTS + rows_told);
         let satisfied = Arc::new(AtomicBool::new(false));
-        let rows_left = script.positions() as u64;
+        let rows_left = positions as u64;
         // Counted before the state is looked at, so that a drain sees this request or this request sees the drain.
         self.shared.request_accepted(rows_left);
         let live = Live {

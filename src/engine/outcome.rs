@@ -3,17 +3,22 @@
 
 use crate::engine::live::Live;
 use crate::engine::live::Voice;
+use crate::engine::peek::is_finite;
 use crate::engine::plan::Segment;
 use crate::engine::recall::Kept;
 use crate::engine::recall::Recall;
 use crate::engine::request::EventKind;
 use crate::engine::request::Failure;
+use crate::engine::request::InsideRow;
+use crate::engine::request::Report;
 use crate::engine::request::Scored;
 use crate::engine::request::Thought;
 use crate::engine::request::Token;
+use crate::engine::request::TopToken;
 use crate::engine::runner::StepOutput;
 use crate::engine::runner::Yielded;
 use crate::engine::sampler::Sampler;
+use crate::engine::sampler::entropy;
 use crate::engine::sampler::score;
 use crate::engine::sampler::top_tokens;
 use crate::engine::scheduler::Running;
@@ -58,24 +63,29 @@ pub(crate) fn prefilled(live: &mut Live, now: Instant, metrics: &Metrics) {
         let since = live.stamps.admitted.unwrap_or(live.stamps.submitted);
         metrics.prefill_seconds.observe((now - since).as_secs_f64());
         live.send(now, 0, EventKind::Prefilled);
+        let mut before = None;
         for (step, thought) in (1..).zip(&live.thoughts) {
-            live.send(now, 0, EventKind::Thought(thought.reported(step, &live.report)));
+            let told = thought.reported(step, before, &live.report);
+            live.send(now, 0, EventKind::Thought(told));
+            before = Some(&*thought.vector);
         }
     }
 }
 
 impl Told<'_> {
-    /// Takes in what `segment` gave.
+    /// Takes in what `segment` gave, and what was seen of its rows.
     pub(crate) fn take(
         mut self,
         segment: &Segment,
-        yielded: Yielded,
+        (yielded, insides): (Yielded, Vec<InsideRow>),
         output: &StepOutput,
     ) -> Result<(), Failure> {
         self.live.spend(segment.rows() as u64);
-        if yielded != Yielded::Nothing {
+        // No row before the end of the prompt is looked into.
+        if yielded != Yielded::Nothing || !insides.is_empty() {
             prefilled(self.live, Instant::now(), self.metrics);
         }
+        self.tell_insides(segment, insides)?;
         match yielded {
             Yielded::Nothing => {
                 self.running.sequence.advance(segment, Outcome::Nothing);
@@ -93,6 +103,16 @@ impl Told<'_> {
         }
     }
 
+    fn tell_insides(&self, segment: &Segment, insides: Vec<InsideRow>) -> Result<(), Failure> {
+        if !insides.iter().all(is_finite) {
+            return Err(Failure::NonFinite);
+        }
+        for row in insides {
+            self.live.send(Instant::now(), segment.branch, EventKind::Inside(row));
+        }
+        Ok(())
+    }
+
     /// A thought and, where asked for, the head's view of it.
     fn take_thought(
         &mut self,
@@ -108,13 +128,17 @@ impl Told<'_> {
         }
         let norm = length(&vector);
         self.metrics.thought_norm.observe(norm);
-        let shown = live.report.top_thought_tokens;
-        let top_tokens = logits.map(|logits| top_tokens(logits, shown)).unwrap_or_default();
-        let thought = Kept { vector: Arc::clone(&vector), norm: as_f32(norm), top_tokens };
+        let thought = Kept {
+            vector: Arc::clone(&vector),
+            norm: as_f32(norm),
+            top_tokens: top_of(logits, &live.report),
+            entropy: logits.filter(|_| live.report.entropy).map(entropy),
+        };
+        let before = sequence.before().filter(|_| live.report.cosine).cloned();
         if let Advanced::Thought { step } = sequence.advance(segment, Outcome::Thought(vector)) {
             let told = Thought {
                 computed_norm: as_f32(length(computed)),
-                ..thought.reported(step, &live.report)
+                ..thought.reported(step, before.as_deref(), &live.report)
             };
             live.send(now, segment.branch, EventKind::Thought(told));
         }
@@ -141,12 +165,13 @@ impl Told<'_> {
         let sampler = running.carried.sampler.get_or_insert_with(new);
         let id = sampler.choose(logits);
         let logprob = live.report.logprobs.then(|| sampler.logprob(logits, id));
+        let entropy = live.report.entropy.then(|| entropy(logits));
         if tokens == 0 && live.report.first_logits {
             live.send(now, segment.branch, EventKind::FirstLogits(logits.to_vec()));
         }
         record_token(live, &mut running.carried, now, self.metrics);
         if running.sequence.advance(segment, Outcome::Token(id)) == Advanced::Token {
-            live.send(now, segment.branch, EventKind::Token(Token { id, logprob }));
+            live.send(now, segment.branch, EventKind::Token(Token { id, logprob, entropy }));
         }
         Ok(())
     }
@@ -165,6 +190,14 @@ impl Told<'_> {
         sequence.advance(segment, Outcome::Scores);
         self.live.send(Instant::now(), segment.branch, EventKind::Scored(scored));
         Ok(())
+    }
+}
+
+/// The most likely tokens, if any were asked for.
+fn top_of(logits: Option<&[f32]>, report: &Report) -> Vec<TopToken> {
+    match (logits, report.top_thought_tokens) {
+        (None, _) | (_, 0) => Vec::new(),
+        (Some(logits), shown) => top_tokens(logits, shown),
     }
 }
 

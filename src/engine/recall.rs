@@ -5,6 +5,7 @@
 use crate::engine::request::Report;
 use crate::engine::request::Thought;
 use crate::engine::request::TopToken;
+use crate::latent::edits::cosine;
 use lru::LruCache;
 use std::sync::Arc;
 
@@ -16,11 +17,13 @@ pub(crate) struct Kept {
     pub(crate) norm: f32,
     /// As many as the request that computed it asked for.
     pub(crate) top_tokens: Vec<TopToken>,
+    /// If that request asked for it.
+    pub(crate) entropy: Option<f32>,
 }
 
 impl Kept {
-    /// What a request sees of its thought number `step`.
-    pub(crate) fn reported(&self, step: usize, report: &Report) -> Thought {
+    /// What a request sees of its thought number `step`, after `before` was fed as the one before.
+    pub(crate) fn reported(&self, step: usize, before: Option<&[f32]>, report: &Report) -> Thought {
         let shown = self.top_tokens.len().min(report.top_thought_tokens);
         Thought {
             step,
@@ -28,7 +31,24 @@ impl Kept {
             computed_norm: self.norm,
             vector: report.thought_vectors.then(|| self.vector.to_vec()),
             top_tokens: self.top_tokens[..shown].to_vec(),
+            entropy: self.entropy.filter(|_| report.entropy),
+            cosine: before.filter(|_| report.cosine).map(|before| cosine(before, &self.vector)),
         }
+    }
+
+    /// Whether all is known that a request wants to see.
+    fn is_enough(&self, report: &Report) -> bool {
+        self.top_tokens.len() >= report.top_thought_tokens
+            && (self.entropy.is_some() || !report.entropy)
+    }
+
+    /// Takes over what is known of the same thought elsewhere, and not here.
+    fn learn(&mut self, other: Self) {
+        let entropy = self.entropy.or(other.entropy);
+        if self.top_tokens.len() < other.top_tokens.len() {
+            *self = other;
+        }
+        self.entropy = entropy;
     }
 }
 
@@ -47,19 +67,22 @@ impl Recall {
         Self { records: LruCache::unbounded(), held: 0, capacity }
     }
 
-    /// The first thoughts after `prompt`, at most `latent_steps`, each with `shown` top tokens at least.
+    /// The first thoughts after `prompt`, at most `latent_steps`, each with all that `report` asks for.
     pub(crate) fn thoughts(
         &mut self,
         prompt: &[u32],
         latent_steps: usize,
-        shown: usize,
+        report: &Report,
     ) -> Vec<Kept> {
+        if report.inside.is_some() {
+            return Vec::new();
+        }
         let Some(record) = self.records.get(prompt) else { return Vec::new() };
-        let rich = record.iter().take_while(|thought| thought.top_tokens.len() >= shown);
+        let rich = record.iter().take_while(|thought| thought.is_enough(report));
         rich.take(latent_steps).cloned().collect()
     }
 
-    /// Keeps the first thoughts after `prompt`; of two, the one of which more is known.
+    /// Keeps the first thoughts after `prompt`, with all that is known of each.
     pub(crate) fn keep(&mut self, prompt: &[u32], thoughts: Vec<Kept>) {
         if self.capacity == 0 {
             return;
@@ -68,8 +91,7 @@ impl Recall {
         for (index, thought) in thoughts.into_iter().enumerate() {
             match record.get_mut(index) {
                 None => record.push(thought),
-                Some(old) if old.top_tokens.len() < thought.top_tokens.len() => *old = thought,
-                Some(_) => {}
+                Some(old) => old.learn(thought),
             }
         }
         self.held += prompt.len() + record.len();
@@ -100,7 +122,12 @@ mod tests {
     fn kept(norm: f32, top_tokens: usize) -> Kept {
         let top = |id| TopToken { id, probability: 0.1 };
         let top_tokens = (0..top_tokens as u32).map(top).collect();
-        Kept { vector: Arc::new([norm]), norm, top_tokens }
+        Kept { vector: Arc::new([norm]), norm, top_tokens, entropy: None }
+    }
+
+    /// Asks for so many top tokens.
+    fn shown(top_thought_tokens: usize) -> Report {
+        Report { top_thought_tokens, ..Report::default() }
     }
 
     fn norms(thoughts: &[Kept]) -> Vec<f32> {
@@ -112,20 +139,45 @@ mod tests {
         let mut recall = Recall::new(100);
         recall.keep(&[1, 2], vec![kept(1.0, 0), kept(2.0, 0), kept(3.0, 0)]);
         recall.keep(&[1, 2], vec![kept(9.0, 0)]);
-        assert_eq!(norms(&recall.thoughts(&[1, 2], 2, 0)), [1.0, 2.0]);
-        assert_eq!(norms(&recall.thoughts(&[1, 2], 5, 0)), [1.0, 2.0, 3.0]);
-        assert!(recall.thoughts(&[1], 2, 0).is_empty());
+        assert_eq!(norms(&recall.thoughts(&[1, 2], 2, &shown(0))), [1.0, 2.0]);
+        assert_eq!(norms(&recall.thoughts(&[1, 2], 5, &shown(0))), [1.0, 2.0, 3.0]);
+        assert!(recall.thoughts(&[1], 2, &shown(0)).is_empty());
     }
 
     #[test]
     fn thoughts_without_the_top_tokens_asked_for_are_computed_anew() {
         let mut recall = Recall::new(100);
         recall.keep(&[1], vec![kept(1.0, 5), kept(2.0, 0)]);
-        assert_eq!(norms(&recall.thoughts(&[1], 2, 3)), [1.0]);
+        assert_eq!(norms(&recall.thoughts(&[1], 2, &shown(3))), [1.0]);
         recall.keep(&[1], vec![kept(1.5, 3), kept(2.5, 3)]);
-        assert_eq!(norms(&recall.thoughts(&[1], 2, 3)), [1.0, 2.5]);
-        let report = Report { top_thought_tokens: 2, ..Report::default() };
-        assert_eq!(recall.thoughts(&[1], 1, 2)[0].reported(1, &report).top_tokens.len(), 2);
+        assert_eq!(norms(&recall.thoughts(&[1], 2, &shown(3))), [1.0, 2.5]);
+        let thought = recall.thoughts(&[1], 1, &shown(2))[0].reported(1, None, &shown(2));
+        assert_eq!(thought.top_tokens.len(), 2);
+    }
+
+    #[test]
+    fn an_entropy_is_kept_with_its_thought_and_asked_for_it_is_computed_anew_where_it_is_not_known()
+    {
+        let report = Report { entropy: true, ..Report::default() };
+        let with = |norm, top_tokens, entropy| Kept { entropy, ..kept(norm, top_tokens) };
+        let mut recall = Recall::new(100);
+        recall.keep(&[1], vec![with(1.0, 0, Some(0.5)), kept(2.0, 4)]);
+        assert_eq!(norms(&recall.thoughts(&[1], 2, &report)), [1.0]);
+        // What is known of either stays known.
+        recall.keep(&[1], vec![kept(1.0, 3), with(2.0, 0, Some(0.25))]);
+        let both = Report { top_thought_tokens: 3, ..report };
+        let thoughts = recall.thoughts(&[1], 2, &both);
+        let entropies = thoughts.iter().map(|thought| thought.reported(1, None, &both).entropy);
+        assert_eq!(entropies.collect::<Vec<_>>(), [Some(0.5), Some(0.25)]);
+        assert_eq!(thoughts[0].reported(1, None, &shown(3)).entropy, None);
+    }
+
+    #[test]
+    fn a_request_that_looks_inside_computes_its_thoughts() {
+        let mut recall = Recall::new(100);
+        recall.keep(&[1], vec![kept(1.0, 0)]);
+        let report = Report { inside: Some(Arc::default()), ..Report::default() };
+        assert!(recall.thoughts(&[1], 1, &report).is_empty());
     }
 
     #[test]
@@ -133,18 +185,18 @@ mod tests {
         let mut recall = Recall::new(6);
         recall.keep(&[1], vec![kept(1.0, 0), kept(1.0, 0)]);
         recall.keep(&[2], vec![kept(2.0, 0)]);
-        assert_eq!(recall.thoughts(&[1], 2, 0).len(), 2);
+        assert_eq!(recall.thoughts(&[1], 2, &shown(0)).len(), 2);
         recall.keep(&[3], vec![kept(3.0, 0)]);
-        assert!(recall.thoughts(&[2], 2, 0).is_empty());
-        assert_eq!(recall.thoughts(&[1], 2, 0).len(), 2);
+        assert!(recall.thoughts(&[2], 2, &shown(0)).is_empty());
+        assert_eq!(recall.thoughts(&[1], 2, &shown(0)).len(), 2);
         recall.keep(&[4; 6], vec![kept(4.0, 0)]);
         assert_eq!((recall.records.len(), recall.held), (0, 0));
         recall.keep(&[5], vec![kept(5.0, 0)]);
         recall.clear();
-        assert!(recall.thoughts(&[5], 1, 0).is_empty());
+        assert!(recall.thoughts(&[5], 1, &shown(0)).is_empty());
         assert_eq!((recall.records.len(), recall.held), (0, 0));
         let mut nothing = Recall::new(0);
         nothing.keep(&[1], vec![kept(1.0, 0)]);
-        assert!(nothing.thoughts(&[1], 1, 0).is_empty());
+        assert!(nothing.thoughts(&[1], 1, &shown(0)).is_empty());
     }
 }

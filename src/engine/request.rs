@@ -1,6 +1,10 @@
 //! What goes into the engine and what comes out of it, as plain data: ids and vectors. Knows no text, no JSON, no HTTP.
 
+use crate::engine::inside::Inside;
+use crate::engine::inside::NotThere;
+use crate::engine::inside::Role;
 use crate::latent::script::Script;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -26,6 +30,12 @@ pub struct Report {
     pub first_logits: bool,
     /// The log-probability of each answer token.
     pub logprobs: bool,
+    /// How undecided the head is about each thought, and about each answer token.
+    pub entropy: bool,
+    /// How much each thought points where the one before pointed.
+    pub cosine: bool,
+    /// What is inside the model at some rows.
+    pub inside: Option<Arc<Inside>>,
 }
 
 /// Something that happened to a request, and when.
@@ -40,7 +50,8 @@ pub struct Event {
 }
 
 /// First `Admitted` and `Prefilled`, of the root. Then of each branch, in the order of its acts, `Thought`s, `FirstLogits` if
-/// asked for and `Token`s, `Scored`. Last, once for each branch that none goes on from, `Finished`.
+/// asked for and `Token`s, `Scored`, and `Inside` in the order of
+/// positions, each row before what was decided there. Last, once for each branch that none goes on from, `Finished`.
 ///
 /// `Failed` may come at any point: nothing follows of this branch, nor of those that would go on from it. Of the root it is
 /// the last event.
@@ -58,6 +69,8 @@ pub enum EventKind {
     Token(Token),
     /// The next ids of a continuation have their scores.
     Scored(Vec<Scored>),
+    /// A row was computed that was to be looked into.
+    Inside(InsideRow),
     /// The branch is complete.
     Finished(Finish),
     /// The branch ends before that, with all that would go on from it.
@@ -74,7 +87,7 @@ pub struct Reused {
 }
 
 /// A continuous thought, as far as the request asked to see it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Thought {
     /// Counted from 1, along the branches that led here; thoughts left out count.
     pub step: usize,
@@ -86,6 +99,11 @@ pub struct Thought {
     pub vector: Option<Vec<f32>>,
     /// What the head makes of the thought as it was computed, most likely first.
     pub top_tokens: Vec<TopToken>,
+    /// Entropy of what the head makes of the thought as it was computed, in nats, if asked for.
+    pub entropy: Option<f32>,
+    /// Cosine of the angle between what is fed and what was fed as the thought before, if there is one and it was asked for;
+    /// 0 where one of them has no length.
+    pub cosine: Option<f32>,
 }
 
 /// A token and its probability.
@@ -98,12 +116,14 @@ pub struct TopToken {
 }
 
 /// A chosen answer token.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Token {
     /// Token id.
     pub id: u32,
     /// Natural logarithm of its probability at temperature 1, if asked for.
     pub logprob: Option<f32>,
+    /// Entropy of the distribution at temperature 1, in nats, with nothing masked, if asked for.
+    pub entropy: Option<f32>,
 }
 
 /// A given id's place among all that could have come next.
@@ -115,6 +135,32 @@ pub struct Scored {
     pub logprob: f32,
     /// How many ids are more likely.
     pub rank: usize,
+}
+
+/// A row, as far as the request asked to look into it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InsideRow {
+    /// What it is fed as.
+    pub role: Role,
+    /// Its position in its sequence.
+    pub position: usize,
+    /// (layers, D), in the order in which they were asked for.
+    pub hidden_states: Vec<f32>,
+    /// One entry a layer.
+    pub lens: Vec<LensView>,
+    /// (layers but 0, heads, position + 1): what each position up to its own weighs.
+    pub attention: Vec<f32>,
+}
+
+/// What the head makes of a hidden state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LensView {
+    /// Most likely first.
+    pub top_tokens: Vec<TopToken>,
+    /// In nats.
+    pub entropy: f32,
+    /// The ids that were to be ranked, in the order in which they were asked for.
+    pub ranked: Vec<Scored>,
 }
 
 /// Why an answer ended.
@@ -213,7 +259,7 @@ pub enum Rejected {
     Dead,
 }
 
-/// What in a script cannot be meant.
+/// What in a request cannot be meant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// It is too deep, or a branch has too many acts.
@@ -230,6 +276,9 @@ pub enum Malformed {
         /// D
         width: usize,
     },
+    /// It asks to see what the model does not have.
+    #[error(transparent)]
+    NotThere(#[from] NotThere),
     /// A number is none.
     #[error("a number of the request is not finite")]
     NotFinite,

@@ -1,6 +1,7 @@
 //! Steps that fail: who gets an error, who goes on waiting, what is forgotten, and when it is the end.
 
 use crate::engine::config::EngineConfig;
+use crate::engine::peek::Wish;
 use crate::engine::plan::Plan;
 use crate::engine::plan::Segment;
 use crate::engine::request::EventKind;
@@ -37,20 +38,20 @@ impl Run for Breaking {
     fn run(
         &mut self,
         plan: &Plan,
-        shown: &[bool],
+        wishes: &[Wish],
         output: &mut StepOutput,
     ) -> candle_core::Result<()> {
         let lit =
             self.fuse.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if lit.is_err() {
-            return self.runner.run(plan, shown, output);
+            return self.runner.run(plan, wishes, output);
         }
         let nowhere = |segment: &Segment| Segment {
             table: vec![u32::MAX; segment.table.len()].into(),
             ..segment.clone()
         };
         let segments = plan.segments.iter().map(nowhere).collect();
-        self.runner.run(&Plan { segments, ..plan.clone() }, shown, output)
+        self.runner.run(&Plan { segments, ..plan.clone() }, wishes, output)
     }
 
     fn reset(&mut self) {

@@ -1,26 +1,31 @@
 //! The only one that touches the device: turns a plan into one forward pass. Knows rows and vectors, no requests, no
-//! sampling.
+//! sampling; what is made of rows that are looked into is said elsewhere.
 
+use crate::engine::peek::Wish;
+use crate::engine::peek::peeked;
 use crate::engine::plan::Input;
 use crate::engine::plan::Plan;
 use crate::engine::plan::Segment;
 use crate::engine::plan::Yields;
+use crate::engine::request::InsideRow;
 use crate::model::attention::paged::KvMemory;
 use crate::model::attention::rows::PagedRows;
 use crate::model::attention::rows::Place;
 use crate::model::config::Config;
+use crate::model::look::Look;
 use crate::model::pass::Output;
 use crate::model::pass::Pass;
 use crate::model::pass::Wanted;
 use crate::model::serving::Served;
 use candle_core::Result;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Computes the rows of one step.
 pub(crate) trait Run: Send {
-    /// `shown[i]` asks for the head's view of the thought that the plan's segment i yields. `output` is overwritten; its
-    /// memory is used again.
-    fn run(&mut self, plan: &Plan, shown: &[bool], output: &mut StepOutput) -> Result<()>;
+    /// `wishes[i]` is what is wanted of the plan's segment i beside what it yields. `output` is overwritten; its memory is
+    /// used again.
+    fn run(&mut self, plan: &Plan, wishes: &[Wish], output: &mut StepOutput) -> Result<()>;
 
     /// Forgets what earlier calls left behind: one of them ended midway. What is in KV memory stays, and is not read by
     /// sequences that begin later.
@@ -34,6 +39,8 @@ pub(crate) struct StepOutput {
     pub(crate) yielded: Vec<Yielded>,
     /// Thoughts and logits, row by row.
     pub(crate) numbers: Output,
+    /// By number of segment, in order of positions; of most there is nothing.
+    pub(crate) insides: BTreeMap<usize, Vec<InsideRow>>,
     /// D
     pub(crate) width: usize,
     /// V
@@ -86,7 +93,7 @@ impl ModelRunner {
 }
 
 impl Run for ModelRunner {
-    fn run(&mut self, plan: &Plan, shown: &[bool], output: &mut StepOutput) -> Result<()> {
+    fn run(&mut self, plan: &Plan, wishes: &[Wish], output: &mut StepOutput) -> Result<()> {
         let Config { width, vocab_size, .. } = *self.model.config();
         self.memory.copy(&plan.copies)?;
         let batch = Batch::new(&plan.segments);
@@ -95,9 +102,9 @@ impl Run for ModelRunner {
         let mut noted = Noted::default();
         output.yielded.clear();
         let mut rows = &batch.last_rows[..];
-        for (segment, &shown) in plan.segments.iter().zip(shown) {
+        for (segment, wish) in plan.segments.iter().zip(wishes) {
             let (last, others) = rows.split_at(last_rows(segment));
-            output.yielded.push(noted.note(segment.yields, shown, last));
+            output.yielded.push(noted.note(segment.yields, wish.shown, last));
             rows = others;
         }
         // Logits of shown thoughts stand behind those of tokens.
@@ -106,11 +113,18 @@ impl Run for ModelRunner {
                 *row += noted.tokens.len();
             }
         }
-        let wanted =
-            Wanted { thoughts: &noted.thoughts, tokens: &noted.tokens, shown: &noted.shown };
+        let peeked = peeked(&plan.segments, wishes, &batch.rows.places);
+        let looks: Vec<Look<'_>> = peeked.iter().map(|peeked| peeked.look).collect();
+        let Noted { thoughts, tokens, shown } = &noted;
+        let wanted = Wanted { thoughts, tokens, shown, looks: &looks };
         let pass = Pass { ids: &batch.ids, thoughts: &self.fed, rows: &batch.rows, wanted };
         self.model.pass(&pass, &mut self.memory, &mut output.numbers)?;
         (output.width, output.vocab_size) = (width, vocab_size);
+        output.insides.clear();
+        for (peeked, seen) in peeked.iter().zip(output.numbers.seen.drain(..)) {
+            let row = peeked.told(seen, |states, normed| self.model.lens(states, normed))?;
+            output.insides.entry(peeked.segment).or_default().push(row);
+        }
         Ok(())
     }
 

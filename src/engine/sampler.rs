@@ -84,6 +84,18 @@ pub(crate) fn score(logits: &[f32], id: u32) -> Scored {
     Scored { id, logprob: log_probability(logits, id, &[]), rank }
 }
 
+/// The entropy of what finite logits (V,) say, in nats, with nothing masked; no number where one of them is none.
+pub(crate) fn entropy(logits: &[f32]) -> f32 {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let (mut total, mut weighted) = (0.0f64, 0.0f64);
+    for &logit in logits {
+        let below = f64::from(logit) - f64::from(max);
+        let weight = below.exp();
+        (total, weighted) = (total + weight, weighted + weight * below);
+    }
+    (total.ln() - weighted / total) as f32
+}
+
 fn log_probability(logits: &[f32], id: u32, masked: &[u32]) -> f32 {
     // Masked ones are left out rather than taken away from a sum in which they may be all that counts.
     let allowed = || {
@@ -115,6 +127,7 @@ pub(crate) fn top_tokens(logits: &[f32], count: usize) -> Vec<TopToken> {
 #[cfg(test)]
 mod tests {
     use super::Sampler;
+    use super::entropy;
     use super::top_tokens;
     use crate::latent::generate;
     use crate::latent::script::Sampling;
@@ -200,6 +213,19 @@ mod tests {
         near(shares(Some(0.65), None), [4.0 / 7.0, 3.0 / 7.0, 0.0, 0.0]);
         // Half of what two hold is less than what the first holds.
         near(shares(Some(0.5), Some(2)), [1.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn an_entropy_is_that_of_the_probabilities() {
+        let logits = [0.5f32, 0.25, 0.125, 0.125].map(f32::ln);
+        assert!((f64::from(entropy(&logits)) - 1.75 * std::f64::consts::LN_2).abs() < 1e-6);
+        let moved = logits.map(|logit| logit + 300.0);
+        assert!((entropy(&moved) - entropy(&logits)).abs() < 1e-4);
+        assert!((entropy(&[0.3; 1000]) - 1000.0f32.ln()).abs() < 1e-6);
+        assert_eq!(entropy(&[f32::MAX, -f32::MAX, 0.0]), 0.0);
+        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert!(entropy(&[1.0, odd, 2.0]).is_nan(), "{odd}");
+        }
     }
 
     #[test]

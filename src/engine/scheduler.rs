@@ -92,11 +92,11 @@ impl<T, B: Default> Scheduler<T, B> {
     }
 
     /// Moves requests from the head of the line to the running, while there is room for all that they may become. `recall`
-    /// gives the first thoughts of a request as far as they are known; those that come in are shown to `admitted`. The head
+    /// gives the first thoughts of a request as far as they are known, and may change what counts as its opening; those that come in are shown to `admitted`. The head
     /// waits for room rather than being overtaken: first come, first served.
     pub(crate) fn admit(
         &mut self,
-        mut recall: impl FnMut(&Opening, &mut T) -> Vec<Arc<[f32]>>,
+        mut recall: impl FnMut(&mut Opening, &mut T) -> Vec<Arc<[f32]>>,
         mut admitted: impl FnMut(&Sequence, &mut T),
     ) {
         while let Some((root, payload)) = self.waiting.front_mut() {
@@ -108,7 +108,7 @@ impl<T, B: Default> Scheduler<T, B> {
                 return;
             }
             let mut opening = root.opening();
-            let mut known = recall(&opening, payload);
+            let mut known = recall(&mut opening, payload);
             opening.settle(&mut known);
             let Some(memory) = self.reserve(&opening, known.len()) else { return };
             let Some((root, mut payload)) = self.waiting.pop_front() else { return };

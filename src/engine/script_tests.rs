@@ -74,6 +74,7 @@ async fn told(ticket: &mut crate::engine::Ticket) -> BTreeMap<usize, Vec<&'stati
                 assert!(second.rank == 1 && (second.logprob + 9.0).abs() < 0.001, "{second:?}");
                 "scores"
             }
+            EventKind::Inside(_) => "inside",
             EventKind::Finished(Finish::Stop) => "stop",
             EventKind::Finished(Finish::Length) => "length",
             EventKind::Finished(Finish::Done) => "done",

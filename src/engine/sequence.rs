@@ -4,6 +4,7 @@
 use crate::engine::cursor::Cursor;
 use crate::engine::cursor::Doing;
 use crate::engine::cursor::Said;
+use crate::engine::inside::Role;
 use crate::engine::need::below;
 use crate::engine::need::own_pages;
 use crate::engine::pages::Reservation;
@@ -136,6 +137,16 @@ impl Sequence {
         self.cursor.edited(computed)
     }
 
+    /// The last thought that was fed, or waits for it.
+    pub(crate) fn before(&self) -> Option<&Arc<[f32]>> {
+        self.cursor.before()
+    }
+
+    /// What the rows of `segment`, which is under way, are fed as.
+    pub(crate) fn roles(&self, segment: &Segment) -> impl Iterator<Item = Option<Role>> {
+        self.cursor.queue().range(..segment.rows()).map(|waiting| waiting.role)
+    }
+
     /// The ids that the rows of `segment` give the scores of.
     pub(crate) fn to_score(&self, segment: &Segment) -> &[u32] {
         match segment.yields {
@@ -151,7 +162,8 @@ impl Sequence {
             Doing::Score { .. } => true,
             Doing::Say { tokens, .. } if tokens > 0 => false,
             Doing::Say { .. } | Doing::Think { .. } | Doing::Over => {
-                !matches!(queue.front(), Some(Input::Thought(_))) || queue.len() > MIN_PREFILL_ROWS
+                let front = queue.front().map(|waiting| &waiting.input);
+                !matches!(front, Some(Input::Thought(_))) || queue.len() > MIN_PREFILL_ROWS
             }
         }
     }
@@ -198,7 +210,12 @@ impl Sequence {
             branch: self.branch,
             table: self.reservation.table(),
             start: self.filled(),
-            inputs: self.cursor.queue().range(..rows).cloned().collect(),
+            inputs: self
+                .cursor
+                .queue()
+                .range(..rows)
+                .map(|waiting| waiting.input.clone())
+                .collect(),
             kind,
             yields,
         }

@@ -4,6 +4,7 @@
 
 use crate::engine::config::EngineConfig;
 use crate::engine::config::PrefixCache;
+use crate::engine::peek::Wish;
 use crate::engine::plan::Plan;
 use crate::engine::runner::Run;
 use crate::engine::runner::StepOutput;
@@ -68,7 +69,8 @@ fn take_step(runner: &mut impl Run, scheduler: &mut Scheduler<(), ()>) -> Result
     if plan.segments.is_empty() {
         return Ok(false);
     }
-    runner.run(&plan, &vec![true; plan.segments.len()], &mut output)?;
+    let wish = Wish { shown: true, peek: None };
+    runner.run(&plan, &vec![wish; plan.segments.len()], &mut output)?;
     for (segment, yielded) in plan.segments.iter().zip(&output.yielded) {
         let Some((running, ())) = scheduler.get_mut(segment.sequence) else { continue };
         let outcome = match *yielded {
@@ -96,7 +98,7 @@ mod tests {
     }
 
     impl Run for Noting {
-        fn run(&mut self, plan: &Plan, _: &[bool], out: &mut StepOutput) -> Result<()> {
+        fn run(&mut self, plan: &Plan, _: &[Wish], out: &mut StepOutput) -> Result<()> {
             let segments = &plan.segments;
             self.steps.push((segments.iter().map(Segment::rows).sum(), segments.len()));
             let yielded = |segment: &Segment| match segment.yields {

@@ -7,6 +7,7 @@ use crate::engine::live::Voice;
 use crate::engine::outcome::Told;
 use crate::engine::outcome::admitted;
 use crate::engine::outcome::prefilled;
+use crate::engine::peek::Wish;
 use crate::engine::plan::Plan;
 use crate::engine::plan::RowKind;
 use crate::engine::plan::Segment;
@@ -117,9 +118,11 @@ impl<R: Run> Worker<R> {
             };
             self.end((live, 0), end, now);
         }
-        let recall = |opening: &Opening, live: &mut Live| {
-            let shown = live.report.top_thought_tokens;
-            live.thoughts = self.recall.thoughts(&opening.prompt, opening.thoughts, shown);
+        let recall = |opening: &mut Opening, live: &mut Live| {
+            // The end of the prompt may be looked into, so it is computed.
+            opening.is_followed &= live.report.inside.is_none();
+            let (prompt, report) = (&opening.prompt, &live.report);
+            live.thoughts = self.recall.thoughts(prompt, opening.thoughts, report);
             live.thoughts.iter().map(|thought| Arc::clone(&thought.vector)).collect()
         };
         let mut fresh = Vec::new();
@@ -134,13 +137,15 @@ impl<R: Run> Worker<R> {
 
     /// One forward pass into `output`.
     fn run(&mut self, plan: &Plan) -> Result<(), String> {
-        let is_shown = |segment: &Segment| {
+        let wish = |segment: &Segment| {
             let running = self.scheduler.get_mut(segment.sequence);
-            running.is_some_and(|(_, live)| live.report.top_thought_tokens > 0)
+            running.map_or_else(Wish::default, |(running, live)| {
+                Wish::of(&live.report, &running.sequence, segment)
+            })
         };
-        let shown: Vec<bool> = plan.segments.iter().map(is_shown).collect();
+        let wishes: Vec<Wish> = plan.segments.iter().map(wish).collect();
         let start = Instant::now();
-        self.runner.run(plan, &shown, &mut self.output).map_err(|error| error.to_string())?;
+        self.runner.run(plan, &wishes, &mut self.output).map_err(|error| error.to_string())?;
         self.record_step(&plan.segments, start);
         Ok(())
     }
@@ -148,13 +153,15 @@ impl<R: Run> Worker<R> {
     /// Hands out what the step gave, lets branches go on and takes out who is done.
     fn postprocess(&mut self, plan: &Plan) {
         let now = Instant::now();
-        let output = std::mem::take(&mut self.output);
+        let mut output = std::mem::take(&mut self.output);
+        let mut insides = std::mem::take(&mut output.insides);
         let mut ended = Vec::new();
-        for (segment, &yielded) in plan.segments.iter().zip(&output.yielded) {
+        for (number, (segment, &yielded)) in plan.segments.iter().zip(&output.yielded).enumerate() {
             let Some((running, live)) = self.scheduler.get_mut(segment.sequence) else { continue };
             let (recall, metrics) = (&mut self.recall, &*self.metrics);
             let told = Told { running, live, recall, metrics };
-            ended.extend(match told.take(segment, yielded, &output) {
+            let insides = insides.remove(&number).unwrap_or_default();
+            ended.extend(match told.take(segment, (yielded, insides), &output) {
                 Ok(()) => self.settle(segment.sequence, now),
                 Err(failure) => self.fail(segment, failure, now),
             });

@@ -2,7 +2,9 @@
 
 use crate::engine::Engine;
 use crate::engine::config::EngineConfig;
+use crate::engine::inside::Sizes;
 use crate::engine::limits::Limits;
+use crate::engine::peek::Wish;
 use crate::engine::plan::Plan;
 use crate::engine::plan::Segment;
 use crate::engine::plan::Yields;
@@ -44,7 +46,7 @@ impl Run for Stepwise {
     fn run(
         &mut self,
         plan: &Plan,
-        _shown: &[bool],
+        _wishes: &[Wish],
         output: &mut StepOutput,
     ) -> candle_core::Result<()> {
         let segments = &plan.segments;
@@ -71,8 +73,8 @@ impl Run for Stepwise {
         // Three rows of numbers, and one of none.
         let good = |row: &[f32]| [row.repeat(3), vec![f32::NAN; row.len()]].concat();
         let (thoughts, logits) = (good(&[3.0, 4.0]), good(&[0.0, 0.0, 0.0, 9.0]));
-        let numbers = Output { thoughts, logits };
-        *output = StepOutput { yielded, numbers, width: 2, vocab_size: 4 };
+        let numbers = Output { thoughts, logits, ..Output::default() };
+        *output = StepOutput { yielded, numbers, width: 2, vocab_size: 4, ..StepOutput::default() };
         Ok(())
     }
 
@@ -88,7 +90,8 @@ pub(super) struct Bench {
 pub(super) fn bench(config: EngineConfig) -> Bench {
     let metrics = Arc::new(Metrics::new());
     let (steps, receiver) = sync_channel(1000);
-    let limits = Limits { positions: 64, pages: 16, vocab_size: 100, width: 2 };
+    let inside = Sizes { layers: 2, heads: 4, vocab_size: 100 };
+    let limits = Limits { positions: 64, pages: 16, vocab_size: 100, width: 2, inside };
     let runner = Stepwise { steps: receiver };
     let engine = Engine::start_with(runner, (config, limits), Arc::clone(&metrics)).unwrap();
     Bench { engine, metrics, steps }

@@ -153,9 +153,30 @@ pub fn length(x: &[f32]) -> f64 {
     x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt()
 }
 
+/// Cosine of the angle between two vectors; 0 where one of them has no length.
+pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    let product: f64 = a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+    let lengths = length(a) * length(b);
+    if lengths > 0.0 { (product / lengths).clamp(-1.0, 1.0) as f32 } else { 0.0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cosine_says_where_vectors_point_and_nothing_of_their_lengths() {
+        let cases: [(&[f32], &[f32], f32); 5] = [
+            (&[1.0, 0.0], &[3.0, 4.0], 0.6),
+            (&[1e30, 2e30], &[-1e-30, -2e-30], -1.0),
+            (&[0.1, 0.2, 0.3], &[0.1, 0.2, 0.3], 1.0),
+            (&[0.0, 0.0], &[3.0, 4.0], 0.0),
+            (&[f32::MAX, 0.0], &[0.0, f32::MAX], 0.0),
+        ];
+        for (a, b, expected) in cases {
+            assert!((cosine(a, b) - expected).abs() < 1e-6, "{a:?} {b:?}");
+        }
+    }
 
     const X: [f32; 3] = [1.5, -2.0, 0.25];
 

@@ -85,6 +85,7 @@ impl Chain {
             Positions::Learned(all) => ((x + all.index_select(positions, 0)?)?, None),
             Positions::Rotary(rotation) => (x.clone(), Some(rotation.at(positions)?)),
         };
+        attention.pass(0, &x)?;
         for (layer, block) in self.blocks.iter().enumerate() {
             let [mut q, mut k, v] = self.qkv(block, &block.norm_1.forward(&x, kernels)?)?;
             if let Some([query, key]) = &block.head_norms {
@@ -97,8 +98,14 @@ impl Chain {
             let mixed = attention.attend(layer, &q, &k, &v)?.to_dtype(x.dtype())?;
             x = (x + block.attention_out.forward(&mixed)?)?;
             x = (&x + block.feed_forward(&block.norm_2.forward(&x, kernels)?, kernels)?)?;
+            attention.pass(layer + 1, &x)?;
         }
-        self.norm.forward(&x, kernels)
+        self.norm(&x, kernels)
+    }
+
+    /// The final norm, (R, D) -> (R, D)
+    pub(crate) fn norm(&self, x: &Tensor, kernels: Kernels) -> candle_core::Result<Tensor> {
+        self.norm.forward(x, kernels)
     }
 
     /// x (R, D) -> queries (R, H, E), keys and values (R, G, E)

@@ -14,6 +14,7 @@ pub mod gradients;
 pub mod host;
 mod llama;
 pub mod load;
+pub mod look;
 mod numbers;
 pub mod ops;
 pub mod parameters;
@@ -112,6 +113,11 @@ impl Model {
             Some(head) => head.forward(hidden),
             None => ops::product(hidden, &self.embedding.t()?),
         }
+    }
+
+    /// The final norm of what a block leaves, (R, D) -> (R, D)
+    pub fn norm(&self, x: &Tensor, kernels: Kernels) -> candle_core::Result<Tensor> {
+        self.chain.norm(x, kernels)
     }
 
     /// Number of weights, shared ones counted once.

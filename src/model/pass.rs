@@ -2,6 +2,8 @@
 //! model.
 
 use crate::model::attention::rows::PagedRows;
+use crate::model::look::Look;
+use crate::model::look::Seen;
 
 /// The rows of one pass: those of ids first, those of thoughts behind them.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +27,8 @@ pub struct Wanted<'a> {
     pub tokens: &'a [u32],
     /// Which of the thoughts the head is applied to as well.
     pub shown: &'a [u32],
+    /// Rows that are looked into, whatever else is wanted of them.
+    pub looks: &'a [Look<'a>],
 }
 
 impl Wanted<'_> {
@@ -41,4 +45,6 @@ pub struct Output {
     pub thoughts: Vec<f32>,
     /// (tokens + shown, V)
     pub logits: Vec<f32>,
+    /// One entry a look.
+    pub seen: Vec<Seen>,
 }

@@ -4,8 +4,10 @@
 use crate::model::Model;
 use crate::model::attention::paged::KvMemory;
 use crate::model::attention::paged::Paged;
+use crate::model::attention::watched::Watched;
 use crate::model::config::Config;
 use crate::model::host::HostModel;
+use crate::model::look::Watch;
 use crate::model::ops::Kernels;
 use crate::model::pass::Output;
 use crate::model::pass::Pass;
@@ -79,6 +81,24 @@ impl Served {
             }
         }
     }
+
+    /// The head's view of what blocks leave, x (R, D) -> logits (R, V): past the final norm where `normed`, as the head sees
+    /// what the last block leaves, or straight away.
+    pub fn lens(&self, x: &[f32], normed: bool) -> Result<Vec<f32>> {
+        match self {
+            Self::Host(model) => Ok(model.lens(x, normed)),
+            Self::Chain(model) => chain_lens(model, x, normed),
+        }
+    }
+}
+
+/// x (R, D) -> logits (R, V)
+fn chain_lens(model: &Model, x: &[f32], normed: bool) -> Result<Vec<f32>> {
+    let width = model.config().width;
+    let x = Tensor::from_slice(x, (x.len() / width, width), model.device())?;
+    let x = x.to_dtype(model.dtype())?;
+    let hidden = if normed { model.norm(&x, Kernels::Fused)? } else { x };
+    numbers(&model.logits(&hidden)?)
 }
 
 fn chain(model: &Model, pass: &Pass<'_>, memory: &mut KvMemory) -> Result<Output> {
@@ -93,10 +113,18 @@ fn chain(model: &Model, pass: &Pass<'_>, memory: &mut KvMemory) -> Result<Output
     }
     let x = Tensor::cat(&inputs, 0)?;
     let positions: Vec<u32> = pass.rows.places.iter().map(|place| place.position as u32).collect();
-    let mut attention = Paged::new(memory, pass.rows)?;
-    let hidden = model.forward(&x, &positions, &mut attention, Kernels::Fused)?;
-    let select = |x: &Tensor, rows: &[u32]| x.index_select(&Tensor::new(rows, device)?, 0);
     let mut out = Output::default();
+    let mut attention = Paged::new(memory, pass.rows)?;
+    let hidden = if pass.wanted.looks.is_empty() {
+        model.forward(&x, &positions, &mut attention, Kernels::Fused)?
+    } else {
+        let watch = Watch::new(pass.wanted.looks, pass.rows, model.config());
+        let mut attention = Watched::new(attention, watch);
+        let hidden = model.forward(&x, &positions, &mut attention, Kernels::Fused)?;
+        out.seen = attention.finish();
+        hidden
+    };
+    let select = |x: &Tensor, rows: &[u32]| x.index_select(&Tensor::new(rows, device)?, 0);
     let mut heads = Vec::with_capacity(2);
     if !pass.wanted.tokens.is_empty() {
         heads.push(select(&hidden, pass.wanted.tokens)?);

@@ -3,6 +3,7 @@
 //! It runs on the device that `COCONUT_DEVICE` names, as `coconut serve` does; without it on the CPU, where the same chain
 //! is forced, so that all but candle's kernels for GPUs is tested everywhere.
 
+use crate::insides::looks_inside;
 use crate::parity::FIXTURES;
 use crate::parity::all_at_once;
 use crate::parity::crowded;
@@ -86,6 +87,15 @@ fn the_engine_on_a_device_follows_scripts_like_the_oracle() {
     let device = device();
     for name in ["coconut-gpt2-hf", "codi-llama"] {
         follows_scripts(&Fixture::load(name), &[start(name, &device, crowded(64))]);
+    }
+}
+
+#[test]
+fn what_is_inside_on_a_device_is_what_one_whole_pass_computes() {
+    let device = device();
+    for name in ["coconut-gpt2-hf", "coconut-qwen3-hf"] {
+        let engines = [7, 64].map(|rows| start(name, &device, crowded(rows)));
+        looks_inside(&Fixture::load(name), &engines);
     }
 }
 

@@ -6,12 +6,14 @@ use candle_core::Device;
 use candle_core::Tensor;
 use coconut::model::Model;
 use coconut::model::attention::geometry::pages_for;
+use coconut::model::attention::paged::KvMemory;
 use coconut::model::attention::rows::PagedRows;
 use coconut::model::attention::rows::Place;
 use coconut::model::config::Config;
 use coconut::model::config::Projector;
 use coconut::model::error::Result;
 use coconut::model::host::HostModel;
+use coconut::model::look::Look;
 use coconut::model::parameters::Parameters;
 use coconut::model::parameters::Stored;
 use coconut::model::pass::Output;
@@ -92,11 +94,32 @@ fn cases() -> impl Strategy<Value = Case> {
     )
 }
 
+const PAGES: usize = 40;
+
 /// A prefill of all sequences, then a pass in which each but the first feeds its thought and ids behind it.
 fn run(model: impl Into<Served>, case: &Case, kv: KvType) -> [Output; 2] {
-    let mut model = model.into();
+    let model = model.into();
+    let memory = model.kv_memory(PAGES, kv).unwrap();
+    run_over(memory, model, case, Eyes::Shut)
+}
+
+/// Whether rows are looked into.
+#[derive(Clone, Copy, PartialEq)]
+enum Eyes {
+    Open,
+    Shut,
+}
+
+/// Looks into every second row of a pass, at everything, in an order of its own.
+fn looks<'a>(rows: usize, layers: &'a [usize], heads: &'a [usize], eyes: Eyes) -> Vec<Look<'a>> {
+    let rows = (0..rows as u32).rev().step_by(2).filter(|_| eyes == Eyes::Open);
+    rows.map(|row| Look { row, layers, states: true, heads }).collect()
+}
+
+fn run_over(mut memory: KvMemory, mut model: Served, case: &Case, eyes: Eyes) -> [Output; 2] {
     let mut random = StdRng::seed_from_u64(case.seed);
-    let mut memory = model.kv_memory(40, kv).unwrap();
+    let layers: Vec<usize> = (0..=model.config().layers).rev().collect();
+    let heads: Vec<usize> = (0..model.config().heads).rev().collect();
     let mut next_page = 0u32;
     let tables: Vec<Arc<[u32]>> = case
         .sequences
@@ -117,7 +140,8 @@ fn run(model: impl Into<Served>, case: &Case, kv: KvType) -> [Output; 2] {
         last_rows.push(first.places.len() as u32 - 1);
     }
     let mut outputs = [Output::default(), Output::default()];
-    let wanted = Wanted { thoughts: &last_rows, tokens: &[0], shown: &[0] };
+    let seen = looks(first.places.len(), &layers, &heads, eyes);
+    let wanted = Wanted { thoughts: &last_rows, tokens: &[0], shown: &[0], looks: &seen };
     let rows = ids(first.places.len());
     let pass = Pass { ids: &rows, thoughts: &[], rows: &first, wanted };
     model.pass(&pass, &mut memory, &mut outputs[0]).unwrap();
@@ -133,7 +157,8 @@ fn run(model: impl Into<Served>, case: &Case, kv: KvType) -> [Output; 2] {
     let places = case.sequences.iter().enumerate();
     second.places.extend(places.map(|(table, (before, _))| Place { table, position: *before }));
     let again: Vec<u32> = fed.take(1).collect();
-    let wanted = Wanted { thoughts: &again, tokens: &tokens, shown: &[] };
+    let seen = looks(second.places.len(), &layers, &heads, eyes);
+    let wanted = Wanted { thoughts: &again, tokens: &tokens, shown: &[], looks: &seen };
     let pass = Pass { ids: &rows, thoughts: &outputs[0].thoughts.clone(), rows: &second, wanted };
     model.pass(&pass, &mut memory, &mut outputs[1]).unwrap();
     outputs
@@ -170,6 +195,37 @@ proptest! {
         let ours = run(host(&case, Format::F32), &case, KvType::F32);
         let difference = difference(&ours, &truth);
         prop_assert!(difference < 1e-4, "off by {difference}");
+    }
+
+    /// Packed, and as a chain over either memory.
+    #[test]
+    fn who_looks_sees_the_same_and_changes_nothing(case in cases()) {
+        let config = config(&case);
+        let host = |eyes| {
+            let memory = KvMemory::host(&config, PAGES, KvType::F32).unwrap();
+            run_over(memory, host(&case, Format::F32).into(), &case, eyes)
+        };
+        let over = |memory: KvMemory, eyes| run_over(memory, chain(&case).into(), &case, eyes);
+        let on_host = |eyes| over(KvMemory::host(&config, PAGES, KvType::F32).unwrap(), eyes);
+        let device = |eyes| {
+            over(KvMemory::device(&config, PAGES, KvType::F32, &Device::Cpu).unwrap(), eyes)
+        };
+        let all = [host(Eyes::Open), on_host(Eyes::Open), device(Eyes::Open)];
+        for (shut, open) in [host(Eyes::Shut), on_host(Eyes::Shut), device(Eyes::Shut)].iter().zip(&all) {
+            for (shut, open) in shut.iter().zip(open) {
+                prop_assert_eq!(&shut.thoughts, &open.thoughts);
+                prop_assert_eq!(&shut.logits, &open.logits);
+                prop_assert!(shut.seen.is_empty() && !open.seen.is_empty());
+            }
+        }
+        for (ours, truth) in all[1..].iter().flatten().zip(all[0].iter().cycle()) {
+            prop_assert_eq!(ours.seen.len(), truth.seen.len());
+            for (ours, truth) in ours.seen.iter().zip(&truth.seen) {
+                let off = distance(&ours.states, &truth.states);
+                let off = off.max(distance(&ours.attention, &truth.attention));
+                prop_assert!(off < 1e-4, "off by {off}");
+            }
+        }
     }
 
     /// Norms make hidden states of about unit size; two blocks of rounding to 8 bits stay well inside.

@@ -115,6 +115,7 @@ pub(crate) fn of(script: Script) -> Request {
             thought_vectors: true,
             first_logits: true,
             logprobs: true,
+            ..Report::default()
         },
         deadline: Instant::now() + Duration::from_secs(60),
     }
@@ -132,7 +133,7 @@ pub(crate) fn collect(mut ticket: Ticket) -> Collected {
                 EventKind::Finished(_) => return collected,
                 EventKind::Failed(failure) => panic!("{failure}"),
                 EventKind::Admitted(reused) => collected.reused = reused,
-                EventKind::Prefilled | EventKind::Scored(_) => {}
+                EventKind::Prefilled | EventKind::Scored(_) | EventKind::Inside(_) => {}
             }
         }
         panic!("the engine went away");

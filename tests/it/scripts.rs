@@ -55,7 +55,7 @@ fn collect(mut ticket: Ticket) -> (BTreeMap<usize, Told>, Reused) {
             assert_eq!(told.finish, None, "nothing follows the end of a branch");
             match event.kind {
                 EventKind::Admitted(what) => reused = what,
-                EventKind::Prefilled => {}
+                EventKind::Prefilled | EventKind::Inside(_) => {}
                 EventKind::Thought(thought) => told.given.thoughts.push(thought.vector.unwrap()),
                 EventKind::FirstLogits(logits) => told.given.first_logits = logits,
                 EventKind::Token(token) => told.given.ids.push(token.id),
@@ -89,7 +89,7 @@ fn assert_same(ours: &BTreeMap<usize, Told>, oracle: &[Generated], what: &str) {
     }
 }
 
-fn leaf(acts: Vec<Act>) -> Branch {
+pub(crate) fn leaf(acts: Vec<Act>) -> Branch {
     Branch { acts, branches: Vec::new() }
 }
 
@@ -98,7 +98,7 @@ fn say(program: &Program) -> Act {
     Act::Say(Say { max_tokens, stop, sampling: Sampling::GREEDY })
 }
 
-fn script(program: &Program, acts: Vec<Act>, branches: Vec<Branch>) -> Script {
+pub(crate) fn script(program: &Program, acts: Vec<Act>, branches: Vec<Branch>) -> Script {
     let acts = std::iter::once(Act::Feed(ids(&program.prompt))).chain(acts).collect();
     Script { root: Branch { acts, branches }, masked: program.masked.clone() }
 }
@@ -108,7 +108,7 @@ fn answer(program: &Program) -> Branch {
 }
 
 /// An answer after each number of thoughts from 0 to `steps`.
-fn sweep(program: &Program, steps: usize, edits: &Edits) -> Script {
+pub(crate) fn sweep(program: &Program, steps: usize, edits: &Edits) -> Script {
     let mut branches = vec![answer(program)];
     for _ in 0..steps {
         let think = Think { until: Until::Steps(1), edits: edits.clone() };
@@ -119,11 +119,11 @@ fn sweep(program: &Program, steps: usize, edits: &Edits) -> Script {
 }
 
 /// The numbers of the branches with the answers of a [`sweep`].
-fn answers(steps: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn answers(steps: usize) -> impl Iterator<Item = usize> {
     (0..steps).map(|k| 2 * k + 1).chain([2 * steps + 1])
 }
 
-fn think(steps: usize, edits: Vec<(Steps, Edit)>) -> Act {
+pub(crate) fn think(steps: usize, edits: Vec<(Steps, Edit)>) -> Act {
     Act::Think(Think { until: Until::Steps(steps), edits: Edits(edits) })
 }
 
@@ -132,7 +132,7 @@ fn edited(program: &Program, steps: usize, edits: Vec<(Steps, Edit)>) -> Script 
     script(program, acts, Vec::new())
 }
 
-fn vector(width: usize, size: f32) -> Arc<[f32]> {
+pub(crate) fn vector(width: usize, size: f32) -> Arc<[f32]> {
     (0..width).map(|at| size * ((at * 7 % 11) as f32 - 5.0)).collect()
 }
 

@@ -15,6 +15,7 @@ use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
 use coconut_kernels::attend::layer::KvType;
+use coconut_kernels::attend::pages::View;
 
 /// Keys and values of all layers.
 #[derive(Debug)]
@@ -69,6 +70,14 @@ impl<'a> Paged<'a> {
                 Over::Device(memory, rows)
             }
         }))
+    }
+
+    /// The keys (T, E) of one head at all positions that `view` sees.
+    pub(crate) fn keys(&self, layer: usize, view: View<'_>, head: usize) -> Result<Vec<f32>> {
+        match &self.0 {
+            Over::Host(memory, _) => Ok(memory.keys(layer, view, head)),
+            Over::Device(memory, _) => memory.keys(layer, view, head),
+        }
     }
 }
 

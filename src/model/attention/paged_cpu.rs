@@ -47,6 +47,11 @@ impl HostKv {
         self.layers[layer].attend(q, views, out);
     }
 
+    /// The keys (T, E) of one head at all positions that `view` sees.
+    pub(crate) fn keys(&self, layer: usize, view: View<'_>, head: usize) -> Vec<f32> {
+        self.layers[layer].keys(view, head)
+    }
+
     /// q (R, H, E), k and v (R, G, E) -> (R, H * E)
     pub(crate) fn attend(
         &mut self,

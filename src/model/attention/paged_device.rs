@@ -13,6 +13,7 @@ use candle_core::Result;
 use candle_core::Tensor;
 use coconut_kernels::attend::layer::KvShape;
 use coconut_kernels::attend::layer::KvType;
+use coconut_kernels::attend::pages::View;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
@@ -177,6 +178,16 @@ impl DeviceKv {
             Some(back) => mixed.index_select(back, 0),
             None => Ok(mixed),
         }
+    }
+
+    /// The keys (T, E) of one head at all positions that `view` sees.
+    pub(crate) fn keys(&self, layer: usize, view: View<'_>, head: usize) -> Result<Vec<f32>> {
+        let size = self.shape.head_size;
+        let [keys, _] = &self.layers[layer];
+        let slots = (0..=view.position).map(|position| view.slot(position) as u32);
+        let slots = Tensor::from_iter(slots, &self.device)?;
+        let keys = keys.index_select(&slots, 0)?.narrow(1, head * size, size)?;
+        keys.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
     }
 
     /// q (R, H, E), scaled -> (rows of the group, H * E)

@@ -1,7 +1,6 @@
 //! Where the rows of a forward pass belong: to which sequence, at which position. A sequence is a table of page numbers;
 //! which page belongs to whom is decided elsewhere.
 
-use crate::model::attention::geometry::PAGE_POSITIONS;
 use coconut_kernels::attend::pages::View;
 use std::sync::Arc;
 
@@ -36,8 +35,7 @@ pub struct PagedRows {
 impl PagedRows {
     /// The slot of a position: page number times page size plus offset.
     pub(crate) fn slot(&self, table: usize, position: usize) -> usize {
-        self.tables[table][position / PAGE_POSITIONS] as usize * PAGE_POSITIONS
-            + position % PAGE_POSITIONS
+        View { table: &self.tables[table], position }.slot(position)
     }
 
     /// The slot of each row.

@@ -84,6 +84,30 @@ impl Rows {
         (&self.x[..floats], &mut self.normed)
     }
 
+    /// The residual stream (R, D).
+    pub(super) fn states(&self) -> &[f32] {
+        &self.x
+    }
+
+    /// D, before rows are dropped.
+    pub(super) fn width(&self) -> usize {
+        self.x.len() / self.slots.len()
+    }
+
+    /// The queries (H, E) of a row.
+    pub(super) fn queries(&self, row: u32, shape: Shape<'_>) -> &[f32] {
+        let stride = self.qkv.len() / self.slots.len();
+        &self.qkv[row as usize * stride..][..shape.heads * shape.head_size]
+    }
+
+    /// The residual stream and the queries of some rows, by themselves.
+    pub(super) fn some(&self, rows: impl Iterator<Item = u32> + Clone, shape: Shape<'_>) -> Self {
+        let width = self.width();
+        let states = rows.clone().flat_map(|row| &self.x[row as usize * width..][..width]);
+        let queries = rows.flat_map(|row| self.queries(row, shape));
+        Self { x: states.copied().collect(), qkv: queries.copied().collect(), ..Self::default() }
+    }
+
     /// Drops all rows but those wanted, thoughts before tokens, and returns what these see.
     pub(super) fn keep<'v>(
         &mut self,

@@ -4,6 +4,7 @@
 
 mod block;
 mod layers;
+mod watching;
 
 use crate::model::attention::paged_cpu::HostKv;
 use crate::model::config::Config;
@@ -16,6 +17,8 @@ use crate::model::host::layers::Norm;
 use crate::model::host::layers::Projector;
 use crate::model::host::layers::pack;
 use crate::model::host::layers::read_vector;
+use crate::model::host::watching::Watching;
+use crate::model::look::Watch;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
 use crate::model::pass::Output;
@@ -112,10 +115,15 @@ impl HostModel {
         let mut views: Vec<View<'_>> =
             (0..pass.rows.places.len()).map(|row| pass.rows.view(row)).collect();
         let last = self.blocks.len() - 1;
+        let watch = Watch::new(pass.wanted.looks, pass.rows, &self.config);
+        let mut watching = Watching { watch, shape };
         for (layer, block) in self.blocks.iter().enumerate() {
+            watching.enters(layer, &self.rows);
             block
                 .keys_and_values(shape, &mut self.rows, |kv, slots| memory.write(layer, kv, slots));
+            watching.attends(layer, &self.rows, memory);
             if layer == last {
+                watching.leaves(layer, (block, &self.rows, &views), memory);
                 // Of the others nothing but keys and values is ever needed.
                 views = self.rows.keep(&pass.wanted, &views, shape);
             }
@@ -125,6 +133,7 @@ impl HostModel {
             let views = &views;
             block.rest(shape, &mut self.rows, |q, out| memory.read(layer, q, views, out));
         }
+        out.seen = watching.watch.finish();
         self.finish(pass, out);
     }
 
@@ -171,5 +180,17 @@ impl HostModel {
         let head = self.head.as_ref().unwrap_or(&self.embedding);
         out.logits.resize(read.len() / width * self.config.vocab_size, 0.0);
         head.store(read, None, &mut out.logits);
+    }
+
+    /// The head's view of what blocks leave, x (R, D) -> logits (R, V); past the final norm where `normed`.
+    pub(crate) fn lens(&self, x: &[f32], normed: bool) -> Vec<f32> {
+        let mut hidden = x.to_vec();
+        if normed {
+            self.norm.apply(x, &mut hidden);
+        }
+        let head = self.head.as_ref().unwrap_or(&self.embedding);
+        let mut logits = vec![0.0; x.len() / self.config.width * self.config.vocab_size];
+        head.store(&hidden, None, &mut logits);
+        logits
     }
 }

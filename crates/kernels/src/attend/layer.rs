@@ -114,6 +114,28 @@ impl KvLayer {
             Numbers::Bf16(numbers) => attend_on(isa, pages(self.shape, numbers), q, views, out),
         }
     }
+
+    /// The keys (T, E) of one head at all positions that `view` sees, as they are kept: to be looked at, one by one.
+    ///
+    /// # Panics
+    /// If there is no such head, or the view names a page that is not there.
+    pub fn keys(&self, view: View<'_>, head: usize) -> Vec<f32> {
+        assert!(head < self.shape.kv_heads, "a head of keys");
+        match &self.numbers {
+            Numbers::F32(numbers) => keys(pages(self.shape, numbers), view, head),
+            Numbers::Bf16(numbers) => keys(pages(self.shape, numbers), view, head),
+        }
+    }
+}
+
+fn keys<T: Element>(pages: Pages<'_, T>, view: View<'_>, head: usize) -> Vec<f32> {
+    let Pages { keys, kv_heads, head_size, .. } = pages;
+    let at = |position: usize| {
+        let (page, place) = (view.slot(position) / PAGE, position % PAGE);
+        let page = &keys[(page * kv_heads + head) * head_size * PAGE..][..head_size * PAGE];
+        page.iter().skip(place).step_by(PAGE).map(|key| key.to_f32())
+    };
+    (0..=view.position).flat_map(at).collect()
 }
 
 fn copy_page<T: Element>(numbers: &mut [Zeroed<T>; 2], page: usize, [from, to]: [usize; 2]) {

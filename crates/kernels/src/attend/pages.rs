@@ -62,3 +62,14 @@ pub struct View<'a> {
     /// The last position that is seen.
     pub position: usize,
 }
+
+impl View<'_> {
+    /// Where a position stands: page number times 16 plus the place within the page.
+    ///
+    /// # Panics
+    /// If the table has no page for it.
+    #[inline]
+    pub fn slot(&self, position: usize) -> usize {
+        self.table[position / PAGE] as usize * PAGE + position % PAGE
+    }
+}

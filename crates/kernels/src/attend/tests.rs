@@ -135,3 +135,28 @@ fn a_copied_page_holds_what_the_page_held() {
         assert_ne!(read(0), read(1));
     }
 }
+
+/// Position by position and head by head, across pages in any order, in both types.
+#[test]
+fn keys_are_read_as_they_were_written() {
+    let (kv_heads, head_size) = (3, 5);
+    for (kind, kept) in
+        [(KvType::F32, (|x| x) as fn(f32) -> f32), (KvType::Bf16, |x| bf16::from_f32(x).to_f32())]
+    {
+        let mut layer = KvLayer::try_new(KvShape { pages: 4, kv_heads, head_size }, kind).unwrap();
+        let (table, count) = ([3, 0, 2], 2 * PAGE + 7);
+        let slots: Vec<usize> =
+            (0..count).map(|at| table[at / PAGE] as usize * PAGE + at % PAGE).collect();
+        let k = numbers(11, count * kv_heads * head_size);
+        let v = numbers(12, k.len());
+        layer.write([&k, &v].map(|x| Heads::whole(x, kv_heads, head_size)), &slots);
+        for position in [0, PAGE - 1, PAGE, count - 1] {
+            for head in 0..kv_heads {
+                let written = k.chunks(kv_heads * head_size).take(position + 1);
+                let written = written.flat_map(|row| &row[head * head_size..][..head_size]);
+                let written: Vec<f32> = written.map(|&x| kept(x)).collect();
+                assert_eq!(layer.keys(View { table: &table, position }, head), written);
+            }
+        }
+    }
+}
