@@ -71,6 +71,15 @@ enum Command {
     Openapi(OpenapiArgs),
 }
 
+/// An error with its causes, without those that it has told already, as some of other libraries do.
+pub fn said(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| match cause.to_string() {
+        cause if said.is_empty() => cause,
+        cause if said.contains(&cause) => said,
+        cause => format!("{said}: {cause}"),
+    })
+}
+
 /// Variables that protect the server. Empty ones are refused with the settings: somebody meant to set them.
 const PROTECTING: [&str; 2] = ["COCONUT_API_KEYS", "COCONUT_API_KEYS_FILE"];
 

@@ -15,6 +15,7 @@ mod device;
 mod encode;
 mod ending;
 mod ends;
+mod errors;
 mod eval;
 mod fake_hub;
 mod generate_data;

@@ -273,7 +273,7 @@ fn is_test(path: &Path) -> bool {
 }
 
 /// All Rust files at or below these places; a place that does not exist has none.
-fn rust_files(places: &[&str]) -> Vec<PathBuf> {
+pub fn rust_files(places: &[&str]) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut open: Vec<PathBuf> = places.iter().map(|place| root().join(place)).collect();
     while let Some(path) = open.pop() {

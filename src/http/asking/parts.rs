@@ -64,7 +64,7 @@ pub(in crate::http) struct ThoughtBody {
 pub(in crate::http) struct TopTokenBody {
     /// Token id.
     id: u32,
-    /// Its text.
+    /// Its text, as it would stand in the middle of an answer: with the space before it, if it has one.
     token: String,
     /// 0 to 1.
     probability: f32,

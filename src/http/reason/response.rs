@@ -40,7 +40,7 @@ pub(in crate::http) struct ReasonResponse {
     answer: String,
     /// The whole decoded answer.
     text: String,
-    /// `stop` (end of sequence or a stop string) or `length` (`max_tokens`).
+    /// `stop` (end of sequence or a stop string) or `length` (`max_tokens`, or the model's last position).
     #[schema(example = "stop")]
     finish_reason: &'static str,
     /// One entry per latent step, with `thoughts` or `thought_vectors` in `include`; those that all answers have in common.

@@ -70,7 +70,7 @@ pub(in crate::http) struct ScoreBody {
 pub(in crate::http) struct ScoredBody {
     /// Token id.
     id: u32,
-    /// Its text.
+    /// Its text, as it would stand in the middle of an answer: with the space before it, if it has one.
     token: String,
     /// Natural logarithm of its probability.
     logprob: f32,
