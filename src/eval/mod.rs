@@ -1,6 +1,7 @@
 //! How many questions of a data set a checkpoint answers rightly, at one or several numbers of latent steps: the
 //! questions go through the engine together, and are counted. Knows questions, answers and numbers; no HTTP, no flags.
 
+pub mod colours;
 pub mod picture;
 mod progress;
 pub mod report;

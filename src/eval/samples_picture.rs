@@ -1,5 +1,6 @@
 //! Pass@k and vote of several samples as a drawing. Knows numbers only.
 
+use crate::eval::colours::colour;
 use crate::eval::report::Report;
 use plotters::prelude::*;
 use std::error::Error;
@@ -26,18 +27,18 @@ pub(super) fn plot(report: &Report, svg: &mut String) -> Result<(), Box<dyn Erro
         .y_label_formatter(&|percent| format!("{percent:.0}"));
     mesh.light_line_style(TRANSPARENT).draw()?;
     for (index, run) in runs.iter().enumerate() {
-        let colour = Palette99::pick(index).mix(1.0);
+        let ink = colour(index);
         let line: Vec<_> =
             run.pass_at().into_iter().map(|(k, share)| (k as f64, share * 100.0)).collect();
         let vote = run.accuracy().0 * 100.0;
         let name = format!("pass@k after {} thoughts; vote {vote:.1} %", run.latent_steps);
         chart
-            .draw_series(LineSeries::new(line.clone(), colour.stroke_width(2)))?
+            .draw_series(LineSeries::new(line.clone(), ink.stroke_width(2)))?
             .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
-        chart.draw_series(line.into_iter().map(|at| Circle::new(at, 3, colour.filled())))?;
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], ink.stroke_width(2)));
+        chart.draw_series(line.into_iter().map(|at| Circle::new(at, 3, ink.filled())))?;
         let ends = [(1.0, vote), (most, vote)];
-        chart.draw_series(DashedLineSeries::new(ends, 6, 4, colour.stroke_width(1)))?;
+        chart.draw_series(DashedLineSeries::new(ends, 6, 4, ink.stroke_width(1)))?;
     }
     let mut labels = chart.configure_series_labels();
     labels.position(SeriesLabelPosition::LowerRight).label_font((FONT, 13)).draw()?;

@@ -1,6 +1,7 @@
 //! What was found as a drawing: answers by number of thoughts, entropy and frontiers by thought, replaced thoughts. Knows
 //! numbers only.
 
+use crate::eval::colours::colour;
 use crate::probe::summary::Summary;
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -111,12 +112,12 @@ fn panel(
     mesh.x_labels(usize::try_from(last - first).unwrap_or(0).min(24) + 1);
     mesh.light_line_style(TRANSPARENT).draw()?;
     for (index, (name, points)) in lines.iter().enumerate() {
-        let colour = Palette99::pick(index).mix(1.0);
+        let ink = colour(index);
         chart
-            .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))?
+            .draw_series(LineSeries::new(points.iter().copied(), ink.stroke_width(2)))?
             .label(name.as_str())
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], colour.stroke_width(2)));
-        chart.draw_series(points.iter().map(|&at| Circle::new(at, 3, colour.filled())))?;
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], ink.stroke_width(2)));
+        chart.draw_series(points.iter().map(|&at| Circle::new(at, 3, ink.filled())))?;
     }
     let mut labels = chart.configure_series_labels();
     labels.position(SeriesLabelPosition::MiddleRight).label_font((FONT, 12));

@@ -36,6 +36,7 @@ mod openapi;
 mod packaging;
 mod parity;
 mod precision;
+mod probe;
 mod questions;
 mod reuse;
 mod scripts;

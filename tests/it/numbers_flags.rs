@@ -19,9 +19,11 @@ use std::process::Stdio;
 /// A working command line, to which a flag is added.
 fn words(command: &[String], questions: &str) -> Vec<String> {
     let model = data(MODEL).display().to_string();
+    let out = format!("{questions}.safetensors");
     let rest: &[&str] = match command.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve"] => &["--model", &model, "--listen", "127.0.0.1:0"],
         ["eval"] => &["--model", &model, "--data", questions, "--max-tokens", "2"],
+        ["probe"] => &["--model", &model, "--data", questions, "--max-tokens", "2", "--out", &out],
         // Nobody listens there.
         ["bench"] => &["--url", "http://127.0.0.1:1", "--data", questions, "--requests", "1"],
         ["healthcheck"] => &["--address", "127.0.0.1:1"],

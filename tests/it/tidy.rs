@@ -24,7 +24,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("train", &["data", "files", "latent", "model", "text"]),
     ("reason", &["engine", "latent", "metrics", "model", "text"]),
     ("eval", &["data", "engine", "latent", "reason"]),
-    ("probe", &["data", "engine", "files", "latent", "reason"]),
+    ("probe", &["data", "engine", "eval", "files", "latent", "reason"]),
     ("http", &["engine", "files", "latent", "metrics", "reason", "text"]),
 ];
 
