@@ -285,3 +285,41 @@ fn prompt_acts(root: &Branch) -> usize {
 fn continued(index: usize, id: u32) -> Waiting {
     Waiting { input: Input::Id(id), role: Some(Role::Answer(index as u32)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::latent::script::Sampling;
+    use crate::latent::script::StopRule;
+    use crate::latent::script::ids;
+
+    fn roles(cursor: &Cursor) -> Vec<Option<Role>> {
+        cursor.queue().iter().map(|waiting| waiting.role).collect()
+    }
+
+    /// Also where it is given in parts, and where nothing is left of the last of them.
+    #[test]
+    fn the_prompt_ends_where_the_first_thing_is_decided_or_passed_over() {
+        for parts in [vec![ids(&[5, 6])], vec![ids(&[5]), ids(&[6]), ids(&[])]] {
+            let mut acts: Vec<Act> = parts.into_iter().map(Act::Feed).collect();
+            acts.extend([Act::Think(Think::steps(0)), Act::Feed(ids(&[7, 8]))]);
+            let root = Branch { acts, branches: vec![Branch::default()] };
+            let cursor = Cursor::at_root(root, Vec::new());
+            let markers = [0, 1].map(|index| Some(Role::Marker(index)));
+            assert_eq!(roles(&cursor), [vec![None, Some(Role::Prompt)], markers.into()].concat());
+        }
+    }
+
+    #[test]
+    fn ids_that_end_an_answer_are_no_answer_tokens() {
+        let stop = StopRule { eos: vec![1], eos_count: 2 };
+        let say = Act::Say(Say { max_tokens: 9, stop, sampling: Sampling::GREEDY });
+        let acts = vec![Act::Feed(ids(&[5])), say];
+        let mut cursor = Cursor::at_root(Branch { acts, branches: Vec::new() }, Vec::new());
+        for (id, role) in [(1, None), (7, Some(Role::Answer(0))), (8, Some(Role::Answer(1)))] {
+            cursor.fed(1);
+            cursor.token(id);
+            assert_eq!(roles(&cursor), [role], "{id}");
+        }
+    }
+}
