@@ -140,6 +140,7 @@ fn router() -> Router {
         processor: Processor::Cpu,
         precision: Precision::default(),
         engine: EngineConfig::default(),
+        thought_means: None,
     };
     let reasoner = Reasoner::load(&config, Arc::clone(&metrics)).expect("the fixture");
     let state = AppState::new(http::Config::default(), metrics);

@@ -17,7 +17,7 @@ use crate::bench::sweep::Point;
 use crate::bench::sweep::Sweep;
 use crate::cli::counts::count;
 use crate::cli::questions::QuestionArgs;
-use crate::reason::types::MAX_COUNT;
+use crate::reason::question::MAX_COUNT;
 use crate::text::units::parse_seconds;
 use anyhow::Context as _;
 use anyhow::ensure;

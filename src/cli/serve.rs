@@ -42,6 +42,9 @@ pub(super) struct ServeArgs {
     /// Name of the model in answers and in /v1/models. [default: its published id, or the folder's name]
     #[arg(long, env = "COCONUT_MODEL_NAME", value_name = "NAME")]
     model_name: Option<String>,
+    /// File with the mean thoughts of a data set, which questions may then ask for (`coconut probe` writes it).
+    #[arg(long, env = "COCONUT_THOUGHT_MEANS", value_name = "FILE")]
+    thought_means: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Hub")]
     hub: HubArgs,
     #[command(flatten, next_help_heading = "Engine")]
@@ -125,6 +128,7 @@ impl ServeArgs {
         let config = self.serve_config()?;
         self.engine.compute.start_threads();
         let (name, engine) = (self.model_name, self.engine.config());
+        let thought_means = self.thought_means;
         let (processor, precision) = (self.engine.compute.device, self.engine.compute.precision());
         let (sought, built_in) = self.model.sought(&self.hub)?;
         block_on(async {
@@ -134,7 +138,8 @@ impl ServeArgs {
             until_second_signal(|shutdown| {
                 let load = move |metrics| {
                     let model = sought.locate().context("cannot find the model")?;
-                    let config = ReasonerConfig { model, name, processor, precision, engine };
+                    let config =
+                        ReasonerConfig { model, name, processor, precision, engine, thought_means };
                     let reasoner = Reasoner::load(&config, metrics);
                     drop(built_in);
                     reasoner.context("cannot load the model")

@@ -19,6 +19,9 @@ use crate::model::attention::geometry::PAGE_POSITIONS;
 /// recursion.
 const MAX_DEPTH: usize = 256;
 
+/// The most ends of a script: all of them may be computed in one step.
+const MAX_BRANCHES: usize = 1024;
+
 /// What a request must fit into.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -26,8 +29,6 @@ pub(crate) struct Limits {
     pub(crate) positions: usize,
     /// Of the KV memory.
     pub(crate) pages: usize,
-    /// Sequences that run at once.
-    pub(crate) running: usize,
     /// V
     pub(crate) vocab_size: usize,
     /// D
@@ -56,8 +57,8 @@ impl Limits {
             return Err(Rejected::TooLong { prompt, latent, answer, needed, available });
         }
         let branches = root.leaves();
-        if branches > self.running {
-            return Err(Rejected::TooManyBranches { branches, available: self.running });
+        if branches > MAX_BRANCHES {
+            return Err(Rejected::TooManyBranches { branches, available: MAX_BRANCHES });
         }
         let pages = own_pages(root, 0, Some(0)).saturating_add(below(root, 0, Some(0)));
         if pages > self.pages {

@@ -71,6 +71,9 @@ use tokio::sync::mpsc;
 /// Events of a request beside those of its branches: admitted, prefilled, a failure; and one to spare.
 const OTHER_EVENTS: usize = 4;
 
+/// A single request may have so many ends, each with pages of its own, also where few run at once.
+const USEFUL_ENDS: usize = 64;
+
 /// Slots are numbered with 32 bits.
 const MAX_PAGES: usize = u32::MAX as usize / PAGE_POSITIONS;
 
@@ -140,8 +143,8 @@ impl Engine {
         let bytes_per_position = sizes.kv_floats_per_position() * config.kv_type.bytes();
         let budget = config.kv.positions(bytes_per_position);
         // More than every running sequence can fill is never used.
-        let useful =
-            config.max_running.saturating_mul(sizes.max_positions.next_multiple_of(PAGE_POSITIONS));
+        let longest = sizes.max_positions.next_multiple_of(PAGE_POSITIONS);
+        let useful = config.max_running.max(USEFUL_ENDS).saturating_mul(longest);
         let pages = (budget.min(useful) / PAGE_POSITIONS).min(MAX_PAGES);
         if pages == 0 {
             return Err(StartError::NoMemory { positions: budget });
@@ -149,7 +152,6 @@ impl Engine {
         let limits = Limits {
             positions: sizes.max_positions.min(pages * PAGE_POSITIONS),
             pages,
-            running: config.max_running,
             vocab_size: sizes.vocab_size,
             width: sizes.width,
             inside: sizes.into(),

@@ -230,14 +230,12 @@ pub enum Rejected {
     /// No prompt, or no answer asked for.
     #[error("prompt and answer need at least one position each")]
     Empty,
-    /// More branches than may run at once.
-    #[error(
-        "the request branches into {branches}; at most {available} run at once (--max-running)"
-    )]
+    /// More branches than any request may have.
+    #[error("the request branches into {branches}; at most {available} are possible")]
     TooManyBranches {
         /// Ends of the script.
         branches: usize,
-        /// The engine's setting.
+        /// The most.
         available: usize,
     },
     /// All branches together need more memory than there is.

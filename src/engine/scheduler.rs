@@ -101,8 +101,10 @@ impl<T, B: Default> Scheduler<T, B> {
     ) {
         while let Some((root, payload)) = self.waiting.front_mut() {
             let leaves = root.leaves();
-            let taken: usize = self.requests.values().map(|(_, leaves)| leaves).sum();
-            if taken + leaves > self.max_running {
+            // One that has more ends than run at once runs by itself.
+            let places = |leaves: usize| leaves.min(self.max_running);
+            let taken: usize = self.requests.values().map(|(_, leaves)| places(*leaves)).sum();
+            if taken + places(leaves) > self.max_running {
                 return;
             }
             let mut opening = root.opening();

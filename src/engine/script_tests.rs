@@ -166,8 +166,8 @@ async fn scripts_that_cannot_run_are_refused_by_what_is_wrong_with_them() {
     let refused = |request: Request| engine.submit(request).unwrap_err();
     let many = |count| vec![leaf(vec![say(1)]); count];
     assert_eq!(
-        refused(request(Vec::new(), many(5))),
-        Rejected::TooManyBranches { branches: 5, available: 4 }
+        refused(request(Vec::new(), many(1025))),
+        Rejected::TooManyBranches { branches: 1025, available: 1024 }
     );
     // Each fits by itself: 2 positions, and 62 more in four pages.
     assert!(engine.submit(request(Vec::new(), vec![leaf(vec![say(63)]); 3])).is_ok());

@@ -90,9 +90,8 @@ pub(super) struct Bench {
 pub(super) fn bench(config: EngineConfig) -> Bench {
     let metrics = Arc::new(Metrics::new());
     let (steps, receiver) = sync_channel(1000);
-    let running = config.max_running;
     let inside = Sizes { layers: 2, heads: 4, vocab_size: 100 };
-    let limits = Limits { positions: 64, pages: 16, running, vocab_size: 100, width: 2, inside };
+    let limits = Limits { positions: 64, pages: 16, vocab_size: 100, width: 2, inside };
     let runner = Stepwise { steps: receiver };
     let engine = Engine::start_with(runner, (config, limits), Arc::clone(&metrics)).unwrap();
     Bench { engine, metrics, steps }

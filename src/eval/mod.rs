@@ -4,6 +4,7 @@
 pub mod picture;
 mod progress;
 pub mod report;
+mod samples_picture;
 pub mod score;
 
 use crate::data::example::Example;
@@ -14,12 +15,19 @@ use crate::engine::request::Report as Asked;
 use crate::eval::progress::Progress;
 use crate::eval::report::Outcome;
 use crate::eval::report::Run;
+use crate::eval::report::Sampled;
 use crate::eval::report::Scored;
 use crate::latent::script::Sampling;
+use crate::reason::question::AskError;
+use crate::reason::question::Feedback;
+use crate::reason::question::LatentSteps;
+use crate::reason::question::Question;
+use crate::reason::question::Saying;
+use crate::reason::question::Then;
+use crate::reason::question::Thinking;
 use crate::reason::reasoner::Reasoner;
+use crate::reason::reply::Unanswered;
 use crate::reason::types::Answer;
-use crate::reason::types::AskError;
-use crate::reason::types::Question;
 use futures::StreamExt as _;
 use futures::TryStreamExt as _;
 use futures::stream;
@@ -30,7 +38,7 @@ use std::time::Instant;
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// How questions are asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The numbers of latent steps to try.
     pub latent_steps: Vec<usize>,
@@ -38,6 +46,29 @@ pub struct Settings {
     pub max_tokens: Option<usize>,
     /// How many questions are with the engine at the same time.
     pub concurrency: usize,
+    /// What is fed in the places of thoughts.
+    pub feedback: Feedback,
+    /// How answers differ from each other, where there are several.
+    pub sampling: Samples,
+}
+
+/// Several answers to each question.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Samples {
+    /// How many; 1 for one answer.
+    pub count: usize,
+    /// Standard deviation of the noise on every thought.
+    pub latent_noise: Option<f32>,
+    /// Of answer tokens; 0 takes the most likely one.
+    pub temperature: f64,
+    /// What everything random follows from, together with the number of the question.
+    pub seed: u64,
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        Self { count: 1, latent_noise: None, temperature: 0.0, seed: 0 }
+    }
 }
 
 /// Why there is no result.
@@ -92,7 +123,7 @@ async fn run(
     let progress = Progress::start(latent_steps, rows.len());
     let scored = stream::iter(rows)
         .map(async |Row { number, example }| {
-            let question = question(example, latent_steps, settings.max_tokens);
+            let question = question((*number, example), latent_steps, settings);
             let outcome = ask(reasoner, &question, example)
                 .await
                 .map_err(|reason| Error::Engine { number: *number, reason })?;
@@ -105,15 +136,22 @@ async fn run(
     Ok(Run { latent_steps, wall: started.elapsed(), scored })
 }
 
-fn question(example: &Example, latent_steps: usize, max_tokens: Option<usize>) -> Question {
+fn question(
+    (number, example): (u64, &Example),
+    latent_steps: usize,
+    settings: &Settings,
+) -> Question {
+    let Samples { count: samples, latent_noise: noise, temperature, seed } = settings.sampling;
+    // Samples have the numbers that follow a question's own.
+    let seed = seed.wrapping_add(number << 32);
+    let sampling = Sampling { temperature, seed, ..Sampling::GREEDY };
+    let steps = LatentSteps::Exactly(latent_steps);
+    let (feedback, max_tokens) = (settings.feedback, settings.max_tokens);
     Question {
         text: example.question.clone(),
-        latent_steps: Some(latent_steps),
-        max_tokens,
-        ignore_eos: false,
-        sampling: Sampling::GREEDY,
+        thinking: Thinking { steps, feedback, noise, seed, ..Thinking::default() },
+        then: Then::Say(Saying { max_tokens, samples, sampling, ..Saying::default() }),
         report: Asked::default(),
-        stop: Vec::new(),
         timeout: PATIENCE,
     }
 }
@@ -124,29 +162,39 @@ async fn ask(
     question: &Question,
     example: &Example,
 ) -> Result<Outcome, String> {
-    let reply = match reasoner.ask(question) {
-        Ok(reply) => reply,
-        Err(AskError::Rejected(
+    match reasoner.answer(question).await {
+        Ok(answer) => Ok(outcome(reasoner, &answer, example)),
+        Err(Unanswered::Refused(AskError::Rejected(
             error @ (Rejected::Full { .. } | Rejected::Stopping | Rejected::Dead),
-        )) => return Err(error.to_string()),
-        Err(error) => return Ok(Outcome::Unanswered { reason: error.to_string() }),
-    };
-    match reply.complete().await {
-        Ok(answer) => Ok(outcome(reasoner, answer, example)),
-        Err(failure @ Failure::NonFinite) => {
+        ))) => Err(error.to_string()),
+        // No question would be any better off.
+        Err(Unanswered::Refused(error @ AskError::Feedback(_))) => Err(error.to_string()),
+        Err(Unanswered::Refused(error)) => Ok(Outcome::Unanswered { reason: error.to_string() }),
+        Err(Unanswered::Failed(failure @ Failure::NonFinite)) => {
             Ok(Outcome::Unanswered { reason: failure.to_string() })
         }
-        Err(failure) => Err(failure.to_string()),
+        Err(Unanswered::Failed(failure)) => Err(failure.to_string()),
     }
 }
 
-fn outcome(reasoner: &Reasoner, answer: Answer, example: &Example) -> Outcome {
+fn outcome(reasoner: &Reasoner, answer: &Answer, example: &Example) -> Outcome {
+    let is_right =
+        |said: &str| reasoner.answer_rule().is_right(said, &example.answer, &example.also);
+    let count = answer.choices.len();
+    let correct = answer.choices.iter().filter(|choice| is_right(&choice.answer)).count();
+    let vote = answer.vote();
+    let said = vote.map(|vote| answer.choices[vote.choice].answer.clone()).unwrap_or_default();
     Outcome::Answered {
-        correct: reasoner.answer_rule().is_right(&answer.answer, &example.answer, &example.also),
-        answer: answer.answer,
+        correct: is_right(&said),
+        answer: said,
         tokens: answer.usage.completion_tokens,
         thoughts: answer.usage.latent_steps,
         seconds: answer.timings.total.as_secs_f64(),
+        samples: (count > 1).then(|| Sampled {
+            count,
+            correct,
+            agreeing: vote.map_or(0, |vote| vote.agreeing),
+        }),
         warnings: answer.warnings.iter().map(ToString::to_string).collect(),
     }
 }

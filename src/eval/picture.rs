@@ -1,6 +1,7 @@
 //! Accuracy against latent steps as a drawing. Knows numbers only.
 
 use crate::eval::report::Report;
+use crate::eval::samples_picture;
 use plotters::prelude::*;
 use std::error::Error;
 use std::path::Path;
@@ -17,12 +18,14 @@ struct Point {
     bounds: [f64; 2],
 }
 
-/// Writes an SVG file: a point and a 95 % interval for each number of latent steps.
+/// Writes an SVG file: a point and a 95 % interval for each number of latent steps; of several samples, pass@k against k.
 ///
 /// # Errors
 /// Where the file cannot be written.
 pub fn draw(report: &Report, path: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut svg = String::new();
+    let many = report.runs.iter().any(|run| run.samples() > 1);
+    let plot = if many { samples_picture::plot } else { plot };
     plot(report, &mut svg).map_err(|error| error.to_string())?;
     Ok(std::fs::write(path, svg)?)
 }

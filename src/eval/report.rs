@@ -1,6 +1,7 @@
 //! What an evaluation found, as a table for people and as JSON. Does not compute an answer.
 
 use crate::data::questions::Skipped;
+use crate::eval::score::pass_at;
 use crate::eval::score::share;
 use serde::Serialize;
 use serde_json::Value;
@@ -62,6 +63,9 @@ pub enum Outcome {
         thoughts: usize,
         /// From the question to the answer.
         seconds: f64,
+        /// Where there are several answers, of which this is the vote.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        samples: Option<Sampled>,
         /// What makes it worth less, such as words that the model does not know.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         warnings: Vec<String>,
@@ -71,6 +75,17 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
+}
+
+/// Several answers to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Sampled {
+    /// How many.
+    pub count: usize,
+    /// How many of them are right.
+    pub correct: usize,
+    /// How many of them say what most say.
+    pub agreeing: usize,
 }
 
 impl Outcome {
@@ -89,6 +104,45 @@ impl Run {
     /// The share of right answers, and its 95 % interval.
     pub fn accuracy(&self) -> (f64, [f64; 2]) {
         share(self.correct(), self.scored.len())
+    }
+
+    /// Answers to each question.
+    pub fn samples(&self) -> usize {
+        let samples = self.scored.iter().filter_map(|scored| match &scored.outcome {
+            Outcome::Answered { samples, .. } => Some(samples.map_or(1, |all| all.count)),
+            Outcome::Unanswered { .. } => None,
+        });
+        samples.max().unwrap_or(1)
+    }
+
+    /// The share of questions that one of `k` samples is right on, as expected of those that there are (Chen et al. 2021,
+    /// section 2.1), for 1, 2, 4 and so on up to all of them. Empty where there is one answer.
+    pub fn pass_at(&self) -> Vec<(usize, f64)> {
+        let samples = self.samples();
+        if samples < 2 {
+            return Vec::new();
+        }
+        let doubling = std::iter::successors(Some(1), |k| Some(k * 2)).take_while(|k| *k < samples);
+        let of = |k| {
+            let passed = self.scored.iter().map(|scored| match &scored.outcome {
+                Outcome::Answered { samples: Some(all), .. } => pass_at(k, all.count, all.correct),
+                other => f64::from(u8::from(other.is_right())),
+            });
+            passed.sum::<f64>() / self.scored.len().max(1) as f64
+        };
+        doubling.chain([samples]).map(|k| (k, of(k))).collect()
+    }
+
+    /// How large the share of samples is that agree with the vote, in the mean.
+    fn agreement(&self) -> f64 {
+        let shares = self.scored.iter().filter_map(|scored| match &scored.outcome {
+            Outcome::Answered { samples: Some(all), .. } => {
+                Some(all.agreeing as f64 / all.count.max(1) as f64)
+            }
+            _ => None,
+        });
+        let (sum, count) = shares.fold((0.0, 0), |(sum, count), share| (sum + share, count + 1));
+        if count > 0 { sum / f64::from(count) } else { 0.0 }
     }
 
     /// Questions without an answer, each with the reason.
@@ -134,6 +188,8 @@ impl Run {
             "mean_thoughts": thoughts,
             "mean_seconds": seconds,
             "wall_seconds": self.wall.as_secs_f64(),
+            "samples": self.samples(),
+            "pass_at": self.pass_at(),
             "answers": self.scored,
         })
     }
@@ -177,6 +233,14 @@ impl fmt::Display for Report {
                 accuracy * 100.0,
                 run.wall.as_secs_f64()
             )?;
+        }
+        for run in self.runs.iter().filter(|run| run.samples() > 1) {
+            let (samples, steps) = (run.samples(), run.latent_steps);
+            write!(f, "\n{steps} latent steps, {samples} samples: correct is their vote, ")?;
+            write!(f, "{:.1} % agree with it;", run.agreement() * 100.0)?;
+            for (k, share) in run.pass_at() {
+                write!(f, " pass@{k} {:.2} %", share * 100.0)?;
+            }
         }
         // The same at any number of latent steps.
         let mut warned = self.runs.iter().take(1).flat_map(Run::warned);

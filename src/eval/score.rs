@@ -16,9 +16,28 @@ pub fn share(correct: usize, questions: usize) -> (f64, [f64; 2]) {
     (share, [(centre - half).max(0.0), (centre + half).min(1.0)])
 }
 
+/// The chance that at least one of `k` samples is right, drawn without putting back from `samples` of which `correct` are:
+/// 1 - C(n - c, k) / C(n, k), the unbiased estimator of Chen et al. (2021), section 2.1, as a product that does not overflow.
+pub fn pass_at(k: usize, samples: usize, correct: usize) -> f64 {
+    if samples.saturating_sub(correct) < k {
+        return 1.0;
+    }
+    let all_wrong = (samples - correct + 1..=samples).map(|i| 1.0 - k as f64 / i as f64);
+    1.0 - all_wrong.product::<f64>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pass_at_k_is_what_counting_all_choices_gives() {
+        // Of 5 samples 2 are right: of 10 pairs 3 have none; of 10 triples 1.
+        assert!((pass_at(1, 5, 2) - 0.4).abs() < 1e-12);
+        assert!((pass_at(2, 5, 2) - 0.7).abs() < 1e-12);
+        assert!((pass_at(3, 5, 2) - 0.9).abs() < 1e-12);
+        assert_eq!((pass_at(4, 5, 2), pass_at(5, 5, 5), pass_at(3, 5, 0)), (1.0, 1.0, 0.0));
+    }
 
     #[test]
     fn the_interval_is_wilsons() {

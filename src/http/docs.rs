@@ -65,9 +65,13 @@ pub(super) fn pages(document: OpenApi) -> Router<AppState> {
 fn with_bounds(document: OpenApi, card: Option<ModelCard>) -> Value {
     let mut document = serde_json::to_value(document).expect("a document's keys are strings");
     let Some(card) = card else { return document };
-    let fields = [("latent_steps", card.max_latent_steps), ("max_tokens", card.max_positions)];
-    for (field, maximum) in fields {
-        let field = format!("/components/schemas/ReasonRequest/properties/{field}");
+    let fields = [
+        ("ReasonRequest", "latent_steps", card.max_latent_steps),
+        ("ReasonRequest", "max_tokens", card.max_positions),
+        ("ScoreRequest", "latent_steps", card.max_latent_steps),
+    ];
+    for (schema, field, maximum) in fields {
+        let field = format!("/components/schemas/{schema}/properties/{field}");
         if let Some(field) = document.pointer_mut(&field) {
             field["maximum"] = maximum.into();
         }

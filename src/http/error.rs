@@ -3,7 +3,7 @@
 
 use crate::engine::request::Failure;
 use crate::engine::request::Rejected;
-use crate::reason::types::AskError;
+use crate::reason::question::AskError;
 use axum::Json;
 use axum::http::HeaderValue;
 use axum::http::StatusCode;
@@ -152,6 +152,14 @@ impl From<AskError> for ApiError {
                 | Rejected::Malformed(_),
             ) => Self::invalid("question", error),
             AskError::TooLong { .. } => Self::FarTooLong(error),
+            AskError::Feedback(_) => Self::invalid("feedback", error),
+            AskError::Intervention { index, field, .. } => {
+                Self::invalid(&format!("interventions[{index}].{field}"), error)
+            }
+            AskError::Continuation { index: Some(index), .. } => {
+                Self::invalid(&format!("continuations[{index}]"), error)
+            }
+            AskError::Continuation { index: None, .. } => Self::invalid("prefix", error),
             AskError::TooManyLatentSteps { .. } => Self::invalid("latent_steps", error),
             AskError::Rejected(Rejected::Full { retry_after }) => Self::QueueFull { retry_after },
             AskError::Rejected(too_long @ Rejected::TooLong { .. }) => Self::TooLong(too_long),

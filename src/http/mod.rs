@@ -3,6 +3,7 @@
 //! A request passes `track` (request id, metrics, log line), CORS, panic handling, the API key check, and then its
 //! handler. Everything that is not a success is an `ApiError`.
 
+mod asking;
 mod auth;
 mod config;
 mod connection;
@@ -20,8 +21,11 @@ mod reason;
 mod request_id;
 #[cfg(test)]
 mod restart_tests;
+mod score;
 mod state;
+mod thinking;
 mod track;
+mod whole;
 
 pub mod listen;
 pub mod serve;
@@ -77,6 +81,7 @@ fn routes(state: &AppState) -> (Router<AppState>, OpenApi) {
         if state.config().protect_metrics { metrics.route_layer(keyed.clone()) } else { metrics };
     OpenApiRouter::with_openapi(docs::preamble())
         .routes(routes!(reason::reason))
+        .routes(routes!(score::score))
         .routes(routes!(models::list_models))
         .route_layer(keyed)
         .routes(routes!(operations::live))

@@ -73,6 +73,7 @@ fn load(fuse: Arc<AtomicUsize>, metrics: Arc<crate::metrics::Metrics>) -> anyhow
         processor: Processor::Cpu,
         precision: Precision::default(),
         engine: EngineConfig::default(),
+        thought_means: None,
     };
     let start = |model, engine| {
         Engine::start_as(model, engine, metrics, |runner| Breaking { runner, fuse })

@@ -52,6 +52,10 @@ pub struct Recipe {
     /// Answer tokens where a request names no number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<usize>,
+    /// The id that is fed in the place of thoughts where a request asks for pauses; where absent, that of the tokenizer's
+    /// `<|latent|>`, `<|pause|>` or `<pause>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<u32>,
     /// Alpha of unmerged LoRA pairs; where absent, a quarter of their rank, as published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lora_alpha: Option<f64>,
@@ -158,11 +162,13 @@ impl Recipe {
 
     /// Refuses ids outside the vocabulary and numbers that no answer can come from. `text` is how an id reads.
     pub fn check(&self, config: &Config, text: impl Fn(u32) -> String) -> Result<(), String> {
+        let pause = self.pause.into_iter().collect();
         let lists = [
             ("start", &self.start),
             ("end", &self.end),
             ("eos", &self.eos),
             ("masked", &self.masked),
+            ("pause", &pause),
         ];
         for (field, ids) in lists {
             if let Some(id) = ids.iter().find(|&&id| id as usize >= config.vocab_size) {

@@ -2,38 +2,48 @@
 
 use crate::engine::Engine;
 use crate::engine::StartError;
-use crate::engine::Ticket;
 use crate::engine::config::EngineConfig;
-use crate::engine::request::Failure;
 use crate::engine::request::Request;
 use crate::engine::shared::EngineState;
 use crate::latent::answer::AnswerRule;
 use crate::latent::checkpoint::Checkpoint;
 use crate::latent::checkpoint::CheckpointError;
 use crate::latent::checkpoint::Location;
-use crate::latent::program::Program;
 use crate::latent::recipe::Recipe;
+use crate::latent::script::Script;
 use crate::latent::script::StopRule;
 use crate::metrics::Metrics;
 use crate::model::device::Processor;
 use crate::model::load::save::SavedType;
 use crate::model::serving::Served;
-use crate::reason::transcript::Goes;
+use crate::reason::borrow::Borrowed;
+use crate::reason::borrow::Loan;
+use crate::reason::means::MeansError;
+use crate::reason::means::ThoughtMeans;
+use crate::reason::question::AskError;
+use crate::reason::question::Continuation;
+use crate::reason::question::DEFAULT_MAX_TOKENS;
+use crate::reason::question::Question;
+use crate::reason::question::Saying;
+use crate::reason::question::Scoring;
+use crate::reason::question::Then;
+use crate::reason::reply::Reply;
+use crate::reason::reply::Unanswered;
+use crate::reason::shape::End;
+use crate::reason::shape::Ending;
+use crate::reason::shape::MaxTokens;
+use crate::reason::shape::Shape;
+use crate::reason::thinking::Given;
 use crate::reason::transcript::Prompt;
 use crate::reason::transcript::Transcript;
 use crate::reason::types::Answer;
-use crate::reason::types::AskError;
-use crate::reason::types::DEFAULT_MAX_TOKENS;
-use crate::reason::types::Part;
-use crate::reason::types::Question;
 use crate::text::Tokenizer;
 use crate::text::encode::Encoded;
-use crate::text::encode::Unknown;
 use crate::text::encode::Within;
 use crate::text::units::LONGEST_WAIT;
 use coconut_kernels::attend::layer::KvType;
 use coconut_kernels::packed::Format;
-use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,6 +60,8 @@ pub struct ReasonerConfig {
     pub precision: Precision,
     /// The engine's settings; its `kv_type` is replaced by that of `precision`.
     pub engine: EngineConfig,
+    /// File with mean thoughts, for questions that ask for them.
+    pub thought_means: Option<PathBuf>,
 }
 
 /// The types that are computed in; what is `None` follows from the checkpoint.
@@ -83,7 +95,15 @@ pub struct Reasoner {
     tokenizer: Arc<Tokenizer>,
     recipe: Recipe,
     engine: Engine,
+    means: Option<ThoughtMeans>,
+    /// The id that stands for a pause.
+    pause: Option<u32>,
+    /// D
+    width: usize,
 }
+
+/// Tokens that stand for a pause, or for a thought that is not there yet.
+const PAUSES: [&str; 3] = ["<|latent|>", "<|pause|>", "<pause>"];
 
 /// What is being served.
 #[derive(Clone, Debug)]
@@ -115,6 +135,9 @@ pub enum LoadError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] StartError),
+    /// The mean thoughts.
+    #[error("--thought-means: {0}")]
+    Means(MeansError),
 }
 
 /// Whether the engine can take requests.
@@ -145,55 +168,144 @@ impl Reasoner {
         let name = config.name.clone();
         let name = name.unwrap_or_else(|| default_name(&config.model, &checkpoint));
         let mut card = card(name, &checkpoint);
+        let sizes = &checkpoint.found.config;
+        let (width, vocabulary) = (sizes.width, sizes.vocab_size);
+        let means = config.thought_means.as_deref().map(|path| ThoughtMeans::load(path, width));
+        let means = means.transpose().map_err(LoadError::Means)?;
         let Checkpoint { tokenizer, recipe, .. } = checkpoint;
         let tokenizer = Arc::new(tokenizer);
+        let pause = recipe.pause.or_else(|| PAUSES.iter().find_map(|token| tokenizer.id(token)));
+        let pause = pause.filter(|&id| (id as usize) < vocabulary);
         let engine = start(model, EngineConfig { kv_type, ..config.engine })?;
         card.max_positions = engine.max_positions();
-        Ok(Self { card, tokenizer, recipe, engine })
+        Ok(Self { card, tokenizer, recipe, engine, means, pause, width })
     }
 
-    /// Submits a question. The reply's parts arrive as they are computed; dropping the reply cancels the request.
+    /// What has to be computed before a question can be asked; for most questions nothing.
+    ///
+    /// # Errors
+    /// Where it asks for more thoughts than the recipe allows.
+    pub fn loans(&self, question: &Question) -> Result<Vec<Loan>, AskError> {
+        let bounds = self.recipe.latent_steps;
+        let loans = question.loans(question.thinking.stages(bounds)?.most());
+        match loans.iter().find(|loan| loan.steps > bounds.max) {
+            Some(loan) => Err(AskError::Intervention {
+                index: loan.intervention.unwrap_or(0),
+                field: "from.step",
+                reason: format!(
+                    "{} is more than this model's maximum of {}",
+                    loan.steps, bounds.max
+                ),
+            }),
+            None => Ok(loans),
+        }
+    }
+
+    /// Asks a question, after those whose thoughts it takes, and waits for all of it.
+    ///
+    /// # Errors
+    /// Where one of them is refused or fails.
+    pub async fn answer(&self, question: &Question) -> Result<Answer, Unanswered> {
+        let mut borrowed = Borrowed::default();
+        for loan in self.loans(question)? {
+            let lending = question.lending(&loan, question.timeout);
+            let reply = self.ask_with(&lending, &Borrowed::default())?;
+            borrowed.take(&loan, reply.complete().await?.thoughts);
+        }
+        Ok(self.ask_with(question, &borrowed)?.complete().await?)
+    }
+
+    /// Submits a question, with the thoughts that it takes from elsewhere. The reply's parts arrive as they are computed;
+    /// dropping the reply cancels the request.
     ///
     /// Tokenizing is done here and now, and takes as long as the text is long.
-    pub fn ask(&self, question: &Question) -> Result<Reply, AskError> {
-        let (program, unknown) = self.program(question)?;
-        let prompt = Prompt { tokens: program.prompt.len(), unknown };
+    pub fn ask_with(&self, question: &Question, borrowed: &Borrowed) -> Result<Reply, AskError> {
+        let (script, ends, prompt) = self.script(question, borrowed)?;
         let ticket = self.engine.submit(Request {
-            script: program.script(question.sampling.clone()),
+            script,
             report: question.report.clone(),
             deadline: Instant::now() + question.timeout.min(LONGEST_WAIT),
         })?;
         let reading = (Arc::clone(&self.tokenizer), self.recipe.answer);
-        let transcript =
-            Transcript::new(reading, question.stop.clone(), prompt, ticket.submitted());
-        Ok(Reply { ticket: Some(ticket), transcript, ready: VecDeque::new() })
+        let stop = question.saying().map_or(&[][..], |saying| &saying.stop);
+        let transcript = Transcript::new(reading, stop, ends, prompt, ticket.submitted());
+        Ok(Reply::new(ticket, transcript))
     }
 
-    fn program(&self, question: &Question) -> Result<(Program, Unknown), AskError> {
+    fn script(
+        &self,
+        question: &Question,
+        borrowed: &Borrowed,
+    ) -> Result<(Script, Vec<End>, Prompt), AskError> {
         if question.text.trim().is_empty() {
             return Err(AskError::EmptyQuestion);
         }
-        let steps = self.recipe.latent_steps;
-        let latent_steps = question.latent_steps.unwrap_or(steps.default);
-        if latent_steps > steps.max {
-            return Err(AskError::TooManyLatentSteps { asked: latent_steps, max: steps.max });
-        }
+        let (bounds, thinking) = (self.recipe.latent_steps, &question.thinking);
+        let stages = thinking.stages(bounds)?;
+        let (pause, means, width) = (self.pause, self.means.as_ref(), self.width);
+        let filling = thinking.filling(&stages, Given { pause, means, width, borrowed })?;
         let Encoded { ids: mut prompt, unknown } = self.encode(&question.text)?;
         prompt.extend(&self.recipe.start);
-        let stop = match question.ignore_eos {
-            true => StopRule::NEVER,
-            false => self.recipe.stop_rule(),
+        let tokens = prompt.len();
+        let shape = Shape {
+            prompt,
+            stages,
+            filling,
+            noise: thinking.noise,
+            seed: thinking.seed,
+            forced: self.recipe.end.clone(),
+            masked: self.recipe.masked.clone(),
+            ending: match &question.then {
+                Then::Nothing => Ending::Nothing,
+                Then::Say(saying) => self.said(saying),
+                Then::Score(scoring) => self.scored(scoring)?,
+            },
         };
-        let (forced, masked) = (self.recipe.end.clone(), self.recipe.masked.clone());
-        let mut program = Program { prompt, latent_steps, forced, max_tokens: 1, stop, masked };
+        let (script, ends) = shape.script();
+        Ok((script, ends, Prompt { tokens, unknown }))
+    }
+
+    fn said(&self, saying: &Saying) -> Ending {
         let most = self.recipe.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS);
         let positions = self.engine.max_positions();
-        program.max_tokens = match question.max_tokens {
-            // No question leaves room for so many: the engine says so.
-            Some(most) if most > positions => most,
-            asked => asked.unwrap_or(most).min(program.room(positions)),
+        Ending::Say {
+            samples: saying.samples,
+            max_tokens: match saying.max_tokens {
+                // No question leaves room for so many: the engine says so.
+                Some(most) if most > positions => MaxTokens::Exactly(most),
+                asked => MaxTokens::Within(asked.unwrap_or(most), positions),
+            },
+            stop: match saying.ignore_eos {
+                true => StopRule::NEVER,
+                false => self.recipe.stop_rule(),
+            },
+            sampling: saying.sampling.clone(),
+        }
+    }
+
+    fn scored(&self, scoring: &Scoring) -> Result<Ending, AskError> {
+        let ids = |index, text: &str| {
+            let ids = self.tokenizer.encode(text, false);
+            ids.map_err(|error| AskError::Continuation { index, reason: error.to_string() })
         };
-        Ok((program, unknown))
+        let continuation = |(index, continuation): (usize, &Continuation)| {
+            let ids = match continuation {
+                Continuation::Text(text) => ids(Some(index), text)?,
+                Continuation::Ids(ids) => ids.clone(),
+            };
+            match ids.is_empty() {
+                true => Err(AskError::Continuation {
+                    index: Some(index),
+                    reason: "has no tokens".to_owned(),
+                }),
+                false => Ok(ids),
+            }
+        };
+        let continuations = scoring.continuations.iter().enumerate().map(continuation);
+        let continuations = continuations.collect::<Result<_, _>>()?;
+        let prefix =
+            if scoring.prefix.is_empty() { Vec::new() } else { ids(None, &scoring.prefix)? };
+        Ok(Ending::Score { prefix, continuations })
     }
 
     fn encode(&self, question: &str) -> Result<Encoded, AskError> {
@@ -242,51 +354,9 @@ impl Reasoner {
         self.engine.drained().await;
     }
 
-    /// Ends what is still running with [`Failure::Stopped`].
+    /// Ends what is still running with [`crate::engine::request::Failure::Stopped`].
     pub fn abort(&self) {
         self.engine.abort();
-    }
-}
-
-/// The parts of one answer in the making. Dropping it cancels the request within one engine step.
-#[derive(Debug)]
-pub struct Reply {
-    /// `None` once the last part is ready.
-    ticket: Option<Ticket>,
-    transcript: Transcript,
-    ready: VecDeque<Part>,
-}
-
-impl Reply {
-    /// The next part; `None` after `Done` or `Failed`. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Part> {
-        loop {
-            if let Some(part) = self.ready.pop_front() {
-                return Some(part);
-            }
-            let Some(event) = self.ticket.as_mut()?.next().await else {
-                self.ticket = None;
-                Transcript::lost(&mut self.ready);
-                continue;
-            };
-            if self.transcript.take(event, &mut self.ready) == Goes::Over
-                && let Some(ticket) = self.ticket.take()
-            {
-                ticket.satisfied();
-            }
-        }
-    }
-
-    /// Waits for the complete answer.
-    pub async fn complete(mut self) -> Result<Answer, Failure> {
-        while let Some(part) = self.next().await {
-            match part {
-                Part::Done(answer) => return Ok(*answer),
-                Part::Failed(failure) => return Err(failure),
-                Part::Thought(_) | Part::Token(_) => {}
-            }
-        }
-        Err(Failure::Engine)
     }
 }
 

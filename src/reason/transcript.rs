@@ -1,5 +1,5 @@
-//! Engine events to the parts of an answer: ids become text, stop strings end it, times and counts add up. Plain data
-//! in, plain data out; knows no channels.
+//! Engine events to the parts of an answer: each end of the script has its voice, times and counts add up. Plain data in,
+//! plain data out; knows no channels.
 
 use crate::engine::request::Event;
 use crate::engine::request::EventKind;
@@ -9,35 +9,29 @@ use crate::engine::request::Reused;
 use crate::engine::request::Thought;
 use crate::engine::request::Token;
 use crate::latent::answer::AnswerRule;
+use crate::reason::shape::End;
 use crate::reason::types::Answer;
 use crate::reason::types::Part;
 use crate::reason::types::Timings;
 use crate::reason::types::TokenText;
 use crate::reason::types::Usage;
 use crate::reason::types::Warning;
+use crate::reason::voice::Voice;
 use crate::text::Tokenizer;
-use crate::text::decode::IncrementalDecoder;
 use crate::text::encode::Unknown;
-use crate::text::stop::StopWatch;
-use crate::text::stop::Watched;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// One answer in the making.
+/// What comes of one question, in the making.
 #[derive(Debug)]
 pub(crate) struct Transcript {
-    tokenizer: Arc<Tokenizer>,
     rule: AnswerRule,
-    decoder: IncrementalDecoder,
-    watch: StopWatch,
-    /// The last token while more text may come with it, were it the last: a character is unfinished, or a stop string may
-    /// have begun.
-    unsettled: Option<TokenText>,
-    text: String,
-    tokens: Vec<TokenText>,
+    /// In the order of the choices.
+    voices: Vec<(End, Voice)>,
+    /// Those that all have in common.
     thoughts: Vec<Thought>,
-    first_logits: Option<Vec<f32>>,
+    thought_count: usize,
     prompt: Prompt,
     reused: Reused,
     clock: Clock,
@@ -66,25 +60,24 @@ pub(crate) enum Goes {
     On,
     /// The last part has been given out; later events do not count.
     Over,
+    /// The same, and it is no answer.
+    Wrong,
 }
 
 impl Transcript {
     pub(crate) fn new(
         (tokenizer, rule): (Arc<Tokenizer>, AnswerRule),
-        stop: Vec<String>,
+        stop: &[String],
+        ends: Vec<End>,
         prompt: Prompt,
         submitted: Instant,
     ) -> Self {
+        let voice = |end| (end, Voice::new(Arc::clone(&tokenizer), stop.to_vec()));
         Self {
-            decoder: tokenizer.decoder(),
-            tokenizer,
             rule,
-            watch: StopWatch::new(stop),
-            unsettled: None,
-            text: String::new(),
-            tokens: Vec::new(),
+            voices: ends.into_iter().map(voice).collect(),
             thoughts: Vec::new(),
-            first_logits: None,
+            thought_count: 0,
             prompt,
             reused: Reused::default(),
             clock: Clock { submitted, admitted: None, prefilled: None, first_token: None },
@@ -93,29 +86,34 @@ impl Transcript {
 
     /// Takes in an event and adds what it makes certain to `parts`.
     pub(crate) fn take(&mut self, event: Event, parts: &mut VecDeque<Part>) -> Goes {
-        let at = event.at;
-        match event.kind {
-            EventKind::Admitted(reused) => {
+        let Event { at, branch, kind } = event;
+        let choice = self.voices.iter().position(|(end, _)| end.branch == branch);
+        match (kind, choice) {
+            (EventKind::Admitted(reused), _) => {
                 self.clock.admitted = Some(at);
                 self.reused = reused;
             }
-            EventKind::Prefilled => self.clock.prefilled = Some(at),
-            EventKind::Thought(thought) => {
-                self.thoughts.push(thought.clone());
-                parts.push_back(Part::Thought(thought));
+            (EventKind::Prefilled, _) => self.clock.prefilled = Some(at),
+            (EventKind::Thought(thought), choice) => self.take_thought(choice, thought, parts),
+            (EventKind::FirstLogits(logits), Some(choice)) => {
+                self.voices[choice].1.first_logits = Some(logits);
             }
-            EventKind::FirstLogits(logits) => self.first_logits = Some(logits),
-            // No question asks for scores.
-            EventKind::Scored(_) | EventKind::Inside(_) => {}
-            EventKind::Token(token) => return self.take_token(token, at, parts),
-            EventKind::Finished(finish) => {
-                self.finish(finish, at, parts);
-                return Goes::Over;
+            (EventKind::Token(token), Some(choice)) => {
+                return self.take_token((choice, token), at, parts);
             }
-            EventKind::Failed(failure) => {
+            (EventKind::Scored(scores), Some(choice)) => {
+                self.clock.first_token.get_or_insert(at);
+                self.voices[choice].1.scores.extend(&scores);
+            }
+            (EventKind::Finished(finish), choice) => {
+                return self.finish(choice, finish, at, parts);
+            }
+            (EventKind::Failed(failure), _) => {
                 parts.push_back(Part::Failed(failure));
-                return Goes::Over;
+                return Goes::Wrong;
             }
+            (EventKind::FirstLogits(_) | EventKind::Token(_) | EventKind::Scored(_), None)
+            | (EventKind::Inside(_), _) => {}
         }
         Goes::On
     }
@@ -125,77 +123,91 @@ impl Transcript {
         parts.push_back(Part::Failed(Failure::Engine));
     }
 
-    fn take_token(&mut self, token: Token, at: Instant, parts: &mut VecDeque<Part>) -> Goes {
-        self.clock.first_token.get_or_insert(at);
-        // What is unfinished will be given out with a later token.
-        self.settle("", parts);
-        let fresh = self.decoder.push(self.tokenizer.token(token.id));
-        self.unsettled = Some(TokenText {
-            index: self.tokens.len(),
-            id: token.id,
-            text: String::new(),
-            logprob: token.logprob,
-        });
-        match self.watch.push(&fresh) {
-            Watched::Stopped(text) => {
-                self.settle(&text, parts);
-                self.done(Finish::Stop, at, parts);
-                Goes::Over
-            }
-            Watched::Go(text) => {
-                if !self.decoder.is_unfinished() && !self.watch.is_holding() {
-                    self.settle(&text, parts);
-                } else if let Some(last) = &mut self.unsettled {
-                    last.text = text;
-                }
-                Goes::On
-            }
-        }
-    }
-
-    fn finish(&mut self, finish: Finish, at: Instant, parts: &mut VecDeque<Part>) {
-        let rest = self.decoder.finish();
-        let (text, finish) = match self.watch.push(&rest) {
-            Watched::Stopped(text) => (text, Finish::Stop),
-            Watched::Go(text) => (text + &self.watch.finish(), finish),
+    fn take_thought(
+        &mut self,
+        choice: Option<usize>,
+        thought: Thought,
+        parts: &mut VecDeque<Part>,
+    ) {
+        let choice = choice.filter(|&choice| self.voices[choice].0.has_own_thoughts);
+        self.thought_count += 1;
+        let thoughts = match choice {
+            Some(choice) => &mut self.voices[choice].1.thoughts,
+            None => &mut self.thoughts,
         };
-        self.settle(&text, parts);
-        self.done(finish, at, parts);
+        thoughts.push(thought.clone());
+        parts.push_back(Part::Thought { choice, thought });
     }
 
-    /// Gives out the token held back, with `text` behind its own.
-    fn settle(&mut self, text: &str, parts: &mut VecDeque<Part>) {
-        if let Some(mut token) = self.unsettled.take() {
-            token.text.push_str(text);
-            self.text.push_str(&token.text);
-            self.tokens.push(token.clone());
-            parts.push_back(Part::Token(token));
+    fn take_token(
+        &mut self,
+        (choice, token): (usize, Token),
+        at: Instant,
+        parts: &mut VecDeque<Part>,
+    ) -> Goes {
+        let voice = &mut self.voices[choice].1;
+        if voice.is_over() {
+            return Goes::On;
         }
+        self.clock.first_token.get_or_insert(at);
+        parts.extend(said(choice, voice.take(token)));
+        self.done_if_over(at, parts)
     }
 
-    fn done(&mut self, finish: Finish, at: Instant, parts: &mut VecDeque<Part>) {
+    fn finish(
+        &mut self,
+        choice: Option<usize>,
+        finish: Finish,
+        at: Instant,
+        parts: &mut VecDeque<Part>,
+    ) -> Goes {
+        if let Some(choice) = choice
+            && !self.voices[choice].1.is_over()
+        {
+            let shared = self.thoughts.len();
+            let (end, voice) = &mut self.voices[choice];
+            parts.extend(said(choice, voice.finish(finish)));
+            if !voice.scores.is_empty() {
+                let latent_steps = end.latent_steps.unwrap_or(shared);
+                parts.push_back(Part::Scored {
+                    choice,
+                    latent_steps,
+                    scores: voice.scores.clone(),
+                });
+            }
+        }
+        self.done_if_over(at, parts)
+    }
+
+    fn done_if_over(&mut self, at: Instant, parts: &mut VecDeque<Part>) -> Goes {
+        if !self.voices.iter().all(|(_, voice)| voice.is_over()) {
+            return Goes::On;
+        }
         let usage = Usage {
             prompt_tokens: self.prompt.tokens,
             unknown_tokens: self.prompt.unknown.tokens,
-            latent_steps: self.thoughts.len(),
-            completion_tokens: self.tokens.len(),
+            latent_steps: self.thought_count,
+            completion_tokens: self.voices.iter().map(|(_, voice)| voice.tokens()).sum(),
             reused: self.reused,
         };
-        let text = std::mem::take(&mut self.text);
         let unknown = std::mem::take(&mut self.prompt.unknown);
         let warning = (unknown.tokens > 0).then_some(Warning::UnknownTokens(unknown));
+        let voices = std::mem::take(&mut self.voices);
+        let shared = self.thoughts.len();
+        let choices = voices.into_iter().map(|(end, voice)| voice.choice(end, shared, self.rule));
         parts.push_back(Part::Done(Box::new(Answer {
-            answer: self.rule.extract(&text),
-            text,
-            finish,
+            choices: choices.collect(),
             thoughts: std::mem::take(&mut self.thoughts),
-            tokens: std::mem::take(&mut self.tokens),
-            first_logits: self.first_logits.take(),
             usage,
             timings: self.clock.timings(at),
             warnings: warning.into_iter().collect(),
         })));
+        Goes::Over
     }
+}
+
+fn said(choice: usize, tokens: Vec<TokenText>) -> impl Iterator<Item = Part> {
+    tokens.into_iter().map(move |token| Part::Token { choice, token })
 }
 
 impl Clock {

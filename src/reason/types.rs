@@ -1,86 +1,39 @@
-//! Questions and answers as plain data.
+//! Answers as plain data, whole and in parts.
 
 use crate::engine::request::Failure;
 use crate::engine::request::Finish;
-use crate::engine::request::Rejected;
-use crate::engine::request::Report;
 use crate::engine::request::Reused;
+use crate::engine::request::Scored;
 use crate::engine::request::Thought;
-use crate::latent::script::Sampling;
-use crate::model::config::MAX_SIZE;
 use crate::text::encode::Unknown;
 use std::time::Duration;
-
-/// A question with everything that shapes its answer.
-#[derive(Clone, Debug)]
-pub struct Question {
-    /// The question as the user wrote it.
-    pub text: String,
-    /// Number of thoughts; the recipe's default where `None`.
-    pub latent_steps: Option<usize>,
-    /// Most answer tokens, or fewer where the model's positions leave fewer; where `None`, the recipe's number or
-    /// [`DEFAULT_MAX_TOKENS`]. More than there are positions are refused.
-    pub max_tokens: Option<usize>,
-    /// End-of-sequence ids are tokens like others: the answer has exactly its most tokens, unless a stop string ends it.
-    pub ignore_eos: bool,
-    /// How answer tokens are chosen.
-    pub sampling: Sampling,
-    /// What to report beside the answer.
-    pub report: Report,
-    /// Strings that end the answer; they are not part of it.
-    pub stop: Vec<String>,
-    /// Time from now within which the answer must be complete.
-    pub timeout: Duration,
-}
-
-/// Answer tokens where neither a question nor the recipe names a number.
-pub const DEFAULT_MAX_TOKENS: usize = 64;
-
-/// The most thoughts or answer tokens that any model has positions for.
-pub const MAX_COUNT: usize = MAX_SIZE;
-
-/// Why a question was not accepted; each variant names what the caller can change.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AskError {
-    /// The question has no text.
-    #[error("must not be empty")]
-    EmptyQuestion,
-    /// More latent steps than the recipe allows.
-    #[error("{asked} is more than this model's maximum of {max}")]
-    TooManyLatentSteps {
-        /// What the question asked for.
-        asked: usize,
-        /// The recipe's maximum.
-        max: usize,
-    },
-    /// The question's beginning alone has far more tokens than there are positions.
-    #[error(
-        "its first {bytes} bytes alone are {tokens} tokens, and {available} positions are available for prompt, thoughts \
-         and answer"
-    )]
-    TooLong {
-        /// How much was looked at.
-        bytes: usize,
-        /// What that comes to.
-        tokens: usize,
-        /// The smaller of the model's limit and the KV memory's.
-        available: usize,
-    },
-    /// The tokenizer cannot encode the question.
-    #[error("cannot be tokenized: {0}")]
-    Tokenizer(String),
-    /// The engine did not accept the request.
-    #[error(transparent)]
-    Rejected(#[from] Rejected),
-}
 
 /// A part of an answer as it comes into being.
 #[derive(Clone, Debug)]
 pub enum Part {
     /// A thought was computed.
-    Thought(Thought),
+    Thought {
+        /// The only one of the choices that it belongs to; `None` where they have it in common.
+        choice: Option<usize>,
+        /// What it is.
+        thought: Thought,
+    },
     /// An answer token was chosen.
-    Token(TokenText),
+    Token {
+        /// Of which of the choices.
+        choice: usize,
+        /// What it is.
+        token: TokenText,
+    },
+    /// A continuation has its scores.
+    Scored {
+        /// Which of the choices.
+        choice: usize,
+        /// After so many thoughts.
+        latent_steps: usize,
+        /// Id by id.
+        scores: Vec<Scored>,
+    },
     /// The answer is complete; nothing follows.
     Done(Box<Answer>),
     /// There will be no complete answer; nothing follows.
@@ -101,27 +54,64 @@ pub struct TokenText {
     pub logprob: Option<f32>,
 }
 
-/// A complete answer.
+/// Everything that came of a question.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// What the recipe extracts from the text.
-    pub answer: String,
-    /// The whole decoded answer.
-    pub text: String,
-    /// Why it ended.
-    pub finish: Finish,
-    /// All thoughts, as far as asked for.
+    /// What was said or scored, in the order in which it was asked for: by number of thoughts, then by sample or
+    /// continuation.
+    pub choices: Vec<Choice>,
+    /// The thoughts that choices have in common, as far as asked for.
     pub thoughts: Vec<Thought>,
-    /// All answer tokens.
-    pub tokens: Vec<TokenText>,
-    /// Logits (V,) that the first token was chosen from, if asked for.
-    pub first_logits: Option<Vec<f32>>,
     /// Counts.
     pub usage: Usage,
     /// Durations.
     pub timings: Timings,
     /// What the caller should know.
     pub warnings: Vec<Warning>,
+}
+
+/// One of the ends of a question: an answer, or a continuation with its scores.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// After so many thoughts; those left out count.
+    pub latent_steps: usize,
+    /// Which sample or continuation, from 0.
+    pub number: usize,
+    /// What the recipe extracts from the text.
+    pub answer: String,
+    /// The whole decoded answer.
+    pub text: String,
+    /// Why it ended.
+    pub finish: Finish,
+    /// The thoughts that are this one's alone, as far as asked for.
+    pub thoughts: Vec<Thought>,
+    /// All answer tokens.
+    pub tokens: Vec<TokenText>,
+    /// Logits (V,) that the first token was chosen from, if asked for.
+    pub first_logits: Option<Vec<f32>>,
+    /// Of a continuation, id by id.
+    pub scores: Vec<Scored>,
+}
+
+/// What most samples say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vote {
+    /// The first of the choices that says so.
+    pub choice: usize,
+    /// How many do.
+    pub agreeing: usize,
+}
+
+impl Answer {
+    /// The answer that most choices have; of several the one that comes first. `None` where nothing was said.
+    pub fn vote(&self) -> Option<Vote> {
+        let agreeing =
+            |answer: &str| self.choices.iter().filter(|choice| choice.answer == answer).count();
+        let votes = (0..self.choices.len())
+            .map(|choice| Vote { choice, agreeing: agreeing(&self.choices[choice].answer) });
+        // The last of the largest is taken.
+        votes.rev().max_by_key(|vote| vote.agreeing)
+    }
 }
 
 /// Something that may make an answer worth less than it looks.

@@ -1,28 +1,16 @@
-//! Numbers from outside, at the edges of what numbers can be: every numeric field and header of every route, and every flag
-//! of every command. Which there are is read off the OpenAPI document and the command line, so that new ones are tried
-//! too.
+//! Numbers from outside, at the edges of what numbers can be: every numeric field and header of every route. Which there are
+//! is read off the OpenAPI document, so that new ones are tried too.
 
-use crate::cli::coconut;
-use crate::support::data;
-use crate::wire::MODEL;
 use crate::wire::Reply;
 use crate::wire::Wire;
 use axum::body::Body;
 use axum::http::Request;
-use clap::CommandFactory as _;
-use coconut::cli::Cli;
 use coconut::engine::config::EngineConfig;
 use coconut::http;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 use serde_json::json;
-use std::any::TypeId;
-use std::io::BufRead as _;
-use std::io::BufReader;
-use std::io::Read as _;
-use std::path::PathBuf;
-use std::process::Stdio;
 
 /// As they stand in JSON or on a command line.
 pub const EXTREMES: &[&str] = &[
@@ -56,17 +44,61 @@ pub const EXTREMES: &[&str] = &[
 ];
 
 /// What no number is written like.
-const TEXTS: &[&str] = &["NaN", "inf", "-inf", "1", ""];
-
-// ===== the wire =====
+pub const TEXTS: &[&str] = &["NaN", "inf", "-inf", "1", ""];
 
 /// A numeric field or header of a route.
 #[derive(Clone, Debug)]
 struct Field {
     path: String,
     place: Place,
+    /// As errors call it.
     name: String,
+    /// Where it stands in the body.
+    pointer: String,
     schema: Value,
+}
+
+/// Fields within fields, with what else a body needs for them to count: where they stand, how errors call them, and their
+/// place in the document.
+fn nested() -> [(&'static str, Value, &'static str, &'static str); 7] {
+    let intervention = |extra: Value| json!({"interventions": [extra]});
+    let copy = json!({"step": 1, "op": "copy", "from": {"step": 1}});
+    let noise = json!({"step": 1, "op": "noise", "alpha": 1, "seed": 1});
+    let sigma = json!({"latent_noise": {"sigma": 1}});
+    [
+        ("/sweep/0", json!({"sweep": [1], "latent_steps": null}), "sweep[0]", "Whole"),
+        ("/latent_noise/sigma", sigma, "latent_noise.sigma", "NoiseBody/properties/sigma"),
+        (
+            "/interventions/0/step",
+            intervention(noise.clone()),
+            "interventions[0].step",
+            "AtBody/oneOf/0",
+        ),
+        (
+            "/interventions/0/alpha",
+            intervention(noise.clone()),
+            "interventions[0].alpha",
+            "InterventionBody/properties/alpha",
+        ),
+        (
+            "/interventions/0/seed",
+            intervention(noise),
+            "interventions[0].seed",
+            "InterventionBody/properties/seed",
+        ),
+        (
+            "/interventions/0/from/step",
+            intervention(copy),
+            "interventions[0].from.step",
+            "FromBody/properties/step",
+        ),
+        (
+            "/tolerance",
+            json!({"latent_steps": "auto", "tolerance": 0.5}),
+            "tolerance",
+            "ReasonRequest/properties/tolerance",
+        ),
+    ]
 }
 
 #[derive(Clone, Debug)]
@@ -95,6 +127,7 @@ fn fields() -> Vec<Field> {
                 path: path.clone(),
                 place,
                 name: name.as_str().unwrap().to_owned(),
+                pointer: format!("/{}", name.as_str().unwrap()),
                 schema: schema.clone(),
             };
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
@@ -116,7 +149,17 @@ fn fields() -> Vec<Field> {
                     example[cheap] = value;
                 }
             }
-            let numeric = properties.iter().filter(|(_, schema)| is_number(schema));
+            for (pointer, extra, name, place) in nested() {
+                let mut body = example.clone();
+                body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+                let place = document.pointer(&format!("/components/schemas/{place}")).unwrap();
+                let (name, pointer) = (name.to_owned(), pointer.to_owned());
+                let (path, schema, place) = (path.clone(), place.clone(), Place::Body(body));
+                fields.push(Field { path, place, name, pointer, schema });
+            }
+            let is_plain = |name: &str| name != "tolerance";
+            let numeric =
+                properties.iter().filter(|(name, schema)| is_number(schema) && is_plain(name));
             fields.extend(
                 numeric.map(|(name, schema)| {
                     field(&json!(name), Place::Body(example.clone()), schema)
@@ -131,7 +174,10 @@ fn fields() -> Vec<Field> {
 fn request(values: &[(&Field, String)]) -> Request<Body> {
     let path = &values[0].0.path;
     let mut request = Request::post(path).header("content-type", "application/json");
-    let example = json!({"question": "Is Bob a lempus?", "max_tokens": 2});
+    let example = match path.as_str() {
+        "/v1/score" => json!({"question": "Is Bob a lempus?", "continuations": ["yes"]}),
+        _ => json!({"question": "Is Bob a lempus?", "max_tokens": 2}),
+    };
     let mut body = values
         .iter()
         .find_map(|(field, _)| match &field.place {
@@ -142,7 +188,10 @@ fn request(values: &[(&Field, String)]) -> Request<Body> {
     let mark = |index: usize| format!("value {index}");
     for (index, (field, value)) in values.iter().enumerate() {
         match field.place {
-            Place::Body(_) => body[&field.name] = json!(mark(index)),
+            Place::Body(_) => match body.pointer_mut(&field.pointer) {
+                Some(value) => *value = json!(mark(index)),
+                None => body[&field.name] = json!(mark(index)),
+            },
             Place::Header => request = request.header(&field.name, value),
         }
     }
@@ -162,7 +211,13 @@ fn assert_well_answered(values: &[(&Field, String)], reply: &Reply) {
         504 if hurried => {}
         400..=499 => {
             let param = reply.json()["error"]["param"].as_str().map(str::to_owned);
-            let named = values.iter().any(|(field, _)| param.as_ref() == Some(&field.name));
+            // A field with several values is named with the one that is wrong, or whole.
+            let is_named = |field: &Field, param: &str| {
+                param == field.name || field.name.starts_with(&format!("{param}["))
+            };
+            let named = values
+                .iter()
+                .any(|(field, _)| param.as_ref().is_some_and(|it| is_named(field, it)));
             assert!(named, "{said:?}: {reply:?}");
         }
         _ => panic!("{said:?}: {reply:?}"),
@@ -216,7 +271,15 @@ fn numbers_at_their_edges_together_do_no_harm() {
             let mut values: Vec<(&Field, String)> = Vec::new();
             for (field, value) in chosen {
                 let field = field.get(&fields);
-                if values.iter().all(|(other, _)| other.name != field.name) {
+                // Those within fields have bodies of their own.
+                let is_nested = |field: &Field| {
+                    let ours = nested();
+                    ours.iter().any(|(pointer, ..)| *pointer == field.pointer)
+                };
+                let fits = values.iter().all(|(other, _)| {
+                    other.name != field.name && other.path == field.path && !is_nested(other)
+                });
+                if fits && (values.is_empty() || !is_nested(field)) {
                     values.push((field, value.get(&tried(field)).clone()));
                 }
             }
@@ -251,108 +314,4 @@ async fn the_bounds_in_the_document_are_those_that_hold() {
         }
     }
     assert!(bounds >= 8, "{bounds} bounds");
-}
-
-// ===== flags =====
-
-/// A working command line, to which a flag is added.
-fn words(command: &[String], questions: &str) -> Vec<String> {
-    let model = data(MODEL).display().to_string();
-    let rest: &[&str] = match command.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["serve"] => &["--model", &model, "--listen", "127.0.0.1:0"],
-        ["eval"] => &["--model", &model, "--data", questions, "--max-tokens", "2"],
-        // Nobody listens there.
-        ["bench"] => &["--url", "http://127.0.0.1:1", "--data", questions, "--requests", "1"],
-        ["healthcheck"] => &["--address", "127.0.0.1:1"],
-        ["train"] => &["--config", "no/such/file.toml"],
-        ["generate-data", "prosqa"] => &["--count", "1", "--out", "-"],
-        ["generate-data", "multiplication"] => &["--count", "1", "--digits", "2", "--out", "-"],
-        _ => panic!("{command:?} has a flag with a number: give it a working command line"),
-    };
-    command.iter().cloned().chain(rest.iter().map(|&word| word.to_owned())).collect()
-}
-
-/// Commands and their flags that take more than a text or a path.
-fn flags() -> Vec<(Vec<String>, String)> {
-    let texts = [TypeId::of::<String>(), TypeId::of::<PathBuf>()];
-    let mut found = Vec::new();
-    let mut open = vec![(Vec::new(), Cli::command())];
-    while let Some((path, command)) = open.pop() {
-        for argument in command.get_arguments() {
-            let is_text = texts.iter().any(|text| argument.get_value_parser().type_id() == *text);
-            let takes = argument.get_action().takes_values() && !is_text;
-            let hidden = argument.is_hide_set() || argument.is_hide_env_values_set(); // A secret is any text.
-            if takes && argument.get_possible_values().is_empty() && !hidden {
-                found.extend(argument.get_long().map(|long| (path.clone(), long.to_owned())));
-            }
-        }
-        for next in command.get_subcommands() {
-            let path = path.iter().cloned().chain([next.get_name().to_owned()]).collect();
-            open.push((path, next.clone()));
-        }
-    }
-    found
-}
-
-/// Numbers alone and in the forms that some flags have.
-fn written() -> Vec<String> {
-    let shapes = ["#", "0..#", "#..#", "clients=#", "rate=#", "latent-steps=#", "words=#", "#GiB"];
-    let texts = TEXTS.iter().chain(EXTREMES);
-    texts.flat_map(|number| shapes.map(|shape| shape.replace('#', number))).collect()
-}
-
-/// Runs to the end, a server until it is ready: with a word where something is wrong, and never with a panic.
-fn outcome(words: &[String]) {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let mut child = coconut(&words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let (mut said, mut line) = (String::new(), String::new());
-    while log.read_line(&mut line).unwrap() > 0 {
-        said.push_str(&line);
-        if line.contains("ready") && line.contains("model=") {
-            child.kill().unwrap();
-            break;
-        }
-        line.clear();
-    }
-    log.read_to_string(&mut said).unwrap();
-    let status = child.wait().unwrap();
-    let ended_well = status.code().is_none_or(|code| code < 100);
-    assert!(ended_well && !said.contains("panicked"), "{words:?}: {status} {said}");
-}
-
-#[test]
-fn every_flag_takes_any_number_or_refuses_it_by_name() {
-    let questions = tempfile::NamedTempFile::new().unwrap();
-    let question = json!([{"question": "Is Bob a lempus?", "steps": [], "answer": "yes"}]);
-    std::fs::write(&questions, question.to_string()).unwrap();
-    let questions = questions.path().to_str().unwrap();
-    let flags = flags();
-    assert!(flags.len() >= 30, "{flags:?}");
-    for (command, flag) in flags {
-        let mut words = words(&command, questions);
-        let flag = format!("--{flag}");
-        if let Some(at) = words.iter().position(|word| *word == flag) {
-            words.drain(at..at + 2);
-        }
-        let with = |value: &str| -> Vec<String> {
-            words.iter().cloned().chain([format!("{flag}={value}")]).collect()
-        };
-        let mut taken = Vec::new();
-        for value in written() {
-            let all = std::iter::once("coconut".to_owned()).chain(with(&value));
-            match Cli::command().try_get_matches_from(all) {
-                Ok(_) => taken.push(value),
-                Err(error) => {
-                    let said = error.to_string();
-                    assert!(said.contains(&flag), "{command:?} {flag}={value}: {said}");
-                }
-            }
-        }
-        // The first and the last of those that are taken are tried.
-        let ends = [taken.first(), taken.last().filter(|_| taken.len() > 1)];
-        for value in ends.into_iter().flatten() {
-            outcome(&with(value));
-        }
-    }
 }

@@ -58,7 +58,8 @@ async fn a_loaded_model_puts_its_own_bounds_into_the_document() {
 fn every_route_says_what_its_errors_look_like() {
     let document: Value = serde_json::from_str(&http::document().to_json().unwrap()).unwrap();
     let paths = document["paths"].as_object().unwrap();
-    let expected = ["/health/live", "/health/ready", "/metrics", "/v1/models", "/v1/reason"];
+    let expected =
+        ["/health/live", "/health/ready", "/metrics", "/v1/models", "/v1/reason", "/v1/score"];
     assert_eq!(paths.keys().map(String::as_str).collect::<Vec<_>>(), expected);
     for (path, methods) in paths {
         let operation = methods.as_object().unwrap().values().next().unwrap();

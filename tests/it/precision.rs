@@ -8,24 +8,24 @@ use crate::support::Fixture;
 use crate::support::data;
 use coconut::engine::Engine;
 use coconut::engine::config::EngineConfig;
-use coconut::engine::request::Report;
 use coconut::latent::checkpoint::Checkpoint;
 use coconut::latent::checkpoint::Location;
-use coconut::latent::script::Sampling;
 use coconut::metrics::Metrics;
 use coconut::model::device::Processor;
 use coconut::model::serving::Served;
+use coconut::reason::question::Question;
 use coconut::reason::reasoner::Precision;
 use coconut::reason::reasoner::Reasoner;
 use coconut::reason::reasoner::ReasonerConfig;
-use coconut::reason::types::Part;
-use coconut::reason::types::Question;
 use coconut_kernels::attend::layer::KvType;
 use coconut_kernels::packed::Format;
+use futures::future::join_all;
 use serde::Deserialize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Weights, KV memory, and the largest relative error (length of the difference by length of the truth) of a first
 /// thought. Later ones are not bounded here: with random weights, each multiplies the error of the one before by up to
@@ -110,6 +110,7 @@ fn a_trained_checkpoint_keeps_its_answers() {
             processor: Processor::Cpu,
             precision: Precision { weights: Some(weights), kv: Some(kv) },
             engine: EngineConfig { max_queued: asked.len(), ..EngineConfig::default() },
+            thought_means: None,
         };
         let reasoner = Reasoner::load(&config, Arc::new(Metrics::new())).unwrap();
         let right = right_answers(&reasoner, &asked);
@@ -121,32 +122,13 @@ fn a_trained_checkpoint_keeps_its_answers() {
 /// All questions at once; how many answers are the expected ones.
 fn right_answers(reasoner: &Reasoner, asked: &[Asked]) -> usize {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let replies: Vec<_> =
-        asked.iter().map(|asked| reasoner.ask(&question(asked)).unwrap()).collect();
-    runtime.block_on(async {
-        let mut right = 0;
-        for (mut reply, asked) in replies.into_iter().zip(asked) {
-            while let Some(part) = reply.next().await {
-                if let Part::Done(answer) = part {
-                    right += usize::from(answer.answer.trim() == asked.answer.trim());
-                }
-            }
-        }
-        right
-    })
-}
-
-fn question(asked: &Asked) -> Question {
-    Question {
-        text: asked.question.clone(),
-        latent_steps: None,
-        max_tokens: None,
-        ignore_eos: false,
-        sampling: Sampling::GREEDY,
-        report: Report::default(),
-        stop: Vec::new(),
-        timeout: Duration::from_secs(300),
-    }
+    let questions = asked.iter().map(|asked| Question::new(&asked.question, PATIENCE));
+    let questions: Vec<_> = questions.collect();
+    let answers = runtime.block_on(join_all(questions.iter().map(|it| reasoner.answer(it))));
+    let right = answers.into_iter().zip(asked).filter(|(answer, asked)| {
+        answer.as_ref().unwrap().choices[0].answer.trim() == asked.answer.trim()
+    });
+    right.count()
 }
 
 #[expect(clippy::print_stderr, reason = "what was measured, or why nothing was")]

@@ -58,31 +58,27 @@ impl Wire {
     pub fn answering(engine: EngineConfig) -> (Self, Arc<Reasoner>) {
         let metrics = Arc::new(Metrics::new());
         let reasoner = Arc::new(reasoner(engine, Arc::clone(&metrics)));
-        (Self::with(Arc::clone(&reasoner), metrics), reasoner)
+        (Self::of(Arc::clone(&reasoner), metrics), reasoner)
     }
 
     /// A server with the fixture and another manifest.
     pub fn reading_as(recipe: &Value) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, recipe.to_string()).unwrap();
-        let model =
-            Location { recipe: Some(file.path().to_owned()), ..Location::folder(data(MODEL)) };
-        let engine = EngineConfig::default();
-        let config =
-            ReasonerConfig { model, name: None, processor: Processor::Cpu, precision: F32, engine };
-        let metrics = Arc::new(Metrics::new());
-        let reasoner = Reasoner::load(&config, Arc::clone(&metrics)).unwrap();
-        Self::with(Arc::new(reasoner), metrics)
+        let recipe = Some(file.path().to_owned());
+        Self::loading_from(Location { recipe, ..Location::folder(data(MODEL)) })
     }
 
     /// A server with the checkpoint in this folder.
     pub fn serving(folder: PathBuf) -> Self {
-        let (model, engine) = (Location::folder(folder), EngineConfig::default());
-        let config =
-            ReasonerConfig { model, name: None, processor: Processor::Cpu, precision: F32, engine };
+        Self::loading_from(Location::folder(folder))
+    }
+
+    fn loading_from(model: Location) -> Self {
         let metrics = Arc::new(Metrics::new());
+        let config = config(model, EngineConfig::default(), None);
         let reasoner = Reasoner::load(&config, Arc::clone(&metrics)).unwrap();
-        Self::with(Arc::new(reasoner), metrics)
+        Self::of(Arc::new(reasoner), metrics)
     }
 
     /// A server with the fixture and other settings of the wire.
@@ -92,7 +88,8 @@ impl Wire {
         Self::with_config(config, reasoner, metrics)
     }
 
-    fn with(reasoner: Arc<Reasoner>, metrics: Arc<Metrics>) -> Self {
+    /// A server with this reasoner.
+    pub fn of(reasoner: Arc<Reasoner>, metrics: Arc<Metrics>) -> Self {
         Self::with_config(Config::default(), reasoner, metrics)
     }
 
@@ -123,14 +120,21 @@ impl Wire {
 }
 
 pub fn reasoner(engine: EngineConfig, metrics: Arc<Metrics>) -> Reasoner {
-    let config = ReasonerConfig {
-        model: Location::folder(data(MODEL)),
-        name: None,
-        processor: Processor::Cpu,
-        precision: F32,
-        engine,
-    };
-    Reasoner::load(&config, metrics).unwrap()
+    reasoner_of(engine, None, metrics)
+}
+
+/// The fixture's, with a file of mean thoughts.
+pub fn reasoner_of(
+    engine: EngineConfig,
+    thought_means: Option<PathBuf>,
+    metrics: Arc<Metrics>,
+) -> Reasoner {
+    Reasoner::load(&config(Location::folder(data(MODEL)), engine, thought_means), metrics).unwrap()
+}
+
+fn config(model: Location, engine: EngineConfig, thought_means: Option<PathBuf>) -> ReasonerConfig {
+    let (processor, precision) = (Processor::Cpu, F32);
+    ReasonerConfig { model, name: None, processor, precision, engine, thought_means }
 }
 
 /// A question as a request.

@@ -40,8 +40,14 @@ fn served(folder: &Path) -> Router {
     let metrics = Arc::new(Metrics::new());
     let engine = EngineConfig { kv: KvBudget::Positions(4096), ..EngineConfig::default() };
     let model = Location::folder(folder);
-    let config =
-        ReasonerConfig { model, name: None, processor: Processor::Cpu, precision: F32, engine };
+    let config = ReasonerConfig {
+        model,
+        name: None,
+        processor: Processor::Cpu,
+        precision: F32,
+        engine,
+        thought_means: None,
+    };
     let reasoner = Reasoner::load(&config, Arc::clone(&metrics)).unwrap();
     let state = AppState::new(Config::default(), metrics);
     state.serve(Arc::new(reasoner));

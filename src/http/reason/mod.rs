@@ -2,9 +2,14 @@
 
 mod request;
 mod response;
-mod stream;
-mod watched;
 
+use crate::http::asking::ask;
+use crate::http::asking::loaded;
+use crate::http::asking::parts::LAST_WORK;
+use crate::http::asking::parts::answer_bytes;
+use crate::http::asking::random_seed;
+use crate::http::asking::stream;
+use crate::http::asking::view::View;
 use crate::http::desk::Work;
 use crate::http::error::ApiError;
 use crate::http::error::ErrorBody;
@@ -12,22 +17,18 @@ use crate::http::extract::Deadline;
 use crate::http::extract::Headers;
 use crate::http::extract::Json;
 use crate::http::state::AppState;
-use crate::http::state::Served;
 use crate::http::track::OutcomeSlot;
-use crate::reason::types::AskError;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use request::ReasonRequest;
-use response::LAST_WORK;
+use response::Events;
+use response::ReasonEvent;
 use response::ReasonResponse;
-use response::View;
 use std::sync::Arc;
-use stream::ReasonEvent;
 use tokio::time::Instant;
 use uuid::Uuid;
-use watched::Watched;
 
 /// Answer a question by reasoning in latent space
 ///
@@ -59,34 +60,20 @@ pub(in crate::http) async fn reason(
     Json(request): Json<ReasonRequest>,
 ) -> Result<Response, ApiError> {
     let reasoner = Arc::clone(&loaded(&state)?.reasoner);
-    let id = Uuid::new_v4();
-    let include = request.include.clone().unwrap_or_default();
-    let view = View::new(id, include, Arc::clone(&reasoner));
-    let stream = request.stream.unwrap_or(false);
+    let (id, stream) = (Uuid::new_v4(), request.stream.unwrap_or(false));
+    let seed = request.seed_or(random_seed(id));
+    let (latent, include) = (request.latent(), request.include.clone());
+    let view = View::new(id, include.as_deref(), (&latent, seed), Arc::clone(&reasoner));
     let timeout = deadline.saturating_duration_since(Instant::now());
-    let question = request.into_question(timeout, id.as_u64_pair().1)?;
-    let work = Work::Tokenize(question.text.len());
-    let asked = state.reading().run(work, deadline, move || reasoner.ask(&question)).await?;
-    let reply = asked.inspect_err(|error| count(&state, error))?;
-    let reply = Watched::new(reply, deadline, outcome);
+    let question = request.into_question(timeout, seed)?;
+    let samples = question.saying().map_or(1, |saying| saying.samples);
+    let reply = ask(&state, &reasoner, question, (deadline, outcome)).await?;
     if stream {
-        return Ok(stream::response(reply, view, state));
+        let are_many = samples > 1 || view.is_sweep();
+        return Ok(stream::response(reply, Events { view, are_many }, state));
     }
     let answer = reply.complete().await?;
-    let work = Work::Write(response::answer_bytes(&answer));
+    let work = Work::Write(answer_bytes(&answer));
     let written = move || axum::Json(view.answer(answer)).into_response();
     state.writing().run(work, deadline + LAST_WORK, written).await
-}
-
-/// The engine counts what it refuses; this it never sees.
-fn count(state: &AppState, error: &AskError) {
-    if matches!(error, AskError::TooLong { .. }) {
-        state.metrics().rejected_total.with_label_values(&["too_long"]).inc();
-    }
-}
-
-fn loaded(state: &AppState) -> Result<&Served, ApiError> {
-    state.served().inspect_err(|_loading| {
-        state.metrics().rejected_total.with_label_values(&["loading"]).inc();
-    })
 }

@@ -1,15 +1,23 @@
 //! The JSON of a question, and what it means to the layer below. Checks values that need no model to check.
 
-use crate::engine::request::Report;
+use crate::http::asking::include::Include;
+use crate::http::asking::include::report;
+use crate::http::asking::include::within;
 use crate::http::error::ApiError;
+use crate::http::thinking::FeedbackName;
+use crate::http::thinking::InterventionBody;
+use crate::http::thinking::Latent;
+use crate::http::thinking::NoiseBody;
+use crate::http::thinking::Steps;
+use crate::http::thinking::steps_schema;
+use crate::http::whole::Whole;
+use crate::http::whole::whole_or_none;
 use crate::latent::script::Sampling;
-use crate::reason::types::MAX_COUNT;
-use crate::reason::types::Question;
+use crate::reason::question::MAX_COUNT;
+use crate::reason::question::Question;
+use crate::reason::question::Saying;
+use crate::reason::question::Then;
 use serde::Deserialize;
-use serde::Deserializer;
-use serde::de::Error as _;
-use serde_json::Number;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 use utoipa::ToSchema;
 use utoipa::openapi::ArrayBuilder;
@@ -20,13 +28,10 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::schema::SchemaType;
 
 const MAX_TEMPERATURE: f64 = 2.0;
-const MAX_TOP_THOUGHT_TOKENS: usize = 100;
-const DEFAULT_TOP_THOUGHT_TOKENS: usize = 5;
+/// More than any server runs at once.
+const MAX_SAMPLES: usize = 1024;
 const MAX_STOP_STRINGS: usize = 16;
 const MAX_STOP_CHARACTERS: usize = 256;
-
-/// 2 to the 64.
-const BEYOND_U64: f64 = 18_446_744_073_709_551_616.0;
 
 /// A question and how to answer it. Every field but the question may be absent; `null` says the same.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -36,13 +41,31 @@ pub(in crate::http) struct ReasonRequest {
     /// The question. The model's own prompt template is put around it.
     #[schema(min_length = 1, pattern = r"\S")]
     pub(super) question: String,
-    /// How many thoughts to compute before answering; the model's default where absent. 0 answers at once.
-    #[serde(default, deserialize_with = "whole")]
-    #[schema(maximum = 1_048_576)]
-    pub(super) latent_steps: Option<usize>,
+    /// How many thoughts to compute before answering; the model's default where absent. 0 answers at once. `"auto"`: until
+    /// a thought differs from the one before by at most `tolerance` of its length.
+    #[schema(schema_with = steps_schema)]
+    pub(super) latent_steps: Option<Steps>,
+    /// With `latent_steps: "auto"`: the difference at which thoughts count as settled, as a share of their length.
+    #[schema(minimum = 0, maximum = 1, example = 0.1)]
+    pub(super) tolerance: Option<f64>,
+    /// In the place of `latent_steps`: an answer after each of these numbers of thoughts, from one prefill and one pass of
+    /// thoughts. They come back in `answers`.
+    #[schema(min_items = 1, max_items = 128)]
+    pub(super) sweep: Option<Vec<Whole>>,
+    /// What is fed in the places of thoughts, which `hidden` are: the controls that tell whether thoughts matter.
+    pub(super) feedback: Option<FeedbackName>,
+    /// What is done to single thoughts before they are fed, in this order.
+    #[schema(max_items = 256)]
+    pub(super) interventions: Option<Vec<InterventionBody>>,
+    /// Noise on every thought; each sample has its own.
+    pub(super) latent_noise: Option<NoiseBody>,
+    /// How many samples to answer with; they come back in `choices`, with their vote.
+    #[serde(default, deserialize_with = "whole_or_none")]
+    #[schema(minimum = 1, maximum = 1024, default = 1)]
+    pub(super) n: Option<usize>,
     /// Most answer tokens; where absent what the model's recipe says, 64 if nothing. An answer that takes up the model's
     /// positions before that ends there, with `length`.
-    #[serde(default, deserialize_with = "whole")]
+    #[serde(default, deserialize_with = "whole_or_none")]
     #[schema(minimum = 1, maximum = 1_048_576, example = 64)]
     pub(super) max_tokens: Option<usize>,
     /// Go on after end-of-sequence tokens, up to `max_tokens`; for benchmarks, where all answers cost the same.
@@ -55,11 +78,11 @@ pub(in crate::http) struct ReasonRequest {
     #[schema(exclusive_minimum = 0, maximum = 1)]
     pub(super) top_p: Option<f64>,
     /// Choose among this many most likely tokens; more than the vocabulary has are all of them.
-    #[serde(default, deserialize_with = "whole")]
+    #[serde(default, deserialize_with = "whole_or_none")]
     #[schema(minimum = 1, maximum = 18_446_744_073_709_551_615_usize)]
     pub(super) top_k: Option<usize>,
     /// Makes a sampled answer repeatable; random where absent.
-    #[serde(default, deserialize_with = "whole")]
+    #[serde(default, deserialize_with = "whole_or_none")]
     #[schema(maximum = 18_446_744_073_709_551_615_usize)]
     pub(super) seed: Option<u64>,
     /// A string, or up to 16 of them, that end the answer and are not part of it.
@@ -71,23 +94,9 @@ pub(in crate::http) struct ReasonRequest {
     /// What to report beside the answer.
     pub(super) include: Option<Vec<Include>>,
     /// How many tokens to show per thought, with `thoughts` in `include`.
-    #[serde(default, deserialize_with = "whole")]
+    #[serde(default, deserialize_with = "whole_or_none")]
     #[schema(maximum = 100, default = 5)]
     pub(super) top_thought_tokens: Option<usize>,
-}
-
-/// A whole number, also where a client writes it as `6.0`: to JSON that is the same number.
-fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(json: D) -> Result<Option<T>, D::Error> {
-    let Some(number) = Option::<Number>::deserialize(json)? else { return Ok(None) };
-    let value = number.as_u64().or_else(|| {
-        let value = number.as_f64()?;
-        let is_whole = value.fract() == 0.0 && (0.0..BEYOND_U64).contains(&value);
-        is_whole.then_some(value as u64)
-    });
-    let value = value.and_then(|value| T::try_from(value).ok());
-    let refused =
-        || D::Error::custom(format!("`{number}` is not a whole number from 0 to {}", u64::MAX));
-    value.map(Some).ok_or_else(refused)
 }
 
 /// One string or several.
@@ -98,55 +107,47 @@ pub(super) enum Stop {
     Many(Vec<String>),
 }
 
-/// Something that can be reported beside the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Include {
-    /// Per latent step, its norm and the tokens that the model's head makes of it.
-    Thoughts,
-    /// Per latent step, the vector that is fed back.
-    ThoughtVectors,
-    /// The logits that the first answer token is chosen from.
-    FirstLogits,
-    /// The log-probability of each answer token.
-    Logprobs,
-}
-
 impl ReasonRequest {
-    /// The question to ask, or the first field whose value is not allowed. `random` seeds it where the request does not.
-    pub(super) fn into_question(
-        self,
-        timeout: Duration,
-        random: u64,
-    ) -> Result<Question, ApiError> {
-        let reports = |include| self.include.iter().flatten().any(|asked| *asked == include);
-        let top_thought_tokens = self.top_thought_tokens.unwrap_or(DEFAULT_TOP_THOUGHT_TOKENS);
-        let top_thought_tokens =
-            within("top_thought_tokens", top_thought_tokens, 0..=MAX_TOP_THOUGHT_TOKENS)?;
-        let report = Report {
-            top_thought_tokens: if reports(Include::Thoughts) { top_thought_tokens } else { 0 },
-            thought_vectors: reports(Include::ThoughtVectors),
-            first_logits: reports(Include::FirstLogits),
-            logprobs: reports(Include::Logprobs),
-            ..Report::default()
-        };
-        let sampling = self.sampling(random)?;
-        let count = |field, count: Option<usize>, fewest| {
-            count.map(|count| within(field, count, fewest..=MAX_COUNT)).transpose()
-        };
-        let latent_steps = count("latent_steps", self.latent_steps, 0)?;
-        let max_tokens = count("max_tokens", self.max_tokens, 1)?;
+    /// The question to ask, or the first field whose value is not allowed. `seed` is for what the request does not seed.
+    pub(super) fn into_question(self, timeout: Duration, seed: u64) -> Result<Question, ApiError> {
+        let report = report(self.include.as_deref(), self.top_thought_tokens)?;
+        let sampling = self.sampling(seed)?;
+        let samples = within("n", self.n.unwrap_or(1), 1..=MAX_SAMPLES)?;
+        if samples > 1 && self.sweep.is_some() {
+            return Err(ApiError::invalid(
+                "n",
+                "a sweep has one answer for each number of thoughts",
+            ));
+        }
+        let latent = self.latent();
+        let max_tokens = self.max_tokens.map(|count| within("max_tokens", count, 1..=MAX_COUNT));
+        let max_tokens = max_tokens.transpose()?;
         let stop = self.stop.map_or(Ok(Vec::new()), Stop::checked)?;
+        let ignore_eos = self.ignore_eos.unwrap_or(false);
         Ok(Question {
             text: self.question,
-            latent_steps,
-            max_tokens,
-            ignore_eos: self.ignore_eos.unwrap_or(false),
-            sampling,
+            thinking: latent.checked(sampling.seed)?,
+            then: Then::Say(Saying { max_tokens, ignore_eos, sampling, stop, samples }),
             report,
-            stop,
             timeout,
         })
+    }
+
+    /// What it says about its thoughts.
+    pub(super) fn latent(&self) -> Latent {
+        Latent {
+            latent_steps: self.latent_steps,
+            tolerance: self.tolerance,
+            sweep: self.sweep.as_ref().map(|all| all.iter().map(|steps| steps.0).collect()),
+            feedback: self.feedback,
+            interventions: self.interventions.clone(),
+            latent_noise: self.latent_noise,
+        }
+    }
+
+    /// What its random numbers follow from.
+    pub(super) fn seed_or(&self, random: u64) -> u64 {
+        self.seed.unwrap_or(random)
     }
 
     fn sampling(&self, random: u64) -> Result<Sampling, ApiError> {
@@ -165,17 +166,6 @@ impl ReasonRequest {
         }
         let seed = self.seed.unwrap_or(random);
         Ok(Sampling { temperature, top_p: self.top_p, top_k: self.top_k, seed })
-    }
-}
-
-/// A count that is allowed, or its field blamed.
-fn within(field: &str, count: usize, range: RangeInclusive<usize>) -> Result<usize, ApiError> {
-    match range.contains(&count) {
-        true => Ok(count),
-        false => Err(ApiError::invalid(
-            field,
-            format!("must be from {} to {}", range.start(), range.end()),
-        )),
     }
 }
 
@@ -215,6 +205,8 @@ impl Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::request::Report;
+    use crate::reason::question::LatentSteps;
     use serde_json::Value;
     use serde_json::json;
 
@@ -227,18 +219,24 @@ mod tests {
     #[test]
     fn a_bare_question_is_greedy_and_reports_nothing() {
         let question = question(json!({})).unwrap();
-        assert_eq!((question.latent_steps, question.max_tokens), (None, None));
-        assert_eq!(question.sampling, Sampling { seed: 17, ..Sampling::GREEDY });
-        assert_eq!(question.report, Report::default());
-        assert!(question.stop.is_empty() && !question.ignore_eos);
+        let saying = question.saying().unwrap();
+        assert_eq!((&question.thinking.steps, saying.max_tokens), (&LatentSteps::Recipe, None));
+        assert_eq!(saying.sampling, Sampling { seed: 17, ..Sampling::GREEDY });
+        assert_eq!((question.report.clone(), saying.samples), (Report::default(), 1));
+        assert!(saying.stop.is_empty() && !saying.ignore_eos);
     }
 
     #[test]
     fn null_says_what_absence_says() {
         let fields = ["latent_steps", "max_tokens", "ignore_eos", "temperature", "top_p", "top_k"];
-        let more = ["seed", "stop", "stream", "include", "top_thought_tokens"];
-        let nulls: serde_json::Map<_, _> =
-            fields.iter().chain(&more).map(|name| ((*name).to_owned(), Value::Null)).collect();
+        let more = ["seed", "stop", "stream", "include", "top_thought_tokens", "tolerance"];
+        let latent = ["sweep", "feedback", "interventions", "latent_noise", "n"];
+        let nulls: serde_json::Map<_, _> = fields
+            .iter()
+            .chain(&more)
+            .chain(&latent)
+            .map(|name| ((*name).to_owned(), Value::Null))
+            .collect();
         let (absent, null) = (question(json!({})).unwrap(), question(nulls.into()).unwrap());
         assert_eq!(format!("{null:?}"), format!("{absent:?}"));
     }
@@ -265,8 +263,10 @@ mod tests {
     fn a_whole_number_may_be_written_with_a_point() {
         let body = json!({"latent_steps": 6.0, "max_tokens": 1e2, "seed": u64::MAX, "top_k": 3.0});
         let question = question(body).unwrap();
-        assert_eq!((question.latent_steps, question.max_tokens), (Some(6), Some(100)));
-        assert_eq!((question.sampling.seed, question.sampling.top_k), (u64::MAX, Some(3)));
+        let saying = question.saying().unwrap();
+        let six = &LatentSteps::Exactly(6);
+        assert_eq!((&question.thinking.steps, saying.max_tokens), (six, Some(100)));
+        assert_eq!((saying.sampling.seed, saying.sampling.top_k), (u64::MAX, Some(3)));
         for value in [json!(6.5), json!(-1), json!(-1.0), json!(1e20), json!("6"), json!([6])] {
             let body = json!({"question": "?", "latent_steps": value});
             serde_json::from_value::<ReasonRequest>(body).unwrap_err();
@@ -275,9 +275,10 @@ mod tests {
 
     #[test]
     fn stop_is_a_string_or_a_list() {
-        assert_eq!(question(json!({"stop": "\n"})).unwrap().stop, ["\n"]);
-        assert_eq!(question(json!({"stop": ["a", "b"]})).unwrap().stop, ["a", "b"]);
-        assert!(question(json!({"stop": null})).unwrap().stop.is_empty());
+        let stop = |json| question(json).unwrap().saying().unwrap().stop.clone();
+        assert_eq!(stop(json!({"stop": "\n"})), ["\n"]);
+        assert_eq!(stop(json!({"stop": ["a", "b"]})), ["a", "b"]);
+        assert!(stop(json!({"stop": null})).is_empty());
     }
 
     #[test]

@@ -1,29 +1,30 @@
-//! The JSON of an answer and of its parts. Does not know how they travel.
+//! The JSON of an answer, whole and as events. Does not know how they travel.
 
-use super::request::Include;
-use crate::engine::request::Finish;
-use crate::engine::request::Thought;
-use crate::engine::request::TopToken;
-use crate::http::state::unix_seconds;
-use crate::reason::reasoner::Reasoner;
+use crate::http::asking::include::Include;
+use crate::http::asking::parts::Logprob;
+use crate::http::asking::parts::ThoughtBody;
+use crate::http::asking::parts::TimingsBody;
+use crate::http::asking::parts::TokenBody;
+use crate::http::asking::parts::UsageBody;
+use crate::http::asking::parts::WarningBody;
+use crate::http::asking::parts::base64_f32;
+use crate::http::asking::parts::finish_reason;
+use crate::http::asking::stream;
+use crate::http::asking::stream::Show;
+use crate::http::asking::view::View;
+use crate::http::thinking::Resolved;
 use crate::reason::types::Answer;
-use crate::reason::types::Timings;
-use crate::reason::types::TokenText;
-use crate::reason::types::Usage;
-use crate::reason::types::Warning;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use crate::reason::types::Choice;
+use crate::reason::types::Part;
+use axum::response::sse::Event;
 use serde::Serialize;
-use std::sync::Arc;
-use std::time::Duration;
-use std::time::SystemTime;
+use utoipa::PartialSchema;
 use utoipa::ToSchema;
-use uuid::Uuid;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
 
-/// An answer that was complete in time is also written.
-pub(super) const LAST_WORK: Duration = Duration::from_secs(5);
-
-/// A complete answer.
+/// A complete answer. Of several answers, `answer`, `text` and `finish_reason` are those of the one after the most thoughts,
+/// or of the first sample that says what most samples say.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct ReasonResponse {
     /// `reason-` and a UUID.
@@ -41,7 +42,7 @@ pub(in crate::http) struct ReasonResponse {
     /// `stop` (end of sequence or a stop string) or `length` (`max_tokens`).
     #[schema(example = "stop")]
     finish_reason: &'static str,
-    /// One entry per latent step, with `thoughts` or `thought_vectors` in `include`.
+    /// One entry per latent step, with `thoughts` or `thought_vectors` in `include`; those that all answers have in common.
     #[serde(skip_serializing_if = "Option::is_none")]
     thoughts: Option<Vec<ThoughtBody>>,
     /// Base64 of little-endian f32: the logits that the first answer token is chosen from.
@@ -50,6 +51,18 @@ pub(in crate::http) struct ReasonResponse {
     /// One entry per answer token, with `logprobs` in `include`.
     #[serde(skip_serializing_if = "Option::is_none")]
     logprobs: Option<Vec<Logprob>>,
+    /// With `sweep`: one answer for each of its numbers, in their order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answers: Option<Vec<ChoiceBody>>,
+    /// With `n` above 1: all samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choices: Option<Vec<ChoiceBody>>,
+    /// With `n` above 1: what most samples say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vote: Option<VoteBody>,
+    /// What was done about thoughts; absent where they were fed as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved: Option<Resolved>,
     usage: UsageBody,
     timings: TimingsBody,
     /// What may make the answer worth less than it looks; absent where there is nothing to warn of.
@@ -58,288 +71,163 @@ pub(in crate::http) struct ReasonResponse {
     warnings: Vec<WarningBody>,
 }
 
-/// Something that the caller should know about an answer.
+/// One of several answers.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct WarningBody {
-    /// For programs; does not change: `unknown_tokens`, text of the question is outside the model's vocabulary.
-    #[schema(example = "unknown_tokens")]
-    code: &'static str,
-    /// For people.
-    message: String,
-}
-
-/// A thought, as far as it was asked for.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct ThoughtBody {
-    /// Counted from 1.
-    step: usize,
-    /// Euclidean length.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    norm: Option<f32>,
-    /// What the model's head makes of the thought, most likely first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_tokens: Option<Vec<TopTokenBody>>,
-    /// Base64 of little-endian f32: exactly what is fed back.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    vector: Option<String>,
-}
-
-/// A token and its probability.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct TopTokenBody {
-    /// Token id.
-    id: u32,
-    /// Its text.
-    token: String,
-    /// 0 to 1.
-    probability: f32,
-}
-
-/// An answer token of a stream.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct TokenBody {
-    /// Counted from 0.
+pub(in crate::http) struct ChoiceBody {
+    /// Its place among them, from 0; `choice` of its events.
     index: usize,
-    /// Token id.
-    id: u32,
-    /// The text that this token completes; all of them together are the answer's `text`.
-    text: String,
-    /// Natural logarithm of its probability at temperature 1, with `logprobs` in `include`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logprob: Option<f32>,
-}
-
-/// An answer token's log-probability.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct Logprob {
-    /// Token id.
-    id: u32,
-    /// Natural logarithm of its probability at temperature 1.
-    logprob: Option<f32>,
-}
-
-/// How much was computed.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct UsageBody {
-    /// Positions of the prompt, start marker included.
-    prompt_tokens: usize,
-    /// Thoughts.
+    /// After so many thoughts.
     latent_steps: usize,
-    /// Answer tokens.
-    completion_tokens: usize,
-    /// The sum.
-    total_tokens: usize,
-    /// Positions of prompt and thoughts, of these, that were read from memory because an earlier question began like
-    /// this one.
-    cached_positions: usize,
-    /// Thoughts, of these, that an earlier question computed.
-    cached_thoughts: usize,
-    /// Prompt tokens that stand for text outside the model's vocabulary.
-    unknown_tokens: usize,
+    /// Of a sample: asked alone with this seed, the answer is the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 18_446_744_073_709_551_615_usize)]
+    seed: Option<u64>,
+    /// The part of the text that is the answer, by the model's recipe.
+    answer: String,
+    /// The whole decoded answer.
+    text: String,
+    /// `stop` or `length`.
+    #[schema(example = "stop")]
+    finish_reason: &'static str,
+    /// Its own thoughts, where it has some and they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thoughts: Option<Vec<ThoughtBody>>,
+    /// Base64 of little-endian f32.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_logits: Option<String>,
+    /// One entry per answer token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<Vec<Logprob>>,
 }
 
-/// Where the time went, in milliseconds; the first four add up to the last.
+/// What most samples say.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct TimingsBody {
-    /// Waiting for a place.
-    queue_ms: f64,
-    /// Reading the prompt.
-    prefill_ms: f64,
-    /// Thinking, up to the first answer token.
-    latent_ms: f64,
-    /// Answering.
-    decode_ms: f64,
-    /// From arrival to the end.
-    total_ms: f64,
-}
-
-/// What an answer says beside what the reasoner returns, and how much of that it shows.
-#[derive(Debug)]
-pub(in crate::http) struct View {
-    id: Uuid,
-    created: u64,
-    include: Vec<Include>,
-    reasoner: Arc<Reasoner>,
+pub(in crate::http) struct VoteBody {
+    /// The answer; of several with as many samples the first.
+    answer: String,
+    /// How many samples have it.
+    count: usize,
+    /// Their share of all samples, 0 to 1.
+    agreement: f64,
 }
 
 impl View {
-    pub(super) fn new(id: Uuid, include: Vec<Include>, reasoner: Arc<Reasoner>) -> Self {
-        Self { id, created: unix_seconds(SystemTime::now()), include, reasoner }
-    }
-
-    pub(super) fn answer(&self, answer: Answer) -> ReasonResponse {
-        let shows = |include| self.include.contains(&include);
-        let thoughts = shows(Include::Thoughts) || shows(Include::ThoughtVectors);
+    pub(super) fn answer(&self, mut answer: Answer) -> ReasonResponse {
+        let vote = answer.vote();
+        let chosen = match (self.is_sweep(), vote) {
+            (false, Some(vote)) => vote.choice,
+            _ => answer.choices.len().saturating_sub(1),
+        };
+        let first = answer.choices.get(chosen);
+        let [text, extracted] =
+            [first.map(|it| it.text.clone()), first.map(|it| it.answer.clone())];
+        let finish = first.map_or("done", |choice| finish_reason(choice.finish));
+        let is_many = answer.choices.len() > 1 || self.is_sweep();
+        let one = if is_many { None } else { answer.choices.pop() };
+        let count = answer.choices.len();
+        let vote = vote.filter(|_| is_many && !self.is_sweep()).map(|vote| VoteBody {
+            answer: extracted.clone().unwrap_or_default(),
+            count: vote.agreeing,
+            agreement: vote.agreeing as f64 / count as f64,
+        });
+        let mut many: Vec<_> =
+            answer.choices.into_iter().enumerate().map(|(at, one)| self.choice(at, one)).collect();
+        many.sort_by_key(|choice| choice.index);
+        let (answers, choices) = match (is_many, self.is_sweep()) {
+            (true, true) => (Some(many), None),
+            (true, false) => (None, Some(many)),
+            (false, _) => (None, None),
+        };
         ReasonResponse {
             id: format!("reason-{}", self.id),
             object: "reason",
             created: self.created,
             model: self.reasoner.card().name.clone(),
-            answer: answer.answer,
-            text: answer.text,
-            finish_reason: finish_reason(answer.finish),
-            thoughts: thoughts.then(|| {
-                answer.thoughts.into_iter().map(|thought| self.thought(thought)).collect()
-            }),
-            first_logits: answer.first_logits.as_deref().map(base64_f32),
-            logprobs: shows(Include::Logprobs)
-                .then(|| answer.tokens.iter().map(Logprob::of).collect()),
+            answer: extracted.unwrap_or_default(),
+            text: text.unwrap_or_default(),
+            finish_reason: finish,
+            thoughts: self.thoughts(answer.thoughts),
+            first_logits: one.as_ref().and_then(first_logits),
+            logprobs: one.as_ref().and_then(|choice| self.logprobs(choice)),
+            answers,
+            choices,
+            vote,
+            resolved: self.resolved.clone(),
             usage: answer.usage.into(),
             timings: answer.timings.into(),
             warnings: answer.warnings.iter().map(WarningBody::from).collect(),
         }
     }
 
-    pub(super) fn thought(&self, thought: Thought) -> ThoughtBody {
-        ThoughtBody::new(thought, &self.include, |id| self.reasoner.token_text(id))
-    }
-}
-
-impl ThoughtBody {
-    fn new(thought: Thought, include: &[Include], text: impl Fn(u32) -> String) -> Self {
-        let shown = include.contains(&Include::Thoughts);
-        let named = |top: TopToken| TopTokenBody {
-            id: top.id,
-            token: text(top.id),
-            probability: top.probability,
-        };
-        Self {
-            step: thought.step,
-            norm: shown.then_some(thought.norm),
-            top_tokens: shown.then(|| thought.top_tokens.into_iter().map(named).collect()),
-            vector: thought.vector.as_deref().map(base64_f32),
+    fn choice(&self, rank: usize, choice: Choice) -> ChoiceBody {
+        let seed = self.seed.wrapping_add(choice.number as u64);
+        ChoiceBody {
+            index: self.place(rank),
+            latent_steps: choice.latent_steps,
+            seed: (!self.is_sweep()).then_some(seed),
+            finish_reason: finish_reason(choice.finish),
+            first_logits: first_logits(&choice),
+            logprobs: self.logprobs(&choice),
+            answer: choice.answer,
+            text: choice.text,
+            thoughts: self.thoughts(choice.thoughts).filter(|thoughts| !thoughts.is_empty()),
         }
     }
-}
 
-impl From<TokenText> for TokenBody {
-    fn from(token: TokenText) -> Self {
-        Self { index: token.index, id: token.id, text: token.text, logprob: token.logprob }
+    fn logprobs(&self, choice: &Choice) -> Option<Vec<Logprob>> {
+        self.shows(Include::Logprobs).then(|| choice.tokens.iter().map(Logprob::of).collect())
     }
 }
 
-impl Logprob {
-    fn of(token: &TokenText) -> Self {
-        Self { id: token.id, logprob: token.logprob }
+fn first_logits(choice: &Choice) -> Option<String> {
+    choice.first_logits.as_deref().map(base64_f32)
+}
+
+/// The events of an answer, of which there may be several.
+#[derive(Debug)]
+pub(super) struct Events {
+    pub(super) view: View,
+    /// Whether parts name the answer that they belong to.
+    pub(super) are_many: bool,
+}
+
+impl Show for Events {
+    fn event(&self, part: Part) -> Option<Event> {
+        let place = |choice| self.are_many.then(|| self.view.place(choice));
+        Some(match part {
+            Part::Thought { choice, thought } => {
+                stream::event("thought", self.view.thought(thought, choice.and_then(place)))
+            }
+            Part::Token { choice, token } => {
+                stream::event("token", TokenBody::new(token, place(choice)))
+            }
+            Part::Scored { .. } => return None,
+            Part::Done(answer) => stream::event("done", self.view.answer(*answer)),
+            Part::Failed(failure) => stream::failed(failure),
+        })
     }
 }
 
-impl From<&Warning> for WarningBody {
-    fn from(warning: &Warning) -> Self {
-        let code = match warning {
-            Warning::UnknownTokens(_) => "unknown_tokens",
-        };
-        Self { code, message: warning.to_string() }
+/// What an event's `data` holds, for the document.
+#[derive(Debug)]
+pub(in crate::http) struct ReasonEvent;
+
+impl PartialSchema for ReasonEvent {
+    fn schema() -> RefOr<Schema> {
+        stream::schema(&[
+            ["thought", "ThoughtBody", "a latent step was computed"],
+            ["token", "TokenBody", "an answer token was chosen"],
+            ["done", "ReasonResponse", "the complete answer; nothing follows"],
+            ["error", "ErrorBody", "there will be no answer; nothing follows"],
+        ])
     }
 }
 
-impl From<Usage> for UsageBody {
-    fn from(usage: Usage) -> Self {
-        Self {
-            prompt_tokens: usage.prompt_tokens,
-            latent_steps: usage.latent_steps,
-            completion_tokens: usage.completion_tokens,
-            total_tokens: usage.total_tokens(),
-            cached_positions: usage.reused.positions,
-            cached_thoughts: usage.reused.thoughts,
-            unknown_tokens: usage.unknown_tokens,
-        }
-    }
-}
-
-impl From<Timings> for TimingsBody {
-    fn from(timings: Timings) -> Self {
-        Self {
-            queue_ms: milliseconds(timings.queue),
-            prefill_ms: milliseconds(timings.prefill),
-            latent_ms: milliseconds(timings.latent),
-            decode_ms: milliseconds(timings.decode),
-            total_ms: milliseconds(timings.total),
-        }
-    }
-}
-
-/// How much there is to write of a thought.
-pub(super) fn thought_bytes(thought: &Thought) -> usize {
-    let vector = thought.vector.as_deref().map_or(0, size_of_val);
-    // The text of an id takes as long as a few hundred bytes of a vector.
-    vector + 512 * thought.top_tokens.len()
-}
-
-/// How much there is to write of an answer.
-pub(super) fn answer_bytes(answer: &Answer) -> usize {
-    let logits = answer.first_logits.as_deref().map_or(0, size_of_val);
-    let thoughts: usize = answer.thoughts.iter().map(thought_bytes).sum();
-    logits + thoughts + 64 * answer.tokens.len() + answer.text.len()
-}
-
-/// As the wire and the log call it.
-pub(super) fn finish_reason(finish: Finish) -> &'static str {
-    match finish {
-        Finish::Stop => "stop",
-        Finish::Length => "length",
-        Finish::Done => "done",
-    }
-}
-
-/// To the microsecond.
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
-fn base64_f32(values: &[f32]) -> String {
-    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    BASE64_STANDARD.encode(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn thought() -> Thought {
-        let top_tokens = vec![TopToken { id: 7, probability: 0.5 }];
-        Thought { step: 2, norm: 1.5, computed_norm: 1.5, top_tokens, ..Thought::default() }
-    }
-
-    #[test]
-    fn a_thought_shows_what_was_asked_for() {
-        let body = |thought, include: &[Include]| {
-            serde_json::to_value(ThoughtBody::new(thought, include, |id| format!("<{id}>")))
-                .unwrap()
-        };
-        assert_eq!(body(thought(), &[]), json!({"step": 2}));
-        let shown = json!({"step": 2, "norm": 1.5, "top_tokens": [{"id": 7, "token": "<7>", "probability": 0.5}]});
-        assert_eq!(body(thought(), &[Include::Thoughts]), shown);
-        let with_vector = Thought { vector: Some(vec![1.0, -2.0]), ..thought() };
-        assert_eq!(
-            body(with_vector, &[Include::ThoughtVectors]),
-            json!({"step": 2, "vector": "AACAPwAAAMA="})
-        );
-    }
-
-    #[test]
-    fn vectors_are_little_endian_and_exact() {
-        let values = [f32::MIN_POSITIVE, -0.1, 3.25, f32::MAX];
-        let bytes = BASE64_STANDARD.decode(base64_f32(&values)).unwrap();
-        let back: Vec<f32> = bytes
-            .chunks_exact(4)
-            .map(|chunk| f32::from_le_bytes(chunk.try_into().unwrap()))
-            .collect();
-        assert_eq!(back, values);
-    }
-
-    #[test]
-    fn a_token_without_logprob_has_no_such_field() {
-        let token = TokenText { index: 0, id: 3, text: "a".to_owned(), logprob: None };
-        assert_eq!(
-            serde_json::to_value(TokenBody::from(token)).unwrap(),
-            json!({"index": 0, "id": 3, "text": "a"})
-        );
-    }
-
-    #[test]
-    fn times_keep_microseconds() {
-        assert_eq!(milliseconds(Duration::from_nanos(1_234_567)), 1.235);
+impl ToSchema for ReasonEvent {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((ThoughtBody::name().into_owned(), ThoughtBody::schema()));
+        schemas.push((TokenBody::name().into_owned(), TokenBody::schema()));
+        ThoughtBody::schemas(schemas);
+        TokenBody::schemas(schemas);
     }
 }

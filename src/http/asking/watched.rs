@@ -1,11 +1,11 @@
 //! A reply under watch: it always ends, by a deadline of its own if need be, and how it ended gets into the log line.
 //! Does not know JSON.
 
-use super::response::finish_reason;
 use crate::engine::request::Failure;
+use crate::http::asking::parts::finish_reason;
 use crate::http::track::Outcome;
 use crate::http::track::OutcomeSlot;
-use crate::reason::reasoner::Reply;
+use crate::reason::reply::Reply;
 use crate::reason::types::Answer;
 use crate::reason::types::Part;
 use std::time::Duration;
@@ -17,19 +17,19 @@ const ENGINE_SLACK: Duration = Duration::from_secs(5);
 
 /// Dropping it cancels the request and is logged as such.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(in crate::http) struct Watched {
     reply: Reply,
     give_up: Instant,
     outcome: OutcomeSlot,
 }
 
 impl Watched {
-    pub(super) fn new(reply: Reply, deadline: Instant, outcome: OutcomeSlot) -> Self {
+    pub(in crate::http) fn new(reply: Reply, deadline: Instant, outcome: OutcomeSlot) -> Self {
         Self { reply, give_up: deadline + ENGINE_SLACK, outcome }
     }
 
     /// The next part; the last one is `Done` or `Failed`.
-    pub(super) async fn next(&mut self) -> Part {
+    pub(in crate::http) async fn next(&mut self) -> Part {
         let part = match timeout_at(self.give_up, self.reply.next()).await {
             Ok(Some(part)) => part,
             Ok(None) => Part::Failed(Failure::Engine),
@@ -38,18 +38,18 @@ impl Watched {
         match &part {
             Part::Done(answer) => self.record(answered(answer)),
             Part::Failed(failure) => self.record(failed(*failure)),
-            Part::Thought(_) | Part::Token(_) => {}
+            Part::Thought { .. } | Part::Token { .. } | Part::Scored { .. } => {}
         }
         part
     }
 
     /// The complete answer.
-    pub(super) async fn complete(mut self) -> Result<Answer, Failure> {
+    pub(in crate::http) async fn complete(mut self) -> Result<Answer, Failure> {
         loop {
             match self.next().await {
                 Part::Done(answer) => return Ok(*answer),
                 Part::Failed(failure) => return Err(failure),
-                Part::Thought(_) | Part::Token(_) => {}
+                Part::Thought { .. } | Part::Token { .. } | Part::Scored { .. } => {}
             }
         }
     }
@@ -67,7 +67,7 @@ impl Drop for Watched {
 
 fn answered(answer: &Answer) -> Outcome {
     Outcome {
-        finish: finish_reason(answer.finish),
+        finish: answer.choices.first().map_or("done", |choice| finish_reason(choice.finish)),
         prompt_tokens: answer.usage.prompt_tokens,
         latent_steps: answer.usage.latent_steps,
         completion_tokens: answer.usage.completion_tokens,

@@ -1,0 +1,129 @@
+//! The way of every question through the server, whatever its route: what it borrows is computed, it is tokenized away from
+//! the connections, and its reply is watched. Knows no route's JSON.
+
+pub(super) mod include;
+pub(super) mod parts;
+pub(super) mod stream;
+pub(super) mod view;
+pub(super) mod watched;
+
+use crate::engine::request::Rejected;
+use crate::http::asking::watched::Watched;
+use crate::http::desk::Work;
+use crate::http::error::ApiError;
+use crate::http::state::AppState;
+use crate::http::state::Served;
+use crate::http::track::OutcomeSlot;
+use crate::reason::borrow::Borrowed;
+use crate::reason::borrow::Loan;
+use crate::reason::question::AskError;
+use crate::reason::question::LatentSteps;
+use crate::reason::question::Question;
+use crate::reason::question::Then;
+use crate::reason::reasoner::Reasoner;
+use crate::reason::reply::Reply;
+use std::sync::Arc;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// Submits a question, after those whose thoughts it takes.
+pub(super) async fn ask(
+    state: &AppState,
+    reasoner: &Arc<Reasoner>,
+    question: Question,
+    (deadline, outcome): (Instant, OutcomeSlot),
+) -> Result<Watched, ApiError> {
+    let (question, mut borrowed) = (Arc::new(question), Borrowed::default());
+    let loans = reasoner.loans(&question).map_err(|error| refused(&question, error))?;
+    for loan in &loans {
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let lending = Arc::new(question.lending(loan, timeout));
+        let reply = submit(state, reasoner, (&lending, Borrowed::default()), deadline).await?;
+        let reply = reply.map_err(|error| blamed(loan, error))?;
+        let reply = Watched::new(reply, deadline, OutcomeSlot::default());
+        borrowed.take(loan, reply.complete().await?.thoughts);
+    }
+    let reply = submit(state, reasoner, (&question, borrowed), deadline).await?;
+    let reply = reply.map_err(|error| refused(&question, error))?;
+    Ok(Watched::new(reply, deadline, outcome))
+}
+
+async fn submit(
+    state: &AppState,
+    reasoner: &Arc<Reasoner>,
+    (question, borrowed): (&Arc<Question>, Borrowed),
+    deadline: Instant,
+) -> Result<Result<Reply, AskError>, ApiError> {
+    let work = Work::Tokenize(text_bytes(question));
+    let (reasoner, question) = (Arc::clone(reasoner), Arc::clone(question));
+    let asked = move || reasoner.ask_with(&question, &borrowed);
+    let asked = state.reading().run(work, deadline, asked).await?;
+    // The engine counts what it refuses; this it never sees.
+    if let Err(AskError::TooLong { .. }) = asked {
+        state.metrics().rejected_total.with_label_values(&["too_long"]).inc();
+    }
+    Ok(asked)
+}
+
+fn text_bytes(question: &Question) -> usize {
+    let scored = match &question.then {
+        Then::Score(scoring) => scoring.bytes(),
+        Then::Say(_) | Then::Nothing => 0,
+    };
+    question.text.len() + scored
+}
+
+/// The refusal of a question, which names the field that is to blame.
+fn refused(question: &Question, error: AskError) -> ApiError {
+    match error {
+        AskError::Rejected(Rejected::TooManyBranches { .. } | Rejected::TooLarge { .. }) => {
+            ApiError::invalid(branching(question), error)
+        }
+        AskError::Rejected(Rejected::Malformed(_)) => ApiError::invalid("interventions", error),
+        AskError::Rejected(Rejected::UnknownId { .. } | Rejected::Empty)
+            if matches!(question.then, Then::Score(_)) =>
+        {
+            ApiError::invalid("continuations", error)
+        }
+        AskError::TooManyLatentSteps { .. }
+            if matches!(question.thinking.steps, LatentSteps::Sweep(_)) =>
+        {
+            ApiError::invalid("sweep", error)
+        }
+        error => ApiError::from(error),
+    }
+}
+
+/// The field that a question has its many ends from.
+fn branching(question: &Question) -> &'static str {
+    match (&question.then, &question.thinking.steps) {
+        (Then::Score(scoring), _) if scoring.continuations.len() > 1 => "continuations",
+        (_, LatentSteps::Sweep(_)) => "sweep",
+        (Then::Say(saying), _) if saying.samples > 1 => "n",
+        _ => "question",
+    }
+}
+
+/// The refusal of a question that another one borrows from.
+fn blamed(loan: &Loan, error: AskError) -> ApiError {
+    match (loan.intervention, &loan.question, error) {
+        (_, _, error @ AskError::Rejected(Rejected::Full { .. })) => error.into(),
+        (_, _, error @ AskError::Rejected(Rejected::Stopping | Rejected::Dead)) => error.into(),
+        (Some(index), Some(_), error) => {
+            ApiError::invalid(&format!("interventions[{index}].from.question"), error)
+        }
+        (_, _, error) => error.into(),
+    }
+}
+
+/// What chance follows from where a request does not say: a number that JSON means the same everywhere.
+pub(super) fn random_seed(id: Uuid) -> u64 {
+    id.as_u64_pair().1 >> 11
+}
+
+/// The model, once it is loaded.
+pub(super) fn loaded(state: &AppState) -> Result<&Served, ApiError> {
+    state.served().inspect_err(|_loading| {
+        state.metrics().rejected_total.with_label_values(&["loading"]).inc();
+    })
+}

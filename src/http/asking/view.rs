@@ -1,0 +1,72 @@
+//! What an answer says beside what the reasoner returns, and how much of that it shows: its name and time, the model, the
+//! places of several answers. Knows no route.
+
+use crate::engine::request::Thought;
+use crate::http::asking::include::Include;
+use crate::http::asking::parts::ThoughtBody;
+use crate::http::state::unix_seconds;
+use crate::http::thinking::Latent;
+use crate::http::thinking::Resolved;
+use crate::reason::reasoner::Reasoner;
+use std::sync::Arc;
+use std::time::SystemTime;
+use uuid::Uuid;
+
+/// The same for all parts of an answer.
+#[derive(Debug)]
+pub(in crate::http) struct View {
+    pub(in crate::http) id: Uuid,
+    pub(in crate::http) created: u64,
+    pub(in crate::http) reasoner: Arc<Reasoner>,
+    pub(in crate::http) resolved: Option<Resolved>,
+    pub(in crate::http) seed: u64,
+    include: Vec<Include>,
+    sweep: Option<Vec<usize>>,
+}
+
+impl View {
+    pub(in crate::http) fn new(
+        id: Uuid,
+        include: Option<&[Include]>,
+        (latent, seed): (&Latent, u64),
+        reasoner: Arc<Reasoner>,
+    ) -> Self {
+        Self {
+            id,
+            created: unix_seconds(SystemTime::now()),
+            reasoner,
+            resolved: latent.resolved(seed),
+            seed,
+            include: include.unwrap_or_default().to_vec(),
+            sweep: latent.sweep.clone(),
+        }
+    }
+
+    pub(in crate::http) fn shows(&self, include: Include) -> bool {
+        self.include.contains(&include)
+    }
+
+    /// Whether an answer was asked for after each of several numbers of thoughts.
+    pub(in crate::http) fn is_sweep(&self) -> bool {
+        self.sweep.is_some()
+    }
+
+    /// The place of an answer after the `rank`-th smallest number of thoughts among those asked for.
+    pub(in crate::http) fn place(&self, rank: usize) -> usize {
+        let Some(sweep) = &self.sweep else { return rank };
+        let mut places: Vec<usize> = (0..sweep.len()).collect();
+        places.sort_by_key(|&place| sweep[place]);
+        places.get(rank).copied().unwrap_or(rank)
+    }
+
+    pub(in crate::http) fn thought(&self, thought: Thought, choice: Option<usize>) -> ThoughtBody {
+        ThoughtBody::new(thought, choice, &self.include, |id| self.reasoner.token_text(id))
+    }
+
+    /// Where thoughts were asked for.
+    pub(in crate::http) fn thoughts(&self, thoughts: Vec<Thought>) -> Option<Vec<ThoughtBody>> {
+        let shown = self.shows(Include::Thoughts) || self.shows(Include::ThoughtVectors);
+        let body = |thought| self.thought(thought, None);
+        shown.then(|| thoughts.into_iter().map(body).collect())
+    }
+}

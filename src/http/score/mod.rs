@@ -1,0 +1,76 @@
+//! `POST /v1/score`: how probable given continuations are, after given numbers of thoughts.
+
+mod request;
+mod response;
+
+use crate::http::asking::ask;
+use crate::http::asking::loaded;
+use crate::http::asking::parts::LAST_WORK;
+use crate::http::asking::parts::answer_bytes;
+use crate::http::asking::random_seed;
+use crate::http::asking::stream;
+use crate::http::asking::view::View;
+use crate::http::desk::Work;
+use crate::http::error::ApiError;
+use crate::http::error::ErrorBody;
+use crate::http::extract::Deadline;
+use crate::http::extract::Headers;
+use crate::http::extract::Json;
+use crate::http::state::AppState;
+use crate::http::track::OutcomeSlot;
+use axum::Extension;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use request::ScoreRequest;
+use response::ScoreEvent;
+use response::ScoreEvents;
+use response::ScoreResponse;
+use std::sync::Arc;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// Score continuations after thoughts
+///
+/// The server computes `latent_steps` thoughts (or each number of `sweep`) and tells how probable each of `continuations`
+/// is as what is said next: one prefill and one pass of thoughts, whatever their number. With `stream`, a `score` comes as
+/// each is known, and at the end `done` or `error`.
+#[utoipa::path(post, path = "/v1/score", tag = "reasoning", security((), ("api_key" = [])), request_body = ScoreRequest,
+    params(Headers),
+    responses(
+        (status = 200, description = "the scores, or with `stream` their events",
+            content((ScoreResponse = "application/json"), (ScoreEvent = "text/event-stream"))),
+        (status = 400, description = "the body is not JSON, or a header has no sense", body = ErrorBody),
+        (status = 401, description = "no valid API key", body = ErrorBody),
+        (status = 408, description = "the body did not arrive in time", body = ErrorBody),
+        (status = 413, description = "the body is too large", body = ErrorBody),
+        (status = 415, description = "the body is not `application/json`, or in a content-encoding other than gzip and deflate", body = ErrorBody),
+        (status = 422, description = "a field is missing, unknown or has a value that is not allowed", body = ErrorBody),
+        (status = 429, description = "the queue is full; `retry-after` says when to come back", body = ErrorBody),
+        (status = 500, description = "the computation failed", body = ErrorBody),
+        (status = 503, description = "the model is being loaded, or the server is stopping or has failed", body = ErrorBody),
+        (status = 504, description = "the scores were not complete in time", body = ErrorBody),
+    ))]
+pub(in crate::http) async fn score(
+    State(state): State<AppState>,
+    Extension(outcome): Extension<OutcomeSlot>,
+    Deadline(deadline): Deadline,
+    Json(request): Json<ScoreRequest>,
+) -> Result<Response, ApiError> {
+    let reasoner = Arc::clone(&loaded(&state)?.reasoner);
+    let (id, stream) = (Uuid::new_v4(), request.stream.unwrap_or(false));
+    let seed = request.seed.unwrap_or_else(|| random_seed(id));
+    let (latent, include) = (request.latent(), request.include.clone());
+    let view = View::new(id, include.as_deref(), (&latent, seed), Arc::clone(&reasoner));
+    let timeout = deadline.saturating_duration_since(Instant::now());
+    let continuations = request.continuations.len();
+    let question = request.into_question(timeout, seed)?;
+    let reply = ask(&state, &reasoner, question, (deadline, outcome)).await?;
+    if stream {
+        return Ok(stream::response(reply, ScoreEvents { view, continuations }, state));
+    }
+    let answer = reply.complete().await?;
+    let work = Work::Write(answer_bytes(&answer));
+    let written = move || axum::Json(view.scores(answer, continuations)).into_response();
+    state.writing().run(work, deadline + LAST_WORK, written).await
+}

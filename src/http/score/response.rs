@@ -1,0 +1,169 @@
+//! The JSON of scores, whole and as events. Does not know how they travel.
+
+use crate::engine::request::Scored;
+use crate::http::asking::parts::ThoughtBody;
+use crate::http::asking::parts::TimingsBody;
+use crate::http::asking::parts::UsageBody;
+use crate::http::asking::parts::WarningBody;
+use crate::http::asking::stream;
+use crate::http::asking::stream::Show;
+use crate::http::asking::view::View;
+use crate::http::thinking::Resolved;
+use crate::reason::types::Answer;
+use crate::reason::types::Choice;
+use crate::reason::types::Part;
+use axum::response::sse::Event;
+use serde::Serialize;
+use utoipa::PartialSchema;
+use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+
+/// The scores of all continuations.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct ScoreResponse {
+    /// `score-` and a UUID.
+    id: String,
+    /// `score`.
+    object: &'static str,
+    /// When the question arrived, in seconds since 1970.
+    created: u64,
+    /// The model.
+    model: String,
+    /// By number of thoughts in the order asked for, then by continuation.
+    scores: Vec<ScoreBody>,
+    /// One entry per latent step, with `thoughts` or `thought_vectors` in `include`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thoughts: Option<Vec<ThoughtBody>>,
+    /// What was done about thoughts; absent where they were fed as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved: Option<Resolved>,
+    usage: UsageBody,
+    timings: TimingsBody,
+    /// What may make the scores worth less than they look; absent where there is nothing to warn of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<WarningBody>,
+}
+
+/// How probable a continuation is. Logarithms are natural, at temperature 1, over the whole vocabulary.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct ScoreBody {
+    /// Which of the continuations, from 0.
+    continuation: usize,
+    /// After so many thoughts.
+    latent_steps: usize,
+    /// The sum over its tokens.
+    logprob: f64,
+    /// The mean over its tokens.
+    mean_logprob: f64,
+    /// Token by token.
+    tokens: Vec<ScoredBody>,
+}
+
+/// A token of a continuation.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct ScoredBody {
+    /// Token id.
+    id: u32,
+    /// Its text.
+    token: String,
+    /// Natural logarithm of its probability.
+    logprob: f32,
+    /// How many tokens are more probable in its place.
+    rank: usize,
+}
+
+impl View {
+    pub(super) fn scores(&self, answer: Answer, continuations: usize) -> ScoreResponse {
+        let mut scores: Vec<_> = answer.choices.iter().enumerate().collect();
+        scores.sort_by_key(|(at, _)| (self.place(at / continuations), at % continuations));
+        let body = |(at, choice): (usize, &Choice)| {
+            self.score((at, continuations), choice.latent_steps, &choice.scores)
+        };
+        ScoreResponse {
+            id: format!("score-{}", self.id),
+            object: "score",
+            created: self.created,
+            model: self.reasoner.card().name.clone(),
+            scores: scores.into_iter().map(body).collect(),
+            thoughts: self.thoughts(answer.thoughts),
+            resolved: self.resolved.clone(),
+            usage: answer.usage.into(),
+            timings: answer.timings.into(),
+            warnings: answer.warnings.iter().map(WarningBody::from).collect(),
+        }
+    }
+
+    fn score(
+        &self,
+        (at, continuations): (usize, usize),
+        latent_steps: usize,
+        scores: &[Scored],
+    ) -> ScoreBody {
+        let logprob: f64 = scores.iter().map(|scored| f64::from(scored.logprob)).sum();
+        let token = |scored: &Scored| ScoredBody {
+            id: scored.id,
+            token: self.reasoner.token_text(scored.id),
+            logprob: scored.logprob,
+            rank: scored.rank,
+        };
+        ScoreBody {
+            continuation: at % continuations,
+            latent_steps,
+            logprob,
+            mean_logprob: logprob / scores.len().max(1) as f64,
+            tokens: scores.iter().map(token).collect(),
+        }
+    }
+}
+
+/// The events of scores.
+#[derive(Debug)]
+pub(super) struct ScoreEvents {
+    pub(super) view: View,
+    pub(super) continuations: usize,
+}
+
+impl Show for ScoreEvents {
+    fn event(&self, part: Part) -> Option<Event> {
+        Some(match part {
+            Part::Thought { thought, .. } => {
+                stream::event("thought", self.view.thought(thought, None))
+            }
+            Part::Scored { choice, latent_steps, scores } => {
+                let at = (choice, self.continuations);
+                stream::event("score", self.view.score(at, latent_steps, &scores))
+            }
+            Part::Token { .. } => return None,
+            Part::Done(answer) => {
+                stream::event("done", self.view.scores(*answer, self.continuations))
+            }
+            Part::Failed(failure) => stream::failed(failure),
+        })
+    }
+}
+
+/// What an event's `data` holds, for the document.
+#[derive(Debug)]
+pub(in crate::http) struct ScoreEvent;
+
+impl PartialSchema for ScoreEvent {
+    fn schema() -> RefOr<Schema> {
+        stream::schema(&[
+            ["thought", "ThoughtBody", "a latent step was computed"],
+            ["score", "ScoreBody", "a continuation has its score"],
+            ["done", "ScoreResponse", "all scores; nothing follows"],
+            ["error", "ErrorBody", "there will be no more scores; nothing follows"],
+        ])
+    }
+}
+
+impl ToSchema for ScoreEvent {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((ThoughtBody::name().into_owned(), ThoughtBody::schema()));
+        schemas.push((ScoreBody::name().into_owned(), ScoreBody::schema()));
+        ThoughtBody::schemas(schemas);
+        ScoreBody::schemas(schemas);
+    }
+}

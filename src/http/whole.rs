@@ -1,0 +1,54 @@
+//! Whole numbers of JSON, also where a client writes them as `6.0`: to JSON that is the same number. Knows no field and no
+//! bounds beyond those of the types.
+
+use serde::Deserialize;
+use serde::Deserializer;
+use serde::de::Error as _;
+use serde_json::Number;
+use utoipa::PartialSchema;
+use utoipa::ToSchema;
+use utoipa::openapi::ObjectBuilder;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::Type;
+use utoipa::openapi::schema::Schema;
+
+/// 2 to the 64.
+const BEYOND_U64: f64 = 18_446_744_073_709_551_616.0;
+
+/// A number's value, or why it has none.
+pub(super) fn whole<T: TryFrom<u64>>(number: &Number) -> Result<T, String> {
+    let value = number.as_u64().or_else(|| {
+        let value = number.as_f64()?;
+        let is_whole = value.fract() == 0.0 && (0.0..BEYOND_U64).contains(&value);
+        is_whole.then_some(value as u64)
+    });
+    let value = value.and_then(|value| T::try_from(value).ok());
+    value.ok_or_else(|| format!("`{number}` is not a whole number from 0 to {}", u64::MAX))
+}
+
+/// For fields that may be absent or `null`.
+pub(super) fn whole_or_none<'de, D: Deserializer<'de>, T: TryFrom<u64>>(
+    json: D,
+) -> Result<Option<T>, D::Error> {
+    let number = Option::<Number>::deserialize(json)?;
+    number.map(|number| whole(&number).map_err(D::Error::custom)).transpose()
+}
+
+/// One of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Whole(pub(super) usize);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        whole(&Number::deserialize(json)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl PartialSchema for Whole {
+    fn schema() -> RefOr<Schema> {
+        let number = ObjectBuilder::new().schema_type(Type::Integer);
+        number.minimum(Some(0)).maximum(Some(1_048_576)).into()
+    }
+}
+
+impl ToSchema for Whole {}

@@ -1,0 +1,275 @@
+//! A question with everything that shapes what comes of it, as plain data; and why it may be refused. Knows text and
+//! numbers of steps, no ids: what they come to is `shape`'s business.
+
+use crate::engine::request::Rejected;
+use crate::engine::request::Report;
+use crate::latent::script::Sampling;
+use crate::model::config::MAX_SIZE;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A question with everything that shapes its answer.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The question as the user wrote it.
+    pub text: String,
+    /// What happens before anything is said.
+    pub thinking: Thinking,
+    /// What happens then.
+    pub then: Then,
+    /// What to report beside the answer.
+    pub report: Report,
+    /// Time from now within which the answer must be complete.
+    pub timeout: Duration,
+}
+
+/// Latent mode, as a question wants it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Thinking {
+    /// How many thoughts.
+    pub steps: LatentSteps,
+    /// What is fed in their places.
+    pub feedback: Feedback,
+    /// What is done to single ones; only where `feedback` is [`Feedback::Hidden`].
+    pub interventions: Vec<Intervention>,
+    /// Standard deviation of the noise that is added to each at last; each sample has its own.
+    pub noise: Option<f32>,
+    /// What everything random follows from; sample i has this number plus i.
+    pub seed: u64,
+}
+
+/// How many thoughts come before what is said.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum LatentSteps {
+    /// The recipe's number.
+    #[default]
+    Recipe,
+    /// So many.
+    Exactly(usize),
+    /// Each of these, from one prefill; at least one, none twice.
+    Sweep(Vec<usize>),
+    /// Until one differs from that before by at most `tolerance` of its length.
+    Settled {
+        /// As a fraction.
+        tolerance: f32,
+        /// The most; the recipe's maximum where `None`.
+        max: Option<usize>,
+    },
+}
+
+/// What is fed where a thought would be: the controls that tell whether thoughts matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Feedback {
+    /// The thought.
+    #[default]
+    Hidden,
+    /// The embedding of the model's pause token, as often as there would be thoughts.
+    Pause,
+    /// A vector in any direction, as long as the thought.
+    Random,
+    /// The question's own thoughts in another order.
+    Shuffle,
+    /// The mean thought of this step over a data set.
+    Mean,
+    /// Nothing: the answer follows the markers at once.
+    None,
+}
+
+/// Something done to thoughts before they are fed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Intervention {
+    /// To which.
+    pub steps: At,
+    /// What.
+    pub op: Op,
+}
+
+/// Numbers of thoughts, counted from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum At {
+    /// Every one.
+    All,
+    /// These.
+    Steps(Vec<usize>),
+}
+
+/// What is done to a thought.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// This vector (D,) is fed in its place.
+    Set(Arc<[f32]>),
+    /// So many times this vector (D,) is added.
+    Add(Arc<[f32]>, f32),
+    /// It is multiplied.
+    Scale(f32),
+    /// Nothing is left of it.
+    Zero,
+    /// The mean thought of this step is fed in its place.
+    Mean,
+    /// Normal numbers with this standard deviation are added.
+    Noise(f32, Option<u64>),
+    /// A vector in any direction, as long as it, is fed in its place.
+    Random(Option<u64>),
+    /// It is left out.
+    Skip,
+    /// What was fed before it is fed again.
+    Repeat,
+    /// A thought from elsewhere is fed in its place.
+    Copy(Origin),
+}
+
+/// A thought of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Which question; `None` is the one that asks.
+    pub question: Option<String>,
+    /// Counted from 1.
+    pub step: usize,
+}
+
+/// What comes after the thoughts.
+#[derive(Clone, Debug)]
+pub enum Then {
+    /// Nothing.
+    Nothing,
+    /// An answer, or several.
+    Say(Saying),
+    /// The probabilities of given continuations.
+    Score(Scoring),
+}
+
+/// Language mode.
+#[derive(Clone, Debug)]
+pub struct Saying {
+    /// Most answer tokens, or fewer where the model's positions leave fewer; where `None`, the recipe's number or
+    /// [`DEFAULT_MAX_TOKENS`]. More than there are positions are refused.
+    pub max_tokens: Option<usize>,
+    /// End-of-sequence ids are tokens like others: the answer has exactly its most tokens, unless a stop string ends it.
+    pub ignore_eos: bool,
+    /// How answer tokens are chosen; sample i has this seed plus i.
+    pub sampling: Sampling,
+    /// Strings that end an answer; they are not part of it.
+    pub stop: Vec<String>,
+    /// How many answers, at least 1; more only for one number of thoughts.
+    pub samples: usize,
+}
+
+impl Default for Saying {
+    /// One answer, always the most likely token.
+    fn default() -> Self {
+        let (max_tokens, stop) = (None, Vec::new());
+        Self { max_tokens, ignore_eos: false, sampling: Sampling::GREEDY, stop, samples: 1 }
+    }
+}
+
+/// Continuations whose probabilities are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scoring {
+    /// What is said before each of them, and not counted.
+    pub prefix: String,
+    /// At least one.
+    pub continuations: Vec<Continuation>,
+}
+
+/// What could be said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Continuation {
+    /// Encoded by itself, without special tokens.
+    Text(String),
+    /// Token ids.
+    Ids(Vec<u32>),
+}
+
+/// Answer tokens where neither a question nor the recipe names a number.
+pub const DEFAULT_MAX_TOKENS: usize = 64;
+
+/// The most thoughts or answer tokens that any model has positions for.
+pub const MAX_COUNT: usize = MAX_SIZE;
+
+/// Why a question was not accepted; each variant names what the caller can change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// The question has no text.
+    #[error("must not be empty")]
+    EmptyQuestion,
+    /// More latent steps than the recipe allows.
+    #[error("{asked} is more than this model's maximum of {max}")]
+    TooManyLatentSteps {
+        /// What the question asked for.
+        asked: usize,
+        /// The recipe's maximum.
+        max: usize,
+    },
+    /// The question's beginning alone has far more tokens than there are positions.
+    #[error(
+        "its first {bytes} bytes alone are {tokens} tokens, and {available} positions are available for prompt, thoughts \
+         and answer"
+    )]
+    TooLong {
+        /// How much was looked at.
+        bytes: usize,
+        /// What that comes to.
+        tokens: usize,
+        /// The smaller of the model's limit and the KV memory's.
+        available: usize,
+    },
+    /// The tokenizer cannot encode the question.
+    #[error("cannot be tokenized: {0}")]
+    Tokenizer(String),
+    /// What is to be fed in the place of thoughts is not to be had here.
+    #[error("{0}")]
+    Feedback(&'static str),
+    /// An intervention cannot be made.
+    #[error("{reason}")]
+    Intervention {
+        /// Which, from 0.
+        index: usize,
+        /// What of it.
+        field: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// A continuation cannot be scored.
+    #[error("{reason}")]
+    Continuation {
+        /// Which, from 0; `None` is what is said before all of them.
+        index: Option<usize>,
+        /// Why.
+        reason: String,
+    },
+    /// The engine did not accept the request.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+}
+
+impl Question {
+    /// As the recipe would have it: its number of thoughts, then one answer of the most likely tokens.
+    pub fn new(text: &str, timeout: Duration) -> Self {
+        Self {
+            text: text.to_owned(),
+            thinking: Thinking::default(),
+            then: Then::Say(Saying::default()),
+            report: Report::default(),
+            timeout,
+        }
+    }
+
+    /// What is said, where something is.
+    pub fn saying(&self) -> Option<&Saying> {
+        match &self.then {
+            Then::Say(saying) => Some(saying),
+            Then::Nothing | Then::Score(_) => None,
+        }
+    }
+}
+
+impl Scoring {
+    /// Of text that has to be encoded.
+    pub fn bytes(&self) -> usize {
+        let texts = self.continuations.iter().map(|continuation| match continuation {
+            Continuation::Text(text) => text.len(),
+            Continuation::Ids(_) => 0,
+        });
+        self.prefix.len() + texts.sum::<usize>()
+    }
+}
