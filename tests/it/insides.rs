@@ -324,6 +324,7 @@ fn scripts(fixture: &Fixture) -> Vec<Script> {
         Program { latent_steps: 0, ..program.clone() }.script(Sampling::GREEDY),
         sweep(&program, 2, &Edits::default()),
         script(&program, vec![], vec![score(1), score(20)]),
+        script(&program, vec![Act::Feed(ids(&some(20))), think(1, vec![])], vec![score(2)]),
         script(&program, vec![think(1, vec![])], vec![score(3), observed]),
     ]
 }

@@ -9,7 +9,10 @@ use crate::insides::program;
 use crate::insides::told;
 use crate::parity::of;
 use crate::parity::start;
+use crate::scripts::leaf;
+use crate::scripts::script;
 use crate::scripts::sweep;
+use crate::scripts::think;
 use crate::support::Fixture;
 use crate::support::TOLERANCE;
 use crate::support::data;
@@ -43,6 +46,7 @@ use coconut::latent::script::Sampling;
 use coconut::latent::script::Script;
 use coconut::latent::script::Think;
 use coconut::latent::script::Until;
+use coconut::latent::script::ids;
 use coconut::metrics::Metrics;
 use coconut::model::Model;
 use coconut::model::ops::Kernels;
@@ -260,6 +264,31 @@ fn who_looks_computes_what_it_looks_at_whatever_others_left() {
         }
         let told = told(engine.submit(of(script)).unwrap()).remove(&0).unwrap();
         assert_eq!(reused(&told).thoughts, steps);
+    }
+}
+
+/// Also where more than the prompt is known before anything is decided, and others left the pages of all of it.
+#[test]
+fn what_is_known_behind_the_prompt_is_computed_for_who_looks() {
+    let fixture = Fixture::load("coconut-gpt2-hf");
+    let program = program(&fixture);
+    let pauses = Act::Feed(ids(&[program.prompt[3]; 40]));
+    for acts in [Vec::new(), vec![think(2, Vec::new())]] {
+        let engine = start(Fixture::load("coconut-gpt2-hf"), EngineConfig::default());
+        let acts = std::iter::once(pauses.clone()).chain(acts).collect();
+        let branches = vec![leaf(vec![Act::Score(vec![1, 2])])];
+        let script = script(&program, acts, branches);
+        for _ in 0..2 {
+            told(engine.submit(of(script.clone())).unwrap());
+        }
+        let told =
+            told(engine.submit(looking(&script, &everything(&fixture.model, true))).unwrap());
+        assert_eq!(reused(&told[&0]), Reused { positions: 32, thoughts: 0 });
+        let rows: Vec<_> = told.values().flat_map(|events| insides(events)).collect();
+        let positions: Vec<_> = rows.iter().map(|row| row.position).collect();
+        let first = program.prompt.len() - 1;
+        assert_eq!(positions, (first..first + rows.len()).collect::<Vec<_>>());
+        assert!(rows[0].role == Role::Prompt && rows.len() >= 42, "{}", rows.len());
     }
 }
 
