@@ -7,6 +7,7 @@
 //! | [`cli`], `main` | the command line: how the rest is composed |
 //! | [`bench`](mod@bench) | the wire from a client's side: a load generator |
 //! | [`eval`] | how many questions a checkpoint answers rightly |
+//! | [`probe`] | what thoughts hold, over a file of questions; no HTTP |
 //! | [`reason`] | one question from text to answer; no JSON |
 //! | [`engine`] | many sequences on one device; ids, no text |
 //! | [`train`] | the weights: curriculum, optimiser, evaluation; no HTTP |
@@ -28,6 +29,7 @@ pub mod hub;
 pub mod latent;
 pub mod metrics;
 pub mod model;
+pub mod probe;
 pub mod reason;
 pub mod text;
 pub mod train;

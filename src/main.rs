@@ -1,6 +1,7 @@
 //! The `coconut` command.
 
 use coconut::cli::Cli;
+use coconut::cli::said;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -9,7 +10,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // If even standard error is closed, there is nobody left to tell.
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            let _ = writeln!(std::io::stderr(), "error: {}", said(&error));
             ExitCode::FAILURE
         }
     }

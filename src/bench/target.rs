@@ -43,7 +43,7 @@ pub(crate) enum Said {
 /// A body that the route should not send.
 #[derive(Debug, thiserror::Error)]
 #[error("not what this route answers: {0}")]
-pub(crate) struct Unexpected(#[from] serde_json::Error);
+pub(crate) struct Unexpected(serde_json::Error);
 
 #[derive(Serialize)]
 struct ReasonBody<'a> {
@@ -113,18 +113,22 @@ impl Target {
     /// The body of a whole answer.
     pub(crate) fn answer(self, body: &[u8]) -> Result<Answered, Unexpected> {
         let Self::Reason = self;
-        Ok(serde_json::from_slice::<ReasonAnswer>(text::unmarked(body))?.into())
+        let answer = serde_json::from_slice::<ReasonAnswer>(text::unmarked(body));
+        Ok(answer.map_err(Unexpected)?.into())
     }
 
     /// An event of a stream.
     pub(crate) fn event(self, event: &Event) -> Result<Said, Unexpected> {
         let Self::Reason = self;
-        Ok(match event.name.as_str() {
-            "token" => Said::Token,
-            "done" => Said::Done(serde_json::from_str::<ReasonAnswer>(&event.data)?.into()),
-            "error" => Said::Failed(serde_json::from_str::<ErrorAnswer>(&event.data)?.error.code),
-            _ => Said::More,
-        })
+        let said = match event.name.as_str() {
+            "token" => Ok(Said::Token),
+            "done" => serde_json::from_str::<ReasonAnswer>(&event.data)
+                .map(|answer| Said::Done(answer.into())),
+            "error" => serde_json::from_str::<ErrorAnswer>(&event.data)
+                .map(|answer| Said::Failed(answer.error.code)),
+            _ => Ok(Said::More),
+        };
+        said.map_err(Unexpected)
     }
 }
 

@@ -11,6 +11,7 @@ mod generate_data;
 mod healthcheck;
 mod inspect;
 mod openapi;
+mod probe;
 mod questions;
 mod runtime;
 mod secret;
@@ -25,6 +26,7 @@ use crate::cli::generate_data::GenerateDataArgs;
 use crate::cli::healthcheck::HealthcheckArgs;
 use crate::cli::inspect::InspectArgs;
 use crate::cli::openapi::OpenapiArgs;
+use crate::cli::probe::ProbeArgs;
 use crate::cli::runtime::block_on;
 use crate::cli::serve::ServeArgs;
 use crate::cli::train::TrainArgs;
@@ -61,10 +63,21 @@ enum Command {
     Bench(Box<BenchArgs>),
     /// Ask a file of questions, and count the right answers.
     Eval(Box<EvalArgs>),
+    /// Look into the thoughts of a file of questions: what they hold, and whether answers hang on them.
+    Probe(Box<ProbeArgs>),
     /// Train a checkpoint: Coconut's curriculum, its rivals, or what a recipe says.
     Train(TrainArgs),
     /// Print the OpenAPI document of the server.
     Openapi(OpenapiArgs),
+}
+
+/// An error with its causes, without those that it has told already, as some of other libraries do.
+pub fn said(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| match cause.to_string() {
+        cause if said.is_empty() => cause,
+        cause if said.contains(&cause) => said,
+        cause => format!("{said}: {cause}"),
+    })
 }
 
 /// Variables that protect the server. Empty ones are refused with the settings: somebody meant to set them.
@@ -104,6 +117,7 @@ impl Cli {
             Command::GenerateData(args) => args.run(),
             Command::Bench(args) => block_on(args.run())?,
             Command::Eval(args) => args.run(),
+            Command::Probe(args) => args.run(),
             Command::Train(args) => args.run(),
             Command::Openapi(args) => args.run(),
         }

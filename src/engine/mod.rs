@@ -38,6 +38,7 @@ mod worker_tests;
 use crate::engine::config::EngineConfig;
 use crate::engine::config::MAX_SETTING;
 use crate::engine::config::PrefixCache;
+use crate::engine::inside::Sizes;
 use crate::engine::limits::Limits;
 use crate::engine::live::Live;
 use crate::engine::live::Stamps;
@@ -103,15 +104,15 @@ pub enum StartError {
     Setting(&'static str),
     /// The system does not have the KV memory.
     #[error(
-        "there is no KV memory for {positions} positions, {bytes_per_position} bytes each; ask for less of it, or for fewer requests at once: {source}"
+        "there is no KV memory for {positions} positions, {bytes_per_position} bytes each; ask for less of it, or for fewer requests at once: {reason}"
     )]
     KvMemory {
         /// How many were asked for.
         positions: usize,
         /// What each takes.
         bytes_per_position: usize,
-        /// What the system said.
-        source: candle_core::Error,
+        /// What the system said. Not called a source, which would be printed twice.
+        reason: candle_core::Error,
     },
     /// The model computes nothing.
     #[error("the first step fails: {0}")]
@@ -156,8 +157,8 @@ impl Engine {
             width: sizes.width,
             inside: sizes.into(),
         };
-        let memory = model.kv_memory(pages, config.kv_type).map_err(|source| {
-            StartError::KvMemory { positions: pages * PAGE_POSITIONS, bytes_per_position, source }
+        let memory = model.kv_memory(pages, config.kv_type).map_err(|reason| {
+            StartError::KvMemory { positions: pages * PAGE_POSITIONS, bytes_per_position, reason }
         })?;
         let mut runner = ModelRunner::new(model, memory);
         warm_up(&mut runner, config, (limits.positions, pages)).map_err(StartError::FirstStep)?;
@@ -200,6 +201,11 @@ impl Engine {
     /// The longest sequence, in positions: the model's limit or the whole KV memory.
     pub fn max_positions(&self) -> usize {
         self.limits.positions
+    }
+
+    /// What can be seen of the inside of the model.
+    pub fn sizes(&self) -> Sizes {
+        self.limits.inside
     }
 
     /// Accepts a request or says why not, at once.

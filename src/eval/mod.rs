@@ -152,6 +152,7 @@ fn question(
         thinking: Thinking { steps, feedback, noise, seed, ..Thinking::default() },
         then: Then::Say(Saying { max_tokens, samples, sampling, ..Saying::default() }),
         report: Asked::default(),
+        inside: None,
         timeout: PATIENCE,
     }
 }

@@ -156,6 +156,8 @@ impl From<AskError> for ApiError {
             AskError::Intervention { index, field, .. } => {
                 Self::invalid(&format!("interventions[{index}].{field}"), error)
             }
+            AskError::Inside { field: "", .. } => Self::invalid("inside", error),
+            AskError::Inside { field, .. } => Self::invalid(&format!("inside.{field}"), error),
             AskError::Continuation { index: Some(index), .. } => {
                 Self::invalid(&format!("continuations[{index}]"), error)
             }

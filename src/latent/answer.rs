@@ -43,6 +43,15 @@ impl AnswerRule {
 }
 
 impl AnswerRule {
+    /// A text that the model would say, of which `answer` is the answer.
+    pub fn written(self, answer: &str) -> String {
+        match self {
+            Self::Whole => answer.to_owned(),
+            Self::AfterHash => format!("### {answer}"),
+            Self::LastNumber | Self::Choice => format!("{ANSWER_IS} {answer}"),
+        }
+    }
+
     /// Whether an extracted answer is the expected one, or that in other words (`also`), compared as the family's own code
     /// does: texts without commas (`run.py` of Coconut), numbers as numbers (`test.py` of CODI).
     pub fn is_right(self, answer: &str, expected: &str, also: &[String]) -> bool {
@@ -118,6 +127,15 @@ mod tests {
             assert!(AnswerRule::Whole.is_right(answer, "B", &also), "{answer}");
         }
         assert!(!AnswerRule::Whole.is_right("A", "B", &also));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        use AnswerRule::{AfterHash, Choice, LastNumber, Whole};
+        for (rule, answer) in [(AfterHash, "a b."), (LastNumber, "18"), (Choice, "B"), (Whole, "x")]
+        {
+            assert_eq!(rule.extract(&rule.written(answer)), answer);
+        }
     }
 
     #[test]

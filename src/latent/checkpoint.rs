@@ -117,7 +117,7 @@ impl Checkpoint {
         };
         found.scale_lora(recipe.lora_alpha)?;
         detect::name_markers(&found, &mut tokenizer)?;
-        let checked = recipe.check(&found.config, |id| tokenizer.token_text(id));
+        let checked = recipe.check(&found.config, |id| tokenizer.name(id));
         let recognised = match (checked, origin) {
             (Ok(()), Origin::Manifest(path)) => format!("by {}", path.display()),
             (Ok(()), Origin::Recognised(how)) => how,
@@ -221,7 +221,7 @@ fn check_tokenizer(
     let words = tokenizer.last_word().into_iter();
     match always.into_iter().chain(words).find(|&id| id as usize >= rows) {
         None => Ok(()),
-        Some(id) => Err(CheckpointError::Tokens { id, text: tokenizer.token_text(id), rows }),
+        Some(id) => Err(CheckpointError::Tokens { id, text: tokenizer.name(id), rows }),
     }
 }
 

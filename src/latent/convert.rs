@@ -159,7 +159,7 @@ fn write_companions(checkpoint: &Checkpoint, folder: &Path) -> Result<(), Conver
     match config.exists() {
         true => Ok(()),
         false => {
-            let eos = checkpoint.recipe.eos.first().map(|&id| checkpoint.tokenizer.token_text(id));
+            let eos = checkpoint.recipe.eos.first().map(|&id| checkpoint.tokenizer.name(id));
             let class = "PreTrainedTokenizerFast";
             let clean = false;
             write_json(

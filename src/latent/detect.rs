@@ -132,7 +132,7 @@ impl Evidence<'_> {
     fn internalized(&self) -> Result<Recipe, RecipeError> {
         match self.eos.first() {
             Some(&eos) => {
-                let text = self.tokenizer.token_text(eos);
+                let text = self.tokenizer.name(eos);
                 Ok(families::internalized(self.eos.clone(), &text))
             }
             None => Err(self.unknown(NO_END)),

@@ -18,7 +18,7 @@ pub struct Inspection<'a>(pub &'a Checkpoint);
 
 impl Inspection<'_> {
     fn tokens(&self, ids: &[u32]) -> String {
-        let shown = ids.iter().map(|&id| format!("{id} {:?}", self.0.tokenizer.token_text(id)));
+        let shown = ids.iter().map(|&id| format!("{id} {:?}", self.0.tokenizer.name(id)));
         match ids.is_empty() {
             true => "none".to_owned(),
             false => shown.collect::<Vec<_>>().join(", "),

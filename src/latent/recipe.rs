@@ -7,7 +7,13 @@ use crate::latent::script::StopRule;
 use crate::model::config::Config;
 use crate::model::config::MAX_SIZE;
 use serde::Deserialize;
+use serde::Deserializer;
 use serde::Serialize;
+use serde::de::MapAccess;
+use serde::de::Visitor;
+use serde::de::value::MapDeserializer;
+use serde_json::Value;
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::path::PathBuf;
@@ -56,7 +62,8 @@ pub struct Recipe {
     /// `<|latent|>`, `<|pause|>` or `<pause>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<u32>,
-    /// Alpha of unmerged LoRA pairs; where absent, a quarter of their rank, as published.
+    /// Alpha of unmerged LoRA pairs that no `adapter_config.json` describes. Where absent, CODI's count as published, a
+    /// quarter of their rank; others are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lora_alpha: Option<f64>,
 }
@@ -141,9 +148,17 @@ impl Recipe {
         if text.trim().is_empty() {
             return Err(malformed("is empty".to_owned()));
         }
-        // With the field's name, which serde does not say by itself.
-        let mut json = serde_json::Deserializer::from_str(&text);
-        serde_path_to_error::deserialize(&mut json).map_err(|error| malformed(error.to_string()))
+        Self::from_json(&text).map_err(malformed)
+    }
+
+    /// Both times with the field's name, which serde does not say by itself.
+    fn from_json(text: &str) -> Result<Self, String> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let Stated(fields) =
+            serde_path_to_error::deserialize(&mut json).map_err(|error| error.to_string())?;
+        json.end().map_err(|error| error.to_string())?;
+        let fields = MapDeserializer::<_, serde_json::Error>::new(fields.into_iter());
+        serde_path_to_error::deserialize(fields).map_err(|error| error.to_string())
     }
 
     /// When answers end.
@@ -208,6 +223,35 @@ impl Recipe {
     }
 }
 
+/// The fields of an object that say something: null is absence, as in every file that Python programs write.
+struct Stated(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Stated {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(StatedVisitor)
+    }
+}
+
+struct StatedVisitor;
+
+impl<'de> Visitor<'de> for StatedVisitor {
+    type Value = Stated;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object, the recipe")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Stated, A::Error> {
+        let mut fields = Vec::new();
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            if !value.is_null() {
+                fields.push((name, value));
+            }
+        }
+        Ok(Stated(fields))
+    }
+}
+
 fn question_and_newline() -> String {
     "{question}\n".to_owned()
 }
@@ -218,4 +262,63 @@ fn yes() -> bool {
 
 fn one() -> usize {
     1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Recipe;
+    use serde_json::Value;
+    use serde_json::json;
+
+    fn full() -> Value {
+        let recipe: Value = json!({
+            "family": "mine", "prompt": "{question}?", "add_special_tokens": false, "start": [1], "end": [2],
+            "latent_steps": {"default": 2, "max": 3}, "eos": [3], "eos_count": 2, "masked": [4],
+            "answer": "whole", "question": "tidied", "max_tokens": 5, "pause": 6,
+            "lora_alpha": 1.5,
+        });
+        let read = Recipe::from_json(&recipe.to_string()).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), recipe);
+        // No field is left out: a refusal lists them all.
+        let known = Recipe::from_json(r#"{"?": 1}"#).unwrap_err();
+        let known = known.split('`').skip(3).step_by(2).count();
+        assert_eq!(known, recipe.as_object().unwrap().len());
+        recipe
+    }
+
+    #[test]
+    fn null_says_what_absence_says() {
+        let full = full();
+        let fields = full.as_object().unwrap();
+        let mut required = Vec::new();
+        for field in fields.keys() {
+            let (mut without, mut null) = (fields.clone(), fields.clone());
+            without.remove(field);
+            null.insert(field.clone(), Value::Null);
+            let [without, null] =
+                [without, null].map(|json| Recipe::from_json(&json!(json).to_string()));
+            assert_eq!(null, without, "{field}");
+            required.extend(null.is_err().then_some(field.as_str()));
+        }
+        assert_eq!(required, ["eos", "family", "latent_steps"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_field() {
+        for (text, said) in [
+            (r#"{"family": "a", "latent_steps": {"default": 1, "max": "2"}}"#, "latent_steps.max"),
+            (r#"{"start": [1, -2]}"#, "start[1]"),
+            (r#"{"answer": "hash"}"#, "answer: unknown variant `hash`"),
+            (r#"{"lora_alpha": 1e999}"#, "lora_alpha: number out of range"),
+            (r#"{"eos": [1], "eos": [2]}"#, "duplicate field `eos`"),
+            (r#"{"eoss": [1]}"#, "unknown field `eoss`"),
+            ("[1]", "expected an object"),
+            (r#"{"family": "a", }"#, "line 1"),
+        ] {
+            let error = Recipe::from_json(text).unwrap_err();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+        let twice = format!("{0}{0}", full());
+        assert!(Recipe::from_json(&twice).unwrap_err().contains("trailing characters"));
+    }
 }

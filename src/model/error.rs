@@ -103,7 +103,7 @@ pub enum Error {
     },
     /// How much a LoRA pair counts is said nowhere.
     #[error(
-        "`{name}` is half of a LoRA pair, and nothing says its alpha: put the adapter_config.json that PEFT wrote beside the weights, or `lora_alpha` into coconut.json"
+        "`{name}` is half of a LoRA pair, and nothing says its alpha, the number of the training that says how much the pair counts. Put the adapter_config.json that PEFT wrote beside the weights; if there is none, one that says {{\"lora_alpha\": 16}} with the right number, or `lora_alpha` into coconut.json"
     )]
     Scale {
         /// The pair's first half.

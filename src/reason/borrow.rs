@@ -58,6 +58,7 @@ impl Question {
             thinking: Thinking { steps: LatentSteps::Exactly(loan.steps), ..Thinking::default() },
             then: Then::Nothing,
             report: Report { thought_vectors: true, ..Report::default() },
+            inside: None,
             timeout,
         }
     }

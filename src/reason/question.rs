@@ -5,6 +5,7 @@ use crate::engine::request::Rejected;
 use crate::engine::request::Report;
 use crate::latent::script::Sampling;
 use crate::model::config::MAX_SIZE;
+use crate::reason::inside::Insides;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +18,10 @@ pub struct Question {
     pub thinking: Thinking,
     /// What happens then.
     pub then: Then,
-    /// What to report beside the answer.
+    /// What to report beside the answer; its `inside` is replaced by what `inside` comes to.
     pub report: Report,
+    /// What to see of the inside of the model.
+    pub inside: Option<Insides>,
     /// Time from now within which the answer must be complete.
     pub timeout: Duration,
 }
@@ -229,6 +232,14 @@ pub enum AskError {
         /// Why.
         reason: String,
     },
+    /// What is to be seen of the model is not there, or too much.
+    #[error("{reason}")]
+    Inside {
+        /// What of it; nothing for all.
+        field: &'static str,
+        /// Why.
+        reason: String,
+    },
     /// A continuation cannot be scored.
     #[error("{reason}")]
     Continuation {
@@ -250,6 +261,7 @@ impl Question {
             thinking: Thinking::default(),
             then: Then::Say(Saying::default()),
             report: Report::default(),
+            inside: None,
             timeout,
         }
     }

@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::engine::StartError;
 use crate::engine::config::EngineConfig;
+use crate::engine::request::Report;
 use crate::engine::request::Request;
 use crate::engine::shared::EngineState;
 use crate::latent::answer::AnswerRule;
@@ -116,6 +117,10 @@ pub struct ModelCard {
     pub architecture: String,
     /// Number of weights.
     pub parameters: usize,
+    /// Blocks.
+    pub layers: usize,
+    /// Query heads of each.
+    pub heads: usize,
     /// The longest sequence, in positions.
     pub max_positions: usize,
     /// Latent steps where a question names none.
@@ -221,9 +226,13 @@ impl Reasoner {
     /// Tokenizing is done here and now, and takes as long as the text is long.
     pub fn ask_with(&self, question: &Question, borrowed: &Borrowed) -> Result<Reply, AskError> {
         let (script, ends, prompt) = self.script(question, borrowed)?;
+        let model = (self.engine.sizes(), self.width);
+        let inside = question.inside.as_ref();
+        let inside = inside.map(|inside| inside.of(model, &self.tokenizer, &script)).transpose();
+        let inside = inside.map_err(|(field, reason)| AskError::Inside { field, reason })?;
         let ticket = self.engine.submit(Request {
             script,
-            report: question.report.clone(),
+            report: Report { inside: inside.map(Arc::new), ..question.report.clone() },
             deadline: Instant::now() + question.timeout.min(LONGEST_WAIT),
         })?;
         let reading = (Arc::clone(&self.tokenizer), self.recipe.answer);
@@ -330,6 +339,16 @@ impl Reasoner {
         self.recipe.answer
     }
 
+    /// D: how many numbers a thought has.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The first id of a word in the middle of a text.
+    pub fn first_id(&self, word: &str) -> Option<u32> {
+        self.tokenizer.encode(&format!(" {word}"), false).ok()?.first().copied()
+    }
+
     /// The text of one id, for showing thoughts.
     pub fn token_text(&self, id: u32) -> String {
         self.tokenizer.token_text(id)
@@ -379,6 +398,8 @@ fn card(name: String, checkpoint: &Checkpoint) -> ModelCard {
         family: recipe.family.clone(),
         architecture: config.architecture.name().to_owned(),
         parameters: config.parameter_count(),
+        layers: config.layers,
+        heads: config.heads,
         max_positions: config.max_positions,
         default_latent_steps: recipe.latent_steps.default,
         max_latent_steps: recipe.latent_steps.max,

@@ -59,7 +59,10 @@ impl Reply {
             match part {
                 Part::Done(answer) => return Ok(*answer),
                 Part::Failed(failure) => return Err(failure),
-                Part::Thought { .. } | Part::Token { .. } | Part::Scored { .. } => {}
+                Part::Thought { .. }
+                | Part::Token { .. }
+                | Part::Scored { .. }
+                | Part::Inside { .. } => {}
             }
         }
         Err(Failure::Engine)

@@ -1,10 +1,12 @@
 //! Engine events to the parts of an answer: each end of the script has its voice, times and counts add up. Plain data in,
 //! plain data out; knows no channels.
 
+use crate::engine::inside::Role;
 use crate::engine::request::Event;
 use crate::engine::request::EventKind;
 use crate::engine::request::Failure;
 use crate::engine::request::Finish;
+use crate::engine::request::InsideRow;
 use crate::engine::request::Reused;
 use crate::engine::request::Thought;
 use crate::engine::request::Token;
@@ -32,6 +34,7 @@ pub(crate) struct Transcript {
     /// Those that all have in common.
     thoughts: Vec<Thought>,
     thought_count: usize,
+    insides: Vec<(Option<usize>, InsideRow)>,
     prompt: Prompt,
     reused: Reused,
     clock: Clock,
@@ -78,6 +81,7 @@ impl Transcript {
             voices: ends.into_iter().map(voice).collect(),
             thoughts: Vec::new(),
             thought_count: 0,
+            insides: Vec::new(),
             prompt,
             reused: Reused::default(),
             clock: Clock { submitted, admitted: None, prefilled: None, first_token: None },
@@ -95,6 +99,11 @@ impl Transcript {
             }
             (EventKind::Prefilled, _) => self.clock.prefilled = Some(at),
             (EventKind::Thought(thought), choice) => self.take_thought(choice, thought, parts),
+            (EventKind::Inside(row), choice) => {
+                let choice = choice.filter(|&choice| self.is_alone(choice, row.role));
+                self.insides.push((choice, row.clone()));
+                parts.push_back(Part::Inside { choice, row });
+            }
             (EventKind::FirstLogits(logits), Some(choice)) => {
                 self.voices[choice].1.first_logits = Some(logits);
             }
@@ -112,8 +121,7 @@ impl Transcript {
                 parts.push_back(Part::Failed(failure));
                 return Goes::Wrong;
             }
-            (EventKind::FirstLogits(_) | EventKind::Token(_) | EventKind::Scored(_), None)
-            | (EventKind::Inside(_), _) => {}
+            (EventKind::FirstLogits(_) | EventKind::Token(_) | EventKind::Scored(_), None) => {}
         }
         Goes::On
     }
@@ -121,6 +129,12 @@ impl Transcript {
     /// The engine went away without a last event.
     pub(crate) fn lost(parts: &mut VecDeque<Part>) {
         parts.push_back(Part::Failed(Failure::Engine));
+    }
+
+    /// Whether a row of this choice's branch is of no other.
+    fn is_alone(&self, choice: usize, role: Role) -> bool {
+        let is_thought = matches!(role, Role::Prompt | Role::Latent(_));
+        self.voices.len() > 1 && (!is_thought || self.voices[choice].0.has_own_thoughts)
     }
 
     fn take_thought(
@@ -198,6 +212,7 @@ impl Transcript {
         parts.push_back(Part::Done(Box::new(Answer {
             choices: choices.collect(),
             thoughts: std::mem::take(&mut self.thoughts),
+            insides: std::mem::take(&mut self.insides),
             usage,
             timings: self.clock.timings(at),
             warnings: warning.into_iter().collect(),

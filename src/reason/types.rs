@@ -2,6 +2,7 @@
 
 use crate::engine::request::Failure;
 use crate::engine::request::Finish;
+use crate::engine::request::InsideRow;
 use crate::engine::request::Reused;
 use crate::engine::request::Scored;
 use crate::engine::request::Thought;
@@ -24,6 +25,13 @@ pub enum Part {
         choice: usize,
         /// What it is.
         token: TokenText,
+    },
+    /// A row was computed that is to be looked into.
+    Inside {
+        /// The only one of the choices that it belongs to; `None` where they have it in common.
+        choice: Option<usize>,
+        /// What it is.
+        row: InsideRow,
     },
     /// A continuation has its scores.
     Scored {
@@ -52,6 +60,8 @@ pub struct TokenText {
     pub text: String,
     /// Natural logarithm of the token's probability at temperature 1, if asked for.
     pub logprob: Option<f32>,
+    /// Entropy of the distribution that it was chosen from, in nats at temperature 1, if asked for.
+    pub entropy: Option<f32>,
 }
 
 /// Everything that came of a question.
@@ -62,6 +72,8 @@ pub struct Answer {
     pub choices: Vec<Choice>,
     /// The thoughts that choices have in common, as far as asked for.
     pub thoughts: Vec<Thought>,
+    /// Rows that were to be looked into, each with the only choice that it belongs to, where there is one.
+    pub insides: Vec<(Option<usize>, InsideRow)>,
     /// Counts.
     pub usage: Usage,
     /// Durations.

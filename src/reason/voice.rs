@@ -68,6 +68,7 @@ impl Voice {
             id: token.id,
             text: String::new(),
             logprob: token.logprob,
+            entropy: token.entropy,
         });
         match self.watch.push(&fresh) {
             Watched::Stopped(text) => {

@@ -22,6 +22,9 @@ use tokenizers::Model as _;
 /// A first text for every tokenizer.
 const PROBE: &str = "Is 2 + 2 = 4? Déjà vu.\n";
 
+/// Letters between which a token is put to see how it reads; not the same, since some kinds write what is repeated once.
+const NEIGHBOURS: [&str; 2] = ["x", "z"];
+
 /// A tokenizer as Hugging Face writes it (`tokenizer.json`).
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
@@ -129,12 +132,31 @@ impl Tokenizer {
         token.filter(|token| !added.is_special_token(token))
     }
 
-    /// The text of one id by itself, special tokens shown.
+    /// How an id reads in the middle of a text, for people: with the space before it, if it has one. What adds nothing to
+    /// a text is shown by its name.
     pub fn token_text(&self, id: u32) -> String {
-        match self.inner.decode(&[id], false) {
-            Ok(text) if !text.is_empty() => text,
-            _ => self.inner.id_to_token(id).unwrap_or_else(|| format!("<{id}>")),
-        }
+        let text = self.token(id).and_then(|token| self.amid(token));
+        text.filter(|text| !text.is_empty()).unwrap_or_else(|| self.name(id))
+    }
+
+    /// An id as files name it: the token of the vocabulary, special or not.
+    pub fn name(&self, id: u32) -> String {
+        self.inner.id_to_token(id).unwrap_or_else(|| format!("<{id}>"))
+    }
+
+    /// What a token adds to a text that goes on after it; `None` where it changes the letters beside it.
+    fn amid(&self, token: String) -> Option<String> {
+        let written = |tokens: Vec<String>| {
+            let mut decoder = self.decoder();
+            let text: String = tokens.into_iter().map(|token| decoder.push(Some(token))).collect();
+            text + &decoder.finish()
+        };
+        let [before, after] = NEIGHBOURS.map(str::to_owned);
+        let without = written(vec![before.clone(), after.clone()]);
+        let with = written(vec![before, token, after]);
+        let [before, _] = NEIGHBOURS;
+        let text = with.strip_prefix(before)?.strip_suffix(without.strip_prefix(before)?)?;
+        Some(text.to_owned())
     }
 }
 

@@ -30,7 +30,7 @@ pub fn write(folder: &Path, start: &Start, recipe: &Recipe) -> Result<()> {
     write_json(&unfinished.join(MANIFEST), &json!(recipe))?;
     let path = unfinished.join("tokenizer.json");
     fs::write(&path, start.tokenizer.to_json()?).map_err(Error::io(&path))?;
-    let eos = start.tokenizer.token_text(start.special.eos);
+    let eos = start.tokenizer.name(start.special.eos);
     let tokenizer_config = json!({
         "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": eos, "clean_up_tokenization_spaces": false,
     });

@@ -19,6 +19,7 @@ use coconut::latent::convert::convert;
 use coconut::latent::generate::generate;
 use coconut::latent::inspect::Inspection;
 use coconut::latent::locate::Sought;
+use coconut::latent::recipe::MANIFEST;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::Value;
@@ -190,6 +191,27 @@ fn what_disagrees_with_an_adapters_config_is_refused() {
     let beyond = changed("live-tokens-gpt2", &[(CONFIG, Some(rows))]);
     let error = refusal(&Location::folder(beyond.path()));
     assert!(error.contains("trainable_token_indices") && error.contains("row 63"), "{error}");
+}
+
+/// Coconut trained with LoRA is saved without its adapter's config: somebody has to say alpha.
+#[test]
+fn alpha_may_be_said_by_the_manifest_alone() {
+    for name in ["live-gpt2", "live-coconut-llama", "live-tied-pairs-gpt2"] {
+        let recipe = Checkpoint::open(&location(name)).unwrap().recipe;
+        let with = |alpha: Value| {
+            let mut recipe = json!(recipe);
+            recipe["lora_alpha"] = alpha;
+            changed(name, &[(CONFIG, None), (MANIFEST, Some(recipe))])
+        };
+        assert_oracle(&Location::folder(with(json!(12)).path()), name);
+        let error = refusal(&Location::folder(with(Value::Null).path()));
+        assert!(error.contains("nothing says its alpha"), "{name}: {error}");
+        // What the refusal says helps, word for word.
+        assert!(error.contains(r#"{"lora_alpha": "#) && error.contains(CONFIG), "{error}");
+        let least = changed(name, &[(CONFIG, None)]);
+        std::fs::write(least.path().join(CONFIG), r#"{"lora_alpha": 12}"#).unwrap();
+        assert_oracle(&Location::folder(least.path()), name);
+    }
 }
 
 #[test]

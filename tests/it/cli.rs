@@ -78,6 +78,13 @@ fn wrong_settings_are_refused_by_name() {
     }
 }
 
+/// The library that reads log filters has its cause in its message.
+#[test]
+fn a_refusal_says_nothing_twice() {
+    let (_, text) = run(&["serve", "--log-level", "info=="]);
+    assert_eq!(text.matches("parsing level filter").count(), 1, "{text}");
+}
+
 /// Docker compose hands on what is not set as empty; a key that is meant to protect is another matter.
 #[test]
 fn empty_variables_are_unset_ones() {

@@ -247,6 +247,27 @@ async fn a_server_begins_with_nothing_counted_and_nothing_kept() {
     assert_eq!(usage["usage"]["cached_positions"], 0, "{usage}");
 }
 
+/// Prompt, thoughts, the end marker and the answer but for its last token, which is never fed.
+#[tokio::test]
+async fn an_answer_ends_at_the_models_last_position() {
+    let wire = wire();
+    for stream in [false, true] {
+        let asked = |max: usize| json!({"question": QUESTION, "max_tokens": max, "ignore_eos": true, "stream": stream});
+        let reply = wire.ask(asked(256)).await;
+        let answer = match stream {
+            true => reply.events().pop().unwrap().data,
+            false => reply.json(),
+        };
+        assert_eq!(answer["finish_reason"], "length", "{answer}");
+        let count = |field: &str| answer["usage"][field].as_u64().unwrap();
+        let [prompt, steps, answered] =
+            ["prompt_tokens", "latent_steps", "completion_tokens"].map(count);
+        assert_eq!(prompt + steps + 1 + answered - 1, 256);
+        let reply = wire.ask(asked(257)).await;
+        assert_eq!(reply.blames(422, "too_long").as_deref(), Some("max_tokens"));
+    }
+}
+
 // ===== refusals =====
 
 #[tokio::test]

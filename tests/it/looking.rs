@@ -43,14 +43,11 @@ use coconut::latent::edits::Steps;
 use coconut::latent::program::Program;
 use coconut::latent::script::Act;
 use coconut::latent::script::Sampling;
-use coconut::latent::script::Script;
 use coconut::latent::script::Think;
 use coconut::latent::script::Until;
 use coconut::latent::script::ids;
 use coconut::metrics::Metrics;
 use coconut::model::Model;
-use coconut::model::ops::Kernels;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -58,12 +55,12 @@ const NAMES: [&str; 4] =
     ["coconut-gpt2-hf", "coconut-llama-meta", "coconut-qwen3-hf", "codi-llama"];
 
 /// Nothing is reused.
-fn off() -> EngineConfig {
+pub(crate) fn off() -> EngineConfig {
     EngineConfig { prefix_cache: PrefixCache::Off, ..EngineConfig::default() }
 }
 
 /// The same weights as a chain of tensors.
-fn chain(name: &str, config: EngineConfig) -> Engine {
+pub(crate) fn chain(name: &str, config: EngineConfig) -> Engine {
     let checkpoint = Checkpoint::open(&Location::folder(data(name))).unwrap();
     let model = checkpoint.tensors(&Device::Cpu, DType::F32).unwrap();
     Engine::start(model, config, Arc::new(Metrics::new())).unwrap()
@@ -359,62 +356,5 @@ fn a_slow_reader_is_told_everything() {
     let markers = program.forced.len();
     for branch in crate::scripts::answers(5) {
         assert_eq!(count(branch), (1 + markers + 11, 12, 1), "branch {branch}");
-    }
-}
-
-// ===== transformers =====
-
-/// What `tests/data/make_insides.py` wrote of one checkpoint.
-#[derive(Deserialize)]
-struct Golden {
-    answer: Vec<u32>,
-    layers: Vec<usize>,
-    rows: Vec<GoldenRow>,
-}
-
-#[derive(Deserialize)]
-struct GoldenRow {
-    position: usize,
-    /// By layer (D,); the last one after the final norm.
-    hidden_states: Vec<Vec<f32>>,
-    /// By layer but 0, and head, (position + 1,).
-    attentions: Vec<Vec<Vec<f32>>>,
-}
-
-#[test]
-fn hidden_states_and_attentions_are_those_of_transformers() {
-    let text = std::fs::read_to_string(data("insides.json")).unwrap();
-    let all: BTreeMap<String, Golden> = serde_json::from_str(&text).unwrap();
-    assert_eq!(all.len(), 2);
-    for (name, golden) in all {
-        let fixture = Fixture::load(&name);
-        let (model, layers) = (&fixture.model, golden.layers.clone());
-        let attention = Some((0..model.config().heads).collect());
-        let inside = Inside { layers, attention, lens: None, ..everything(model, true) };
-        let script: Script = program(&fixture).script(Sampling::GREEDY);
-        for engine in [start(Fixture::load(&name), off()), chain(&name, off())] {
-            let told = told(engine.submit(looking(&script, &inside)).unwrap()).remove(&0).unwrap();
-            let said = told.iter().filter_map(|event| match event {
-                EventKind::Token(token) => Some(token.id),
-                _ => None,
-            });
-            assert_eq!(said.collect::<Vec<_>>(), golden.answer);
-            let rows = insides(&told);
-            assert_eq!(rows.len(), golden.rows.len());
-            for (ours, golden) in rows.iter().zip(&golden.rows) {
-                assert_eq!(ours.position, golden.position);
-                let mut states = ours.hidden_states.clone();
-                let last = states.len() - model.config().width;
-                let end =
-                    Tensor::from_slice(&states[last..], (1, states.len() - last), &Device::Cpu);
-                let normed = model.norm(&end.unwrap(), Kernels::Differentiable);
-                states.truncate(last);
-                states.extend(normed.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap());
-                let what = format!("{name}, {:?}", ours.role);
-                assert!(distance(&states, &golden.hidden_states.concat()) < TOLERANCE, "{what}");
-                let weights = golden.attentions.concat().concat();
-                assert!(distance(&ours.attention, &weights) < TOLERANCE, "{what}");
-            }
-        }
     }
 }

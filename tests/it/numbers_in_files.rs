@@ -44,12 +44,18 @@ fn changed(value: &Value, at: &str, number: &str) -> Value {
     serde_json::from_str(&text).unwrap_or(Value::Null)
 }
 
+/// A file of its own: some file systems wait for the disk where one that was written just now is written again.
+fn anew(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
 #[tokio::test]
 async fn a_manifest_with_any_number_is_refused_by_name_or_answers() {
     let recipe = json!({"family": "coconut", "start": [401], "end": [402], "eos": [0], "eos_count": 1,
         "masked": [400], "max_tokens": 2, "lora_alpha": 1.5, "latent_steps": {"default": 2, "max": 6}});
     let config = Checkpoint::open(&Location::folder(data(MODEL))).unwrap().found.config;
-    let file = tempfile::NamedTempFile::new().unwrap();
     let mut answered = 0;
     for at in numbers(&recipe, "") {
         for number in EXTREMES {
@@ -57,7 +63,7 @@ async fn a_manifest_with_any_number_is_refused_by_name_or_answers() {
             if manifest.is_null() {
                 continue;
             }
-            std::fs::write(&file, manifest.to_string()).unwrap();
+            let file = anew(&manifest.to_string());
             let checked = Recipe::read(file.path())
                 .map_err(|error| error.to_string())
                 .and_then(|recipe| recipe.check(&config, |id| id.to_string()));
@@ -107,7 +113,6 @@ fn a_config_with_any_number_is_counted_or_refused() {
 #[test]
 fn a_run_with_any_number_is_read_or_refused_by_name() {
     let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/recipes");
-    let file = tempfile::NamedTempFile::new().unwrap();
     let mut refused = 0;
     for path in std::fs::read_dir(recipes).unwrap().map(|entry| entry.unwrap().path()) {
         let text = std::fs::read_to_string(&path).unwrap();
@@ -118,7 +123,7 @@ fn a_run_with_any_number_is_read_or_refused_by_name() {
                 let mut settings = settings.clone();
                 *settings.pointer_mut(&at).unwrap() = json!(MARK);
                 let text = toml::to_string(&settings).unwrap();
-                std::fs::write(&file, text.replace(&format!("{MARK:?}"), number)).unwrap();
+                let file = anew(&text.replace(&format!("{MARK:?}"), number));
                 if let Err(error) = Settings::read(file.path()) {
                     let said = error.to_string();
                     assert!(said.contains(name(&at)), "{at} = {number}: {said}");

@@ -124,6 +124,44 @@ fn ordinary_text_comes_token_by_token() {
     }
 }
 
+/// One rule for all kinds: a token by itself reads as it does in the middle of a text.
+#[test]
+fn a_token_alone_keeps_the_space_that_it_has_in_a_text() {
+    // One replaces what tokens have become, the other has letters alone.
+    let others =
+        |pair: &&Pair| !["by_expression", "letters"].iter().any(|name| pair.name.contains(name));
+    for pair in PAIRS.iter().filter(others) {
+        let ids = pair.ours.encode("the cat sat on the mat", false).unwrap();
+        let shown: Vec<String> = ids.iter().map(|&id| pair.ours.token_text(id)).collect();
+        let whole = pair.theirs.decode(&ids, true).unwrap();
+        // Only its ends may read differently.
+        assert_eq!(shown.concat().trim(), whole.trim(), "{}: {shown:?}", pair.name);
+    }
+    for (name, token, text) in [
+        ("byte_level", "Ġthe", " the"),
+        ("llama2", "▁the▁", " the "),
+        ("llama2", "<0x0A>", "\n"),
+        ("llama2", "<0xF0>", "\u{fffd}"),
+        ("llama2", "</s>", "</s>"),
+        ("gemma", "▁the▁", " the "),
+        ("unigram", "▁the", " the"),
+        ("word_piece", "the", " the"),
+        ("word_ends", "the</w>", "the "),
+        ("words", "the", " the"),
+        ("letters", "a", "a"),
+        ("letters", "|", " "),
+        ("letters", "<pad>", "<pad>"),
+        ("prosqa", "wumpus", " wumpus"),
+        ("prosqa", ".", "."),
+    ] {
+        let tokenizer = &named(name).ours;
+        let id = tokenizer.id(token).unwrap_or_else(|| panic!("{name} has no {token}"));
+        assert_eq!(tokenizer.token_text(id), text, "{name}: {token}");
+        assert_eq!(tokenizer.name(id), token);
+    }
+    assert_eq!(named("llama2").ours.token_text(1 << 20), "<1048576>");
+}
+
 /// Each of them may make all before it invalid, and none may cost more than the one before.
 #[test]
 fn a_long_run_of_bytes_takes_no_longer_per_byte() {

@@ -24,6 +24,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("train", &["data", "files", "latent", "model", "text"]),
     ("reason", &["engine", "latent", "metrics", "model", "text"]),
     ("eval", &["data", "engine", "latent", "reason"]),
+    ("probe", &["data", "engine", "files", "latent", "reason"]),
     ("http", &["engine", "files", "latent", "metrics", "reason", "text"]),
 ];
 
@@ -41,6 +42,7 @@ const MUST_NOT_NAME: &[(&str, &[&str])] = &[
     ("reason", &["axum", "hyper", "prometheus", "serde_json", "tower", "utoipa"]),
     ("bench", &["axum", "candle_core", "candle_nn", "prometheus", "tokenizers", "utoipa"]),
     ("eval", &["axum", "candle_core", "candle_nn", "ureq", "hyper", "tokenizers", "utoipa"]),
+    ("probe", &["axum", "candle_core", "candle_nn", "ureq", "hyper", "tokenizers", "utoipa"]),
     ("http", &["candle_core", "candle_nn", "candle_transformers", "safetensors", "tokenizers"]),
 ];
 
@@ -271,7 +273,7 @@ fn is_test(path: &Path) -> bool {
 }
 
 /// All Rust files at or below these places; a place that does not exist has none.
-fn rust_files(places: &[&str]) -> Vec<PathBuf> {
+pub fn rust_files(places: &[&str]) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut open: Vec<PathBuf> = places.iter().map(|place| root().join(place)).collect();
     while let Some(path) = open.pop() {

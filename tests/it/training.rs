@@ -76,7 +76,7 @@ impl Case {
             Checkpoint::open(&Location::folder(data(&self.checkpoint))).unwrap().tokenizer;
         let config = std::fs::read_to_string(data(&self.checkpoint).join("config.json")).unwrap();
         let config: serde_json::Value = serde_json::from_str(&config).unwrap();
-        let eos = tokenizer.token_text(config["eos_token_id"].as_u64().unwrap() as u32);
+        let eos = tokenizer.name(config["eos_token_id"].as_u64().unwrap() as u32);
         Start::checkpoint(&data(&self.checkpoint), None, &eos).unwrap()
     }
 

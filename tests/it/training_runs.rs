@@ -237,20 +237,20 @@ fn token_ids(sequence: &Sequence) -> Vec<u32> {
 /// Asserts that what a sequence should say is what the text of its graph says. `asked`: it is a question, not a chain.
 fn assert_targets(sequence: &Sequence, text: &str, tokenizer: &Tokenizer, asked: bool) {
     let edges = edges(text);
-    let root = tokenizer.token_text(token_ids(sequence)[usize::from(asked)]);
+    let root = tokenizer.name(token_ids(sequence)[usize::from(asked)]);
     let (first, _) = sequence.thoughts().unwrap();
     for (at, target) in &sequence.targets {
         match &target.distribution {
             Distribution::Uniform(nodes) => {
                 let hop = at + 1 - first;
-                let told: Vec<String> = nodes.iter().map(|&id| tokenizer.token_text(id)).collect();
+                let told: Vec<String> = nodes.iter().map(|&id| tokenizer.name(id)).collect();
                 let told: BTreeSet<&str> = told.iter().map(String::as_str).collect();
                 assert_eq!(told, frontier(&edges, &root, hop), "hop {hop} from {root} in {text}");
                 // Later hops are rarer, and weigh more.
                 assert!(target.weight >= if asked { 0.5 } else { 1.0 });
             }
             Distribution::Token(id) if target.weight == 7.0 => {
-                let answer = tokenizer.token_text(*id);
+                let answer = tokenizer.name(*id);
                 let reached = (2..10).any(|hops| frontier(&edges, &root, hops).contains(&*answer));
                 assert!(reached, "{root} is a {answer} in {text}");
             }

@@ -1,6 +1,7 @@
 //! ProsQA: is somebody a this or a that, given who is what (Coconut paper, appendix A.2). Questions are walks in graphs.
-//! Knows graphs and the words they are told in, no files.
+//! Knows graphs and the words they are told in; of files only that they hold them.
 
+pub mod file;
 pub mod generate;
 pub mod graph;
 pub mod record;

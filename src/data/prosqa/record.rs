@@ -90,6 +90,13 @@ impl Record {
         Example { question, steps, answer, also: Vec::new() }
     }
 
+    /// Whether its numbers name nodes, and every edge leads to a larger one.
+    pub fn is_sound(&self) -> bool {
+        let nodes = self.idx_to_symbol.len();
+        let named = [self.root, self.target, self.neg_target].into_iter().all(|node| node < nodes);
+        named && self.edges.iter().all(|&[from, to]| from < to && to < nodes)
+    }
+
     /// The graph that the question was made from.
     ///
     /// # Panics

@@ -21,6 +21,16 @@ pub(in crate::http) enum Include {
     FirstLogits,
     /// The log-probability of each answer token.
     Logprobs,
+    /// How undecided the head is, in nats over the whole vocabulary: at each thought, and at each answer token.
+    Entropy,
+    /// Per thought, the cosine of the angle to what was fed before it.
+    Cosine,
+    /// The hidden states of `inside.layers` at `inside.places`.
+    HiddenStates,
+    /// What the head makes of those hidden states.
+    Lens,
+    /// The attention of those places, in the blocks that these layers leave.
+    Attention,
 }
 
 /// What is to be reported.
@@ -37,7 +47,9 @@ pub(in crate::http) fn report(
         thought_vectors: reports(Include::ThoughtVectors),
         first_logits: reports(Include::FirstLogits),
         logprobs: reports(Include::Logprobs),
-        ..Report::default()
+        entropy: reports(Include::Entropy),
+        cosine: reports(Include::Cosine),
+        inside: None,
     })
 }
 
@@ -61,7 +73,13 @@ impl Include {
     pub(in crate::http) fn is_of_answers(self) -> bool {
         match self {
             Self::FirstLogits | Self::Logprobs => true,
-            Self::Thoughts | Self::ThoughtVectors => false,
+            Self::Thoughts
+            | Self::ThoughtVectors
+            | Self::Entropy
+            | Self::Cosine
+            | Self::HiddenStates
+            | Self::Lens
+            | Self::Attention => false,
         }
     }
 }

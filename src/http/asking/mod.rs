@@ -2,6 +2,7 @@
 //! the connections, and its reply is watched. Knows no route's JSON.
 
 pub(super) mod include;
+pub(super) mod inside;
 pub(super) mod parts;
 pub(super) mod stream;
 pub(super) mod view;

@@ -2,6 +2,7 @@
 //! travel.
 
 use crate::engine::request::Finish;
+use crate::engine::request::InsideRow;
 use crate::engine::request::Thought;
 use crate::engine::request::TopToken;
 use crate::http::asking::include::Include;
@@ -44,6 +45,12 @@ pub(in crate::http) struct ThoughtBody {
     /// Euclidean length of what was computed, where something was done to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     computed_norm: Option<f32>,
+    /// How undecided the model's head is about it, in nats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entropy: Option<f32>,
+    /// Cosine of the angle to what was fed before it; of the first one there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cosine: Option<f32>,
     /// What the model's head makes of the thought, most likely first.
     #[serde(skip_serializing_if = "Option::is_none")]
     top_tokens: Option<Vec<TopTokenBody>>,
@@ -57,7 +64,7 @@ pub(in crate::http) struct ThoughtBody {
 pub(in crate::http) struct TopTokenBody {
     /// Token id.
     id: u32,
-    /// Its text.
+    /// Its text, as it would stand in the middle of an answer: with the space before it, if it has one.
     token: String,
     /// 0 to 1.
     probability: f32,
@@ -78,6 +85,9 @@ pub(in crate::http) struct TokenBody {
     /// Natural logarithm of its probability at temperature 1, with `logprobs` in `include`.
     #[serde(skip_serializing_if = "Option::is_none")]
     logprob: Option<f32>,
+    /// How undecided the model was about it, in nats, with `entropy` in `include`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entropy: Option<f32>,
 }
 
 /// An answer token's log-probability.
@@ -87,6 +97,9 @@ pub(in crate::http) struct Logprob {
     id: u32,
     /// Natural logarithm of its probability at temperature 1.
     logprob: Option<f32>,
+    /// How undecided the model was about it, in nats, with `entropy` in `include`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entropy: Option<f32>,
 }
 
 /// How much was computed.
@@ -124,6 +137,12 @@ pub(in crate::http) struct TimingsBody {
     total_ms: f64,
 }
 
+impl TopTokenBody {
+    pub(in crate::http) fn new(top: TopToken, text: &impl Fn(u32) -> String) -> Self {
+        Self { id: top.id, token: text(top.id), probability: top.probability }
+    }
+}
+
 impl ThoughtBody {
     pub(in crate::http) fn new(
         thought: Thought,
@@ -133,15 +152,13 @@ impl ThoughtBody {
     ) -> Self {
         let is_edited = thought.computed_norm != thought.norm;
         let shown = include.contains(&Include::Thoughts);
-        let named = |top: TopToken| TopTokenBody {
-            id: top.id,
-            token: text(top.id),
-            probability: top.probability,
-        };
+        let named = |top: TopToken| TopTokenBody::new(top, &text);
         Self {
             step: thought.step,
             choice,
             norm: shown.then_some(thought.norm),
+            entropy: thought.entropy,
+            cosine: thought.cosine,
             computed_norm: (shown && is_edited).then_some(thought.computed_norm),
             top_tokens: shown.then(|| thought.top_tokens.into_iter().map(named).collect()),
             vector: thought.vector.as_deref().map(base64_f32),
@@ -151,14 +168,14 @@ impl ThoughtBody {
 
 impl TokenBody {
     pub(in crate::http) fn new(token: TokenText, choice: Option<usize>) -> Self {
-        let TokenText { index, id, text, logprob } = token;
-        Self { index, choice, id, text, logprob }
+        let TokenText { index, id, text, logprob, entropy } = token;
+        Self { index, choice, id, text, logprob, entropy }
     }
 }
 
 impl Logprob {
     pub(in crate::http) fn of(token: &TokenText) -> Self {
-        Self { id: token.id, logprob: token.logprob }
+        Self { id: token.id, logprob: token.logprob, entropy: token.entropy }
     }
 }
 
@@ -206,7 +223,10 @@ pub(in crate::http) fn thought_bytes(thought: &Thought) -> usize {
 
 /// How much there is to write of an answer.
 pub(in crate::http) fn answer_bytes(answer: &Answer) -> usize {
-    thoughts_bytes(&answer.thoughts) + answer.choices.iter().map(choice_bytes).sum::<usize>()
+    let insides: usize = answer.insides.iter().map(|(_, row)| inside_bytes(row)).sum();
+    insides
+        + thoughts_bytes(&answer.thoughts)
+        + answer.choices.iter().map(choice_bytes).sum::<usize>()
 }
 
 fn choice_bytes(choice: &Choice) -> usize {
@@ -217,6 +237,12 @@ fn choice_bytes(choice: &Choice) -> usize {
         + 64 * choice.tokens.len()
         + choice.text.len()
         + scores
+}
+
+/// How much there is to write of a row.
+pub(in crate::http) fn inside_bytes(row: &InsideRow) -> usize {
+    let lens: usize = row.lens.iter().map(|view| view.top_tokens.len() + view.ranked.len()).sum();
+    size_of_val(&*row.hidden_states) + size_of_val(&*row.attention) + 512 * lens
 }
 
 fn thoughts_bytes(thoughts: &[Thought]) -> usize {
@@ -281,7 +307,8 @@ mod tests {
 
     #[test]
     fn a_token_without_logprob_has_no_such_field() {
-        let token = TokenText { index: 0, id: 3, text: "a".to_owned(), logprob: None };
+        let token =
+            TokenText { index: 0, id: 3, text: "a".to_owned(), logprob: None, entropy: None };
         assert_eq!(
             serde_json::to_value(TokenBody::new(token, None)).unwrap(),
             json!({"index": 0, "id": 3, "text": "a"})

@@ -2,6 +2,7 @@
 
 use crate::http::asking::parts::LAST_WORK;
 use crate::http::asking::parts::answer_bytes;
+use crate::http::asking::parts::inside_bytes;
 use crate::http::asking::parts::thought_bytes;
 use crate::http::asking::watched::Watched;
 use crate::http::desk::Work;
@@ -59,6 +60,7 @@ pub(in crate::http) fn response(reply: Watched, show: impl Show, state: AppState
 fn bytes(part: &Part) -> usize {
     match part {
         Part::Thought { thought, .. } => thought_bytes(thought),
+        Part::Inside { row, .. } => inside_bytes(row),
         Part::Done(answer) => answer_bytes(answer),
         Part::Scored { scores, .. } => 256 * scores.len(),
         Part::Token { .. } | Part::Failed(_) => 0,

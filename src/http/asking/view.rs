@@ -1,8 +1,12 @@
 //! What an answer says beside what the reasoner returns, and how much of that it shows: its name and time, the model, the
 //! places of several answers. Knows no route.
 
+use crate::engine::request::InsideRow;
 use crate::engine::request::Thought;
 use crate::http::asking::include::Include;
+use crate::http::asking::inside::InsideBody;
+use crate::http::asking::inside::InsideRowBody;
+use crate::http::asking::inside::Seen;
 use crate::http::asking::parts::ThoughtBody;
 use crate::http::state::unix_seconds;
 use crate::http::thinking::Latent;
@@ -22,16 +26,20 @@ pub(in crate::http) struct View {
     pub(in crate::http) seed: u64,
     include: Vec<Include>,
     sweep: Option<Vec<usize>>,
+    seen: Seen,
 }
 
 impl View {
     pub(in crate::http) fn new(
         id: Uuid,
         include: Option<&[Include]>,
-        (latent, seed): (&Latent, u64),
+        (latent, inside, seed): (&Latent, Option<&InsideBody>, u64),
         reasoner: Arc<Reasoner>,
     ) -> Self {
+        let card = reasoner.card();
+        let seen = Seen::of(inside, (card.layers, card.heads));
         Self {
+            seen,
             id,
             created: unix_seconds(SystemTime::now()),
             reasoner,
@@ -63,9 +71,27 @@ impl View {
         ThoughtBody::new(thought, choice, &self.include, |id| self.reasoner.token_text(id))
     }
 
+    pub(in crate::http) fn inside(&self, row: InsideRow, choice: Option<usize>) -> InsideRowBody {
+        self.seen.row(row, choice, |id| self.reasoner.token_text(id))
+    }
+
+    /// Where it was asked to look inside.
+    pub(in crate::http) fn insides(
+        &self,
+        rows: Vec<(Option<usize>, InsideRow)>,
+    ) -> Option<Vec<InsideRowBody>> {
+        let asked = [Include::HiddenStates, Include::Lens, Include::Attention];
+        let row = |(choice, row): (Option<usize>, InsideRow)| {
+            self.inside(row, choice.map(|rank| self.place(rank)))
+        };
+        let is_asked = asked.into_iter().any(|asked| self.shows(asked));
+        is_asked.then(|| rows.into_iter().map(row).collect())
+    }
+
     /// Where thoughts were asked for.
     pub(in crate::http) fn thoughts(&self, thoughts: Vec<Thought>) -> Option<Vec<ThoughtBody>> {
-        let shown = self.shows(Include::Thoughts) || self.shows(Include::ThoughtVectors);
+        let asked = [Include::Thoughts, Include::ThoughtVectors, Include::Entropy, Include::Cosine];
+        let shown = asked.into_iter().any(|asked| self.shows(asked));
         let body = |thought| self.thought(thought, None);
         shown.then(|| thoughts.into_iter().map(body).collect())
     }

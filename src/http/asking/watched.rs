@@ -38,7 +38,10 @@ impl Watched {
         match &part {
             Part::Done(answer) => self.record(answered(answer)),
             Part::Failed(failure) => self.record(failed(*failure)),
-            Part::Thought { .. } | Part::Token { .. } | Part::Scored { .. } => {}
+            Part::Thought { .. }
+            | Part::Token { .. }
+            | Part::Scored { .. }
+            | Part::Inside { .. } => {}
         }
         part
     }
@@ -49,7 +52,10 @@ impl Watched {
             match self.next().await {
                 Part::Done(answer) => return Ok(*answer),
                 Part::Failed(failure) => return Err(failure),
-                Part::Thought { .. } | Part::Token { .. } | Part::Scored { .. } => {}
+                Part::Thought { .. }
+                | Part::Token { .. }
+                | Part::Scored { .. }
+                | Part::Inside { .. } => {}
             }
         }
     }

@@ -63,7 +63,8 @@ pub(in crate::http) async fn reason(
     let (id, stream) = (Uuid::new_v4(), request.stream.unwrap_or(false));
     let seed = request.seed_or(random_seed(id));
     let (latent, include) = (request.latent(), request.include.clone());
-    let view = View::new(id, include.as_deref(), (&latent, seed), Arc::clone(&reasoner));
+    let asked = (&latent, request.inside.as_ref(), seed);
+    let view = View::new(id, include.as_deref(), asked, Arc::clone(&reasoner));
     let timeout = deadline.saturating_duration_since(Instant::now());
     let question = request.into_question(timeout, seed)?;
     let samples = question.saying().map_or(1, |saying| saying.samples);

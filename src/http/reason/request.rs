@@ -3,6 +3,7 @@
 use crate::http::asking::include::Include;
 use crate::http::asking::include::report;
 use crate::http::asking::include::within;
+use crate::http::asking::inside::InsideBody;
 use crate::http::error::ApiError;
 use crate::http::thinking::FeedbackName;
 use crate::http::thinking::InterventionBody;
@@ -63,8 +64,8 @@ pub(in crate::http) struct ReasonRequest {
     #[serde(default, deserialize_with = "whole_or_none")]
     #[schema(minimum = 1, maximum = 1024, default = 1)]
     pub(super) n: Option<usize>,
-    /// Most answer tokens; where absent what the model's recipe says, 64 if nothing. An answer that takes up the model's
-    /// positions before that ends there, with `length`.
+    /// Most answer tokens; where absent what the model's recipe says, 64 if nothing. An answer that takes up the positions
+    /// that question and thoughts leave ends there, with `length`. More than all of the model's positions are refused.
     #[serde(default, deserialize_with = "whole_or_none")]
     #[schema(minimum = 1, maximum = 1_048_576, example = 64)]
     pub(super) max_tokens: Option<usize>,
@@ -93,6 +94,8 @@ pub(in crate::http) struct ReasonRequest {
     pub(super) stream: Option<bool>,
     /// What to report beside the answer.
     pub(super) include: Option<Vec<Include>>,
+    /// Where to look, with `hidden_states`, `lens` or `attention` in `include`.
+    pub(super) inside: Option<InsideBody>,
     /// How many tokens to show per thought, with `thoughts` in `include`.
     #[serde(default, deserialize_with = "whole_or_none")]
     #[schema(maximum = 100, default = 5)]
@@ -111,6 +114,7 @@ impl ReasonRequest {
     /// The question to ask, or the first field whose value is not allowed. `seed` is for what the request does not seed.
     pub(super) fn into_question(self, timeout: Duration, seed: u64) -> Result<Question, ApiError> {
         let report = report(self.include.as_deref(), self.top_thought_tokens)?;
+        let inside = InsideBody::checked(self.inside.clone(), self.include.as_deref())?;
         let sampling = self.sampling(seed)?;
         let samples = within("n", self.n.unwrap_or(1), 1..=MAX_SAMPLES)?;
         if samples > 1 && self.sweep.is_some() {
@@ -129,6 +133,7 @@ impl ReasonRequest {
             thinking: latent.checked(sampling.seed)?,
             then: Then::Say(Saying { max_tokens, ignore_eos, sampling, stop, samples }),
             report,
+            inside,
             timeout,
         })
     }
@@ -230,7 +235,7 @@ mod tests {
     fn null_says_what_absence_says() {
         let fields = ["latent_steps", "max_tokens", "ignore_eos", "temperature", "top_p", "top_k"];
         let more = ["seed", "stop", "stream", "include", "top_thought_tokens", "tolerance"];
-        let latent = ["sweep", "feedback", "interventions", "latent_noise", "n"];
+        let latent = ["sweep", "feedback", "interventions", "latent_noise", "n", "inside"];
         let nulls: serde_json::Map<_, _> = fields
             .iter()
             .chain(&more)
@@ -243,13 +248,15 @@ mod tests {
 
     #[test]
     fn include_turns_into_a_report() {
-        let all = json!({"include": ["thoughts", "thought_vectors", "first_logits", "logprobs"]});
+        let all = json!({"include": ["thoughts", "thought_vectors", "first_logits", "logprobs", "entropy", "cosine"]});
         let report = Report {
             top_thought_tokens: 5,
             thought_vectors: true,
             first_logits: true,
             logprobs: true,
-            ..Report::default()
+            entropy: true,
+            cosine: true,
+            inside: None,
         };
         assert_eq!(question(all).unwrap().report, report);
         let vectors = json!({"include": ["thought_vectors"], "top_thought_tokens": 9});

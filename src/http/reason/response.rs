@@ -1,6 +1,7 @@
 //! The JSON of an answer, whole and as events. Does not know how they travel.
 
 use crate::http::asking::include::Include;
+use crate::http::asking::inside::InsideRowBody;
 use crate::http::asking::parts::Logprob;
 use crate::http::asking::parts::ThoughtBody;
 use crate::http::asking::parts::TimingsBody;
@@ -39,7 +40,7 @@ pub(in crate::http) struct ReasonResponse {
     answer: String,
     /// The whole decoded answer.
     text: String,
-    /// `stop` (end of sequence or a stop string) or `length` (`max_tokens`).
+    /// `stop` (end of sequence or a stop string) or `length` (`max_tokens`, or the model's last position).
     #[schema(example = "stop")]
     finish_reason: &'static str,
     /// One entry per latent step, with `thoughts` or `thought_vectors` in `include`; those that all answers have in common.
@@ -51,6 +52,9 @@ pub(in crate::http) struct ReasonResponse {
     /// One entry per answer token, with `logprobs` in `include`.
     #[serde(skip_serializing_if = "Option::is_none")]
     logprobs: Option<Vec<Logprob>>,
+    /// One entry per position that was looked into, in the order in which they were computed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inside: Option<Vec<InsideRowBody>>,
     /// With `sweep`: one answer for each of its numbers, in their order.
     #[serde(skip_serializing_if = "Option::is_none")]
     answers: Option<Vec<ChoiceBody>>,
@@ -149,6 +153,7 @@ impl View {
             thoughts: self.thoughts(answer.thoughts),
             first_logits: one.as_ref().and_then(first_logits),
             logprobs: one.as_ref().and_then(|choice| self.logprobs(choice)),
+            inside: self.insides(answer.insides),
             answers,
             choices,
             vote,
@@ -201,6 +206,9 @@ impl Show for Events {
             Part::Token { choice, token } => {
                 stream::event("token", TokenBody::new(token, place(choice)))
             }
+            Part::Inside { choice, row } => {
+                stream::event("inside", self.view.inside(row, choice.and_then(place)))
+            }
             Part::Scored { .. } => return None,
             Part::Done(answer) => stream::event("done", self.view.answer(*answer)),
             Part::Failed(failure) => stream::failed(failure),
@@ -216,6 +224,7 @@ impl PartialSchema for ReasonEvent {
     fn schema() -> RefOr<Schema> {
         stream::schema(&[
             ["thought", "ThoughtBody", "a latent step was computed"],
+            ["inside", "InsideRowBody", "a position was computed that is looked into"],
             ["token", "TokenBody", "an answer token was chosen"],
             ["done", "ReasonResponse", "the complete answer; nothing follows"],
             ["error", "ErrorBody", "there will be no answer; nothing follows"],

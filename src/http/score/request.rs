@@ -2,6 +2,7 @@
 
 use crate::http::asking::include::Include;
 use crate::http::asking::include::report;
+use crate::http::asking::inside::InsideBody;
 use crate::http::error::ApiError;
 use crate::http::thinking::FeedbackName;
 use crate::http::thinking::InterventionBody;
@@ -61,6 +62,8 @@ pub(in crate::http) struct ScoreRequest {
     pub(super) stream: Option<bool>,
     /// What to report beside the scores: of thoughts only.
     pub(super) include: Option<Vec<Include>>,
+    /// Where to look, with `hidden_states`, `lens` or `attention` in `include`.
+    pub(super) inside: Option<InsideBody>,
     /// How many tokens to show per thought, with `thoughts` in `include`.
     #[serde(default, deserialize_with = "whole_or_none")]
     #[schema(maximum = 100, default = 5)]
@@ -90,12 +93,14 @@ impl ScoreRequest {
             return Err(ApiError::invalid("continuations", message));
         }
         let thinking = self.latent().checked(seed)?;
+        let inside = InsideBody::checked(self.inside, self.include.as_deref())?;
         let continuations = self.continuations.into_iter().map(Continuation::from).collect();
         Ok(Question {
             text: self.question,
             thinking,
             then: Then::Score(Scoring { prefix: self.prefix.unwrap_or_default(), continuations }),
             report: report(self.include.as_deref(), self.top_thought_tokens)?,
+            inside,
             timeout,
         })
     }

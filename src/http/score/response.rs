@@ -1,6 +1,7 @@
 //! The JSON of scores, whole and as events. Does not know how they travel.
 
 use crate::engine::request::Scored;
+use crate::http::asking::inside::InsideRowBody;
 use crate::http::asking::parts::ThoughtBody;
 use crate::http::asking::parts::TimingsBody;
 use crate::http::asking::parts::UsageBody;
@@ -35,6 +36,9 @@ pub(in crate::http) struct ScoreResponse {
     /// One entry per latent step, with `thoughts` or `thought_vectors` in `include`.
     #[serde(skip_serializing_if = "Option::is_none")]
     thoughts: Option<Vec<ThoughtBody>>,
+    /// One entry per position that was looked into, in the order in which they were computed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inside: Option<Vec<InsideRowBody>>,
     /// What was done about thoughts; absent where they were fed as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     resolved: Option<Resolved>,
@@ -66,7 +70,7 @@ pub(in crate::http) struct ScoreBody {
 pub(in crate::http) struct ScoredBody {
     /// Token id.
     id: u32,
-    /// Its text.
+    /// Its text, as it would stand in the middle of an answer: with the space before it, if it has one.
     token: String,
     /// Natural logarithm of its probability.
     logprob: f32,
@@ -88,6 +92,7 @@ impl View {
             model: self.reasoner.card().name.clone(),
             scores: scores.into_iter().map(body).collect(),
             thoughts: self.thoughts(answer.thoughts),
+            inside: self.insides(answer.insides),
             resolved: self.resolved.clone(),
             usage: answer.usage.into(),
             timings: answer.timings.into(),
@@ -131,6 +136,7 @@ impl Show for ScoreEvents {
             Part::Thought { thought, .. } => {
                 stream::event("thought", self.view.thought(thought, None))
             }
+            Part::Inside { row, .. } => stream::event("inside", self.view.inside(row, None)),
             Part::Scored { choice, latent_steps, scores } => {
                 let at = (choice, self.continuations);
                 stream::event("score", self.view.score(at, latent_steps, &scores))
@@ -152,6 +158,7 @@ impl PartialSchema for ScoreEvent {
     fn schema() -> RefOr<Schema> {
         stream::schema(&[
             ["thought", "ThoughtBody", "a latent step was computed"],
+            ["inside", "InsideRowBody", "a position was computed that is looked into"],
             ["score", "ScoreBody", "a continuation has its score"],
             ["done", "ScoreResponse", "all scores; nothing follows"],
             ["error", "ErrorBody", "there will be no more scores; nothing follows"],

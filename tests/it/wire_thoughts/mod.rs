@@ -2,6 +2,7 @@
 
 mod edits;
 mod ends;
+mod insides;
 mod refusals;
 mod samples;
 
