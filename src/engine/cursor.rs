@@ -20,8 +20,6 @@ pub(crate) struct Cursor {
     doing: Doing,
     /// What is known and not fed yet; never empty before an act that decides something.
     queue: VecDeque<Waiting>,
-    /// Acts that the prompt is fed by.
-    prompt_acts: usize,
     trail: Trail,
     finish: Finish,
 }
@@ -68,8 +66,7 @@ pub(crate) enum Said {
 impl Cursor {
     /// At the root, with the first of its thoughts where they are known.
     pub(crate) fn at_root(root: Branch, known: Vec<Arc<[f32]>>) -> Self {
-        let prompt_acts = prompt_acts(&root);
-        let mut cursor = Self::new(root, VecDeque::new(), Trail::default(), prompt_acts);
+        let mut cursor = Self::new(root, VecDeque::new(), Trail::default());
         for vector in known {
             cursor.take_thought(Arc::clone(&vector), Input::Known(vector));
         }
@@ -82,15 +79,15 @@ impl Cursor {
         let mut cursors = Vec::with_capacity(self.branch.branches.len());
         for branch in self.branch.branches {
             let count = branch.count();
-            cursors.push((next, Self::new(branch, self.queue.clone(), self.trail.clone(), 0)));
+            cursors.push((next, Self::new(branch, self.queue.clone(), self.trail.clone())));
             next += count;
         }
         cursors
     }
 
-    fn new(branch: Branch, queue: VecDeque<Waiting>, trail: Trail, prompt_acts: usize) -> Self {
+    fn new(branch: Branch, queue: VecDeque<Waiting>, trail: Trail) -> Self {
         let (act, doing, finish) = (0, Doing::Over, Finish::Done);
-        let mut cursor = Self { branch, act, doing, queue, prompt_acts, trail, finish };
+        let mut cursor = Self { branch, act, doing, queue, trail, finish };
         cursor.begin();
         cursor
     }
@@ -224,11 +221,11 @@ impl Cursor {
         while let Some(act) = self.branch.acts.get(self.act) {
             match act {
                 Act::Feed(inputs) => {
-                    let role = |index: usize| match self.prompt_acts.checked_sub(self.act + 1) {
-                        None => Some(Role::Marker(index as u32)),
-                        Some(acts) => {
-                            (acts == 0 && index + 1 == inputs.len()).then_some(Role::Prompt)
-                        }
+                    // Nothing waits only before the script's first act.
+                    let is_prompt = self.act == 0 && self.queue.is_empty();
+                    let role = |index: usize| match is_prompt {
+                        true => (index + 1 == inputs.len()).then_some(Role::Prompt),
+                        false => Some(Role::Marker(index as u32)),
                     };
                     let waiting =
                         |(index, fed)| Waiting { input: Input::from(fed), role: role(index) };
@@ -272,16 +269,48 @@ impl Cursor {
     }
 }
 
-/// The acts up to the last with which the prompt is fed.
-fn prompt_acts(root: &Branch) -> usize {
-    let feeds = root.acts.iter().map_while(|act| match act {
-        Act::Feed(inputs) => Some(!inputs.is_empty()),
-        Act::Think(_) | Act::Say(_) | Act::Score(_) => None,
-    });
-    (1..).zip(feeds).filter(|(_, feeds)| *feeds).last().map_or(0, |(acts, _)| acts)
-}
-
 /// An id of a continuation.
 fn continued(index: usize, id: u32) -> Waiting {
     Waiting { input: Input::Id(id), role: Some(Role::Answer(index as u32)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::latent::script::Sampling;
+    use crate::latent::script::StopRule;
+    use crate::latent::script::ids;
+
+    fn roles(cursor: &Cursor) -> Vec<Option<Role>> {
+        cursor.queue().iter().map(|waiting| waiting.role).collect()
+    }
+
+    #[test]
+    fn the_prompt_is_what_the_first_act_feeds() {
+        let feeds = [vec![5, 6], vec![7], vec![], vec![8, 9]];
+        let mut acts: Vec<Act> = feeds.iter().map(|fed| Act::Feed(ids(fed))).collect();
+        acts.insert(2, Act::Think(Think::steps(0)));
+        let later = vec![Act::Feed(ids(&[10]))];
+        let branches = vec![Branch { acts: later, branches: Vec::new() }];
+        let mut cursor = Cursor::at_root(Branch { acts, branches }, Vec::new());
+        let marker = |index| Some(Role::Marker(index));
+        let expected = [None, Some(Role::Prompt), marker(0), marker(0), marker(1)];
+        assert_eq!(roles(&cursor), expected);
+        cursor.fed(4);
+        let (_, branch) = cursor.fork(0).remove(0);
+        assert_eq!(roles(&branch), [marker(1), marker(0)]);
+    }
+
+    #[test]
+    fn ids_that_end_an_answer_are_no_answer_tokens() {
+        let stop = StopRule { eos: vec![1], eos_count: 2 };
+        let say = Act::Say(Say { max_tokens: 9, stop, sampling: Sampling::GREEDY });
+        let acts = vec![Act::Feed(ids(&[5])), say];
+        let mut cursor = Cursor::at_root(Branch { acts, branches: Vec::new() }, Vec::new());
+        for (id, role) in [(1, None), (7, Some(Role::Answer(0))), (8, Some(Role::Answer(1)))] {
+            cursor.fed(1);
+            cursor.token(id);
+            assert_eq!(roles(&cursor), [role], "{id}");
+        }
+    }
 }

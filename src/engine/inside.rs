@@ -24,7 +24,7 @@ pub struct Inside {
 /// Which rows are shown; of rows that branches feed once each, each branch shows its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Places {
-    /// The last position of the prompt, start markers included: where the first thought comes from.
+    /// The last position of the prompt, which is what the script's first act feeds: where the first thought comes from.
     pub prompt: bool,
     /// Thoughts.
     pub latent: bool,

@@ -115,3 +115,28 @@ pub(crate) fn is_finite(row: &InsideRow) -> bool {
         && all_finite(&row.attention)
         && row.lens.iter().all(|view| view.entropy.is_finite())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_with_a_number_that_is_none_is_not_told() {
+        let row = |state: f32, weight: f32, entropy: f32| {
+            let view = LensView { top_tokens: Vec::new(), entropy, ranked: Vec::new() };
+            InsideRow {
+                role: Role::Prompt,
+                position: 1,
+                hidden_states: vec![0.0, state],
+                lens: vec![view],
+                attention: vec![0.5, weight],
+            }
+        };
+        assert!(is_finite(&row(f32::MAX, 0.5, 0.0)));
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert!(!is_finite(&row(bad, 0.5, 0.0)));
+            assert!(!is_finite(&row(0.0, bad, 0.0)));
+            assert!(!is_finite(&row(0.0, 0.5, bad)));
+        }
+    }
+}

@@ -119,8 +119,10 @@ impl<R: Run> Worker<R> {
             self.end((live, 0), end, now);
         }
         let recall = |opening: &mut Opening, live: &mut Live| {
-            // The end of the prompt may be looked into, so it is computed.
-            opening.is_followed &= live.report.inside.is_none();
+            if live.report.inside.is_some() {
+                // Whatever may be looked into is computed.
+                opening.end_with_first_act();
+            }
             let (prompt, report) = (&opening.prompt, &live.report);
             live.thoughts = self.recall.thoughts(prompt, opening.thoughts, report);
             live.thoughts.iter().map(|thought| Arc::clone(&thought.vector)).collect()

@@ -130,6 +130,8 @@ pub struct Opening {
     /// Whether something known is fed behind the last of them.
     pub is_followed: bool,
     until: Option<Until>,
+    /// Inputs of the first act.
+    first_act: usize,
 }
 
 impl StopRule {
@@ -235,6 +237,9 @@ impl Branch {
     /// What it begins with, as the root.
     pub fn opening(&self) -> Opening {
         let mut opening = Opening::default();
+        if let Some(Act::Feed(inputs)) = self.acts.first() {
+            opening.first_act = inputs.len();
+        }
         let mut acts = self.acts.iter();
         for act in &mut acts {
             match act {
@@ -264,6 +269,15 @@ impl Branch {
 }
 
 impl Opening {
+    /// Leaves only what may be known although everything from the end of the first act on is computed.
+    pub fn end_with_first_act(&mut self) {
+        if self.prompt.len() > self.first_act {
+            self.prompt.truncate(self.first_act);
+            (self.thoughts, self.until) = (0, None);
+        }
+        self.is_followed = false;
+    }
+
     /// Where the known ones of its thoughts settle, they are its last: `known` and the opening are cut there.
     pub fn settle(&mut self, known: &mut Vec<Arc<[f32]>>) {
         known.truncate(self.thoughts);

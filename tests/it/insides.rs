@@ -271,6 +271,7 @@ fn assert_insides(
     let branches = walked(script, &walk(model, script).unwrap());
     for (number, Walked { inputs, fed }) in branches.iter().enumerate() {
         let rows = told.get(&number).map(|events| insides(events)).unwrap_or_default();
+        told.get(&number).into_iter().for_each(|events| assert_order(events));
         let expected = fed.clone().filter_map(|at| Some((inputs[at].0?, at)));
         let found: Vec<_> = rows.iter().map(|row| (row.role, row.position)).collect();
         assert_eq!(found, expected.collect::<Vec<_>>(), "branch {number}");
@@ -278,6 +279,25 @@ fn assert_insides(
             let inputs: Vec<Fed> = inputs.iter().map(|(_, fed)| fed.clone()).collect();
             let truth = record(model, &inputs);
             rows.iter().for_each(|row| same_row(model, inside, row, &truth));
+        }
+    }
+}
+
+/// A row comes after what it feeds was decided, and before what is decided there; none before the prompt is read.
+fn assert_order(events: &[EventKind]) {
+    let (mut decided, mut is_read) = (None, true);
+    for event in events {
+        match event {
+            EventKind::Admitted(_) => is_read = false,
+            EventKind::Prefilled => is_read = true,
+            EventKind::Thought(thought) => decided = Some(thought.step),
+            EventKind::Inside(row) => {
+                assert!(is_read, "{:?} before the end of the prompt", row.role);
+                if let (Role::Latent(step), Some(decided)) = (row.role, decided) {
+                    assert_eq!(step as usize, decided);
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -299,9 +319,12 @@ fn scripts(fixture: &Fixture) -> Vec<Script> {
     let observed = leaf(vec![Act::Feed(observed), think(1, vec![]), Act::Feed(ids(&[1, 2]))]);
     vec![
         program.script(Sampling::GREEDY),
+        // So many markers that the end of the prompt is computed steps before anything is decided.
+        Program { latent_steps: 0, forced: some(40), ..program.clone() }.script(Sampling::GREEDY),
         Program { latent_steps: 0, ..program.clone() }.script(Sampling::GREEDY),
         sweep(&program, 2, &Edits::default()),
         script(&program, vec![], vec![score(1), score(20)]),
+        script(&program, vec![Act::Feed(ids(&some(20))), think(1, vec![])], vec![score(2)]),
         script(&program, vec![think(1, vec![])], vec![score(3), observed]),
     ]
 }

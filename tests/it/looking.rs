@@ -9,7 +9,10 @@ use crate::insides::program;
 use crate::insides::told;
 use crate::parity::of;
 use crate::parity::start;
+use crate::scripts::leaf;
+use crate::scripts::script;
 use crate::scripts::sweep;
+use crate::scripts::think;
 use crate::support::Fixture;
 use crate::support::TOLERANCE;
 use crate::support::data;
@@ -40,13 +43,11 @@ use coconut::latent::edits::Steps;
 use coconut::latent::program::Program;
 use coconut::latent::script::Act;
 use coconut::latent::script::Sampling;
-use coconut::latent::script::Script;
 use coconut::latent::script::Think;
 use coconut::latent::script::Until;
+use coconut::latent::script::ids;
 use coconut::metrics::Metrics;
 use coconut::model::Model;
-use coconut::model::ops::Kernels;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -54,12 +55,12 @@ const NAMES: [&str; 4] =
     ["coconut-gpt2-hf", "coconut-llama-meta", "coconut-qwen3-hf", "codi-llama"];
 
 /// Nothing is reused.
-fn off() -> EngineConfig {
+pub(crate) fn off() -> EngineConfig {
     EngineConfig { prefix_cache: PrefixCache::Off, ..EngineConfig::default() }
 }
 
 /// The same weights as a chain of tensors.
-fn chain(name: &str, config: EngineConfig) -> Engine {
+pub(crate) fn chain(name: &str, config: EngineConfig) -> Engine {
     let checkpoint = Checkpoint::open(&Location::folder(data(name))).unwrap();
     let model = checkpoint.tensors(&Device::Cpu, DType::F32).unwrap();
     Engine::start(model, config, Arc::new(Metrics::new())).unwrap()
@@ -263,6 +264,31 @@ fn who_looks_computes_what_it_looks_at_whatever_others_left() {
     }
 }
 
+/// Also where more than the prompt is known before anything is decided, and others left the pages of all of it.
+#[test]
+fn what_is_known_behind_the_prompt_is_computed_for_who_looks() {
+    let fixture = Fixture::load("coconut-gpt2-hf");
+    let program = program(&fixture);
+    let pauses = Act::Feed(ids(&[program.prompt[3]; 40]));
+    for acts in [Vec::new(), vec![think(2, Vec::new())]] {
+        let engine = start(Fixture::load("coconut-gpt2-hf"), EngineConfig::default());
+        let acts = std::iter::once(pauses.clone()).chain(acts).collect();
+        let branches = vec![leaf(vec![Act::Score(vec![1, 2])])];
+        let script = script(&program, acts, branches);
+        for _ in 0..2 {
+            told(engine.submit(of(script.clone())).unwrap());
+        }
+        let told =
+            told(engine.submit(looking(&script, &everything(&fixture.model, true))).unwrap());
+        assert_eq!(reused(&told[&0]), Reused { positions: 32, thoughts: 0 });
+        let rows: Vec<_> = told.values().flat_map(|events| insides(events)).collect();
+        let positions: Vec<_> = rows.iter().map(|row| row.position).collect();
+        let first = program.prompt.len() - 1;
+        assert_eq!(positions, (first..first + rows.len()).collect::<Vec<_>>());
+        assert!(rows[0].role == Role::Prompt && rows.len() >= 42, "{}", rows.len());
+    }
+}
+
 #[test]
 fn only_what_was_asked_for_is_told() {
     let name = "coconut-llama-meta";
@@ -330,62 +356,5 @@ fn a_slow_reader_is_told_everything() {
     let markers = program.forced.len();
     for branch in crate::scripts::answers(5) {
         assert_eq!(count(branch), (1 + markers + 11, 12, 1), "branch {branch}");
-    }
-}
-
-// ===== transformers =====
-
-/// What `tests/data/make_insides.py` wrote of one checkpoint.
-#[derive(Deserialize)]
-struct Golden {
-    answer: Vec<u32>,
-    layers: Vec<usize>,
-    rows: Vec<GoldenRow>,
-}
-
-#[derive(Deserialize)]
-struct GoldenRow {
-    position: usize,
-    /// By layer (D,); the last one after the final norm.
-    hidden_states: Vec<Vec<f32>>,
-    /// By layer but 0, and head, (position + 1,).
-    attentions: Vec<Vec<Vec<f32>>>,
-}
-
-#[test]
-fn hidden_states_and_attentions_are_those_of_transformers() {
-    let text = std::fs::read_to_string(data("insides.json")).unwrap();
-    let all: BTreeMap<String, Golden> = serde_json::from_str(&text).unwrap();
-    assert_eq!(all.len(), 2);
-    for (name, golden) in all {
-        let fixture = Fixture::load(&name);
-        let (model, layers) = (&fixture.model, golden.layers.clone());
-        let attention = Some((0..model.config().heads).collect());
-        let inside = Inside { layers, attention, lens: None, ..everything(model, true) };
-        let script: Script = program(&fixture).script(Sampling::GREEDY);
-        for engine in [start(Fixture::load(&name), off()), chain(&name, off())] {
-            let told = told(engine.submit(looking(&script, &inside)).unwrap()).remove(&0).unwrap();
-            let said = told.iter().filter_map(|event| match event {
-                EventKind::Token(token) => Some(token.id),
-                _ => None,
-            });
-            assert_eq!(said.collect::<Vec<_>>(), golden.answer);
-            let rows = insides(&told);
-            assert_eq!(rows.len(), golden.rows.len());
-            for (ours, golden) in rows.iter().zip(&golden.rows) {
-                assert_eq!(ours.position, golden.position);
-                let mut states = ours.hidden_states.clone();
-                let last = states.len() - model.config().width;
-                let end =
-                    Tensor::from_slice(&states[last..], (1, states.len() - last), &Device::Cpu);
-                let normed = model.norm(&end.unwrap(), Kernels::Differentiable);
-                states.truncate(last);
-                states.extend(normed.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap());
-                let what = format!("{name}, {:?}", ours.role);
-                assert!(distance(&states, &golden.hidden_states.concat()) < TOLERANCE, "{what}");
-                let weights = golden.attentions.concat().concat();
-                assert!(distance(&ours.attention, &weights) < TOLERANCE, "{what}");
-            }
-        }
     }
 }

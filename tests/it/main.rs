@@ -19,6 +19,7 @@ mod errors;
 mod eval;
 mod fake_hub;
 mod generate_data;
+mod golden_insides;
 mod host;
 mod hostile;
 mod http_answers;
