@@ -3,7 +3,7 @@
 use crate::http::AppState;
 use crate::http::Config;
 use crate::metrics::Metrics;
-use crate::reason::reasoner::ModelCard;
+use crate::reason::card::ModelCard;
 use axum::Json;
 use axum::Router;
 use axum::extract::State;

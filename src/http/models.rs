@@ -4,7 +4,7 @@ use crate::http::error::ApiError;
 use crate::http::error::ErrorBody;
 use crate::http::state::AppState;
 use crate::http::state::unix_seconds;
-use crate::reason::reasoner::ModelCard;
+use crate::reason::card::ModelCard;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;

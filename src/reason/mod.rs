@@ -2,6 +2,7 @@
 //! again and watches for stop strings. Knows no JSON and no status codes.
 
 pub mod borrow;
+pub mod card;
 pub mod inside;
 pub mod means;
 pub mod question;

@@ -19,6 +19,7 @@ use crate::model::load::save::SavedType;
 use crate::model::serving::Served;
 use crate::reason::borrow::Borrowed;
 use crate::reason::borrow::Loan;
+use crate::reason::card::ModelCard;
 use crate::reason::means::MeansError;
 use crate::reason::means::ThoughtMeans;
 use crate::reason::question::AskError;
@@ -106,31 +107,6 @@ pub struct Reasoner {
 /// Tokens that stand for a pause, or for a thought that is not there yet.
 const PAUSES: [&str; 3] = ["<|latent|>", "<|pause|>", "<pause>"];
 
-/// What is being served.
-#[derive(Clone, Debug)]
-pub struct ModelCard {
-    /// The name that clients use.
-    pub name: String,
-    /// The recipe's family, such as `coconut`.
-    pub family: String,
-    /// Architecture, such as `gpt2`.
-    pub architecture: String,
-    /// Number of weights.
-    pub parameters: usize,
-    /// Blocks.
-    pub layers: usize,
-    /// Query heads of each.
-    pub heads: usize,
-    /// The longest sequence, in positions.
-    pub max_positions: usize,
-    /// Latent steps where a question names none.
-    pub default_latent_steps: usize,
-    /// The most latent steps a question may ask for.
-    pub max_latent_steps: usize,
-    /// One readable line: what was found and how it is read.
-    pub description: String,
-}
-
 /// Why a checkpoint cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -172,7 +148,7 @@ impl Reasoner {
         let model = checkpoint.served(config.processor, weights).map_err(CheckpointError::Model)?;
         let name = config.name.clone();
         let name = name.unwrap_or_else(|| default_name(&config.model, &checkpoint));
-        let mut card = card(name, &checkpoint);
+        let mut card = ModelCard::of(name, &checkpoint);
         let sizes = &checkpoint.found.config;
         let (width, vocabulary) = (sizes.width, sizes.vocab_size);
         let means = config.thought_means.as_deref().map(|path| ThoughtMeans::load(path, width));
@@ -389,20 +365,4 @@ fn default_name(location: &Location, checkpoint: &Checkpoint) -> String {
     let name = folder.canonicalize().ok();
     let name = name.as_deref().unwrap_or(folder).file_name();
     name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-fn card(name: String, checkpoint: &Checkpoint) -> ModelCard {
-    let (config, recipe) = (&checkpoint.found.config, &checkpoint.recipe);
-    ModelCard {
-        name,
-        family: recipe.family.clone(),
-        architecture: config.architecture.name().to_owned(),
-        parameters: config.parameter_count(),
-        layers: config.layers,
-        heads: config.heads,
-        max_positions: config.max_positions,
-        default_latent_steps: recipe.latent_steps.default,
-        max_latent_steps: recipe.latent_steps.max,
-        description: checkpoint.description(),
-    }
 }
