@@ -55,7 +55,7 @@ edit() { sed -i "s/pub(crate) fn is_idle(&self) -> bool {/&\n        std::hint::
 for step in "${steps[@]}"; do
     case $step in
         first) seconds "empty -> first answer (cargo run --release -- serve)" first_answer ;;
-        tests) seconds "then -> tests passed (cargo test)" cargo test ;;
+        tests) seconds "then -> tests passed (cargo test --release)" cargo test --release ;;
         loop)
             cargo test --no-run --quiet
             edit 1
