@@ -161,7 +161,8 @@ impl Engine {
             StartError::KvMemory { positions: pages * PAGE_POSITIONS, bytes_per_position, reason }
         })?;
         let mut runner = ModelRunner::new(model, memory);
-        warm_up(&mut runner, config, (limits.positions, pages)).map_err(StartError::FirstStep)?;
+        warm_up(&mut runner, config, (limits.positions, pages), Instant::now)
+            .map_err(StartError::FirstStep)?;
         Self::start_with(become_runner(runner), (config, limits), metrics)
     }
 
