@@ -45,7 +45,7 @@ class Server:
         self.log = tempfile.NamedTemporaryFile("w+", suffix=".log", prefix="coconut-")
         command = [COCONUT, "serve", "--model", str(model), "--listen", "127.0.0.1:0", "--log-format", "json"]
         # One line a request would be part of what is measured.
-        command += ["--log-level", "warn,coconut::serve=info", *map(str, flags)]
+        command += ["--log-level", "warn,coconut::http::serve=info", *map(str, flags)]
         self.process = subprocess.Popen(command, stderr=self.log, stdout=self.log)
         # However the script ends.
         atexit.register(self.stop)

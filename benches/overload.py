@@ -9,6 +9,7 @@ Standard library only; clients are bare sockets, so that they can hang up and be
 
 import argparse
 import asyncio
+import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -221,7 +222,9 @@ async def terminate(target):
             return status == 200 and await client.until("event: done")
 
     clients = asyncio.gather(*(one(number) for number in range(count)))
-    kept = asyncio.gather(*(asyncio.to_thread(keep, target, number % 2 == 0) for number in range(KEPT)))
+    # The loop's own pool has fewer threads on few cores.
+    threads, loop = concurrent.futures.ThreadPoolExecutor(KEPT), asyncio.get_running_loop()
+    kept = asyncio.gather(*(loop.run_in_executor(threads, keep, target, number % 2 == 0) for number in range(KEPT)))
     for _ in range(count):
         await accepted.acquire()
     target.own.process.send_signal(signal.SIGTERM)

@@ -302,3 +302,24 @@ fn committed_files() -> Vec<PathBuf> {
         }
     }
 }
+
+/// A log filter that names what is not there lets nothing through.
+#[test]
+fn log_filters_name_modules_that_exist() {
+    let mut named = 0;
+    let files = Command::new("git").args(["ls-files"]).current_dir(root()).output().unwrap();
+    for file in String::from_utf8(files.stdout).unwrap().lines() {
+        let Ok(text) = fs::read_to_string(root().join(file)) else { continue };
+        for module in text.split("coconut::").skip(1).filter_map(|rest| rest.split_once('=')) {
+            let (path, level) = module;
+            let is_path = path.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c == ':');
+            let levels = ["error", "warn", "info", "debug", "trace"];
+            if is_path && levels.iter().any(|known| level.starts_with(known)) {
+                named += 1;
+                let at = root().join("src").join(path.replace("::", "/"));
+                assert!(at.is_dir() || at.with_extension("rs").is_file(), "{file}: coconut::{path}");
+            }
+        }
+    }
+    assert!(named >= 2, "{named}");
+}
