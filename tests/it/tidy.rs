@@ -317,7 +317,10 @@ fn log_filters_name_modules_that_exist() {
             if is_path && levels.iter().any(|known| level.starts_with(known)) {
                 named += 1;
                 let at = root().join("src").join(path.replace("::", "/"));
-                assert!(at.is_dir() || at.with_extension("rs").is_file(), "{file}: coconut::{path}");
+                assert!(
+                    at.is_dir() || at.with_extension("rs").is_file(),
+                    "{file}: coconut::{path}"
+                );
             }
         }
     }
