@@ -65,6 +65,9 @@ struct AskedArgs {
     /// Tokens that are read from each thought; frontiers of graphs are looked for among them.
     #[arg(long, value_name = "N", default_value = "100", value_parser = count(0..=MAX_TOP))]
     top: usize,
+    /// Tokens that the head reads from each layer where a thought is fed; 0 does not look.
+    #[arg(long, value_name = "N", default_value = "5", value_parser = count(0..=MAX_TOP))]
+    lens: usize,
     /// What single thoughts are replaced with, one at a time; nothing where absent.
     #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',')]
     edits: Vec<EditArg>,
@@ -148,6 +151,7 @@ impl AskedArgs {
             latent_steps,
             max_tokens: self.max_tokens,
             top: self.top,
+            lens: self.lens,
             edits: self.edits.iter().map(|&edit| edit.into()).collect(),
             seed: self.seed,
             concurrency,
@@ -171,6 +175,7 @@ impl ResultArgs {
             "latent_steps": settings.latent_steps,
             "max_tokens": settings.max_tokens,
             "top": settings.top,
+            "lens": settings.lens,
             "seed": settings.seed,
             "edits": settings.edits.iter().map(|edit| edit.name()).collect::<Vec<_>>(),
         });

@@ -8,7 +8,10 @@ use crate::engine::request::Failure;
 use crate::engine::request::Report;
 use crate::engine::sampler::Sampler;
 use crate::engine::shared::Shared;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -18,8 +21,8 @@ use tokio::sync::mpsc;
 /// An accepted request, from submission to its last event.
 pub(crate) struct Live {
     pub(crate) events: mpsc::Sender<Event>,
-    /// Set by the receiver before it goes away satisfied (a stop string): then its going is no cancellation.
-    pub(crate) satisfied: Arc<AtomicBool>,
+    /// What the receiver has enough of (a stop string).
+    pub(crate) enough: Arc<Enough>,
     /// Ids that are never chosen.
     pub(crate) masked: Arc<[u32]>,
     pub(crate) report: Report,
@@ -34,6 +37,32 @@ pub(crate) struct Live {
     /// Why one of its branches failed.
     pub(crate) failure: Option<Failure>,
     pub(crate) shared: Arc<Shared>,
+}
+
+/// What a receiver has enough of: said by it, looked at by the engine at every step.
+#[derive(Debug, Default)]
+pub(crate) struct Enough {
+    /// Said before it goes away: then its going is no cancellation.
+    all: AtomicBool,
+    /// Whether there are branches that it has enough of.
+    some: AtomicBool,
+    branches: Mutex<BTreeSet<usize>>,
+}
+
+impl Enough {
+    pub(crate) fn say_all(&self) {
+        self.all.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn say(&self, branch: usize) {
+        self.branches.lock().unwrap_or_else(PoisonError::into_inner).insert(branch);
+        self.some.store(true, Ordering::Release);
+    }
+
+    fn has(&self, branch: usize) -> bool {
+        let branches = || self.branches.lock().unwrap_or_else(PoisonError::into_inner);
+        self.some.load(Ordering::Acquire) && branches().contains(&branch)
+    }
 }
 
 /// Moments in the life of a request.
@@ -69,7 +98,12 @@ impl Live {
 
     /// Whether the reader left because it had enough.
     pub(crate) fn is_satisfied(&self) -> bool {
-        self.satisfied.load(Ordering::Acquire)
+        self.enough.all.load(Ordering::Acquire)
+    }
+
+    /// Whether the reader has enough of a branch.
+    pub(crate) fn has_enough_of(&self, branch: usize) -> bool {
+        self.enough.has(branch)
     }
 
     /// Counts rows as done.

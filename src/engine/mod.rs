@@ -40,6 +40,7 @@ use crate::engine::config::MAX_SETTING;
 use crate::engine::config::PrefixCache;
 use crate::engine::inside::Sizes;
 use crate::engine::limits::Limits;
+use crate::engine::live::Enough;
 use crate::engine::live::Live;
 use crate::engine::live::Stamps;
 use crate::engine::recall::Recall;
@@ -61,8 +62,6 @@ use crate::metrics::Metrics;
 use crate::model::attention::geometry::PAGE_POSITIONS;
 use crate::model::serving::Served;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
@@ -239,13 +238,13 @@ impl Engine {
         // No row is told of more than once.
         let rows_told = inside.map_or(0, |_| positions);
         let (events, receiver) = mpsc::channel(script.root.events() + OTHER_EVENTS + rows_told);
-        let satisfied = Arc::new(AtomicBool::new(false));
+        let enough = Arc::new(Enough::default());
         let rows_left = positions as u64;
         // Counted before the state is looked at, so that a drain sees this request or this request sees the drain.
         self.shared.request_accepted(rows_left);
         let live = Live {
             events,
-            satisfied: Arc::clone(&satisfied),
+            enough: Arc::clone(&enough),
             masked: script.masked.as_slice().into(),
             report: request.report.clone(),
             deadline: request.deadline,
@@ -268,7 +267,7 @@ impl Engine {
             EngineState::Dead => return Err(Rejected::Dead),
         }
         self.submissions.try_send((request, live)).map_err(|_| Rejected::Dead)?;
-        Ok(Ticket { events: receiver, satisfied, submitted })
+        Ok(Ticket { events: receiver, enough, submitted })
     }
 
     /// Whether requests are taken.
@@ -297,7 +296,7 @@ impl Engine {
 #[derive(Debug)]
 pub struct Ticket {
     events: mpsc::Receiver<Event>,
-    satisfied: Arc<AtomicBool>,
+    enough: Arc<Enough>,
     submitted: Instant,
 }
 
@@ -315,6 +314,11 @@ impl Ticket {
     /// Ends the request because its answer is complete for the reader, which the engine cannot know (stop strings). It
     /// counts as finished, not as cancelled.
     pub fn satisfied(self) {
-        self.satisfied.store(true, Ordering::Release);
+        self.enough.say_all();
+    }
+
+    /// Ends one of its branches for the same reason: it finishes at the next step, as at an end-of-sequence token.
+    pub fn enough_of(&self, branch: usize) {
+        self.enough.say(branch);
     }
 }

@@ -163,6 +163,15 @@ impl<T, B: Default> Scheduler<T, B> {
         Some((running, payload))
     }
 
+    /// Running sequences, by what their request carries and the number of their branch.
+    pub(crate) fn find(&self, is_wanted: impl Fn(&T, usize) -> bool) -> Vec<(SequenceId, usize)> {
+        let wanted = self.running.iter().filter(|running| {
+            let request = self.requests.get(&running.request);
+            request.is_some_and(|(payload, _)| is_wanted(payload, running.sequence.branch))
+        });
+        wanted.map(|running| (running.sequence.id, running.sequence.branch)).collect()
+    }
+
     /// What an admitted request carries.
     pub(crate) fn payload_mut(&mut self, request: RequestId) -> Option<&mut T> {
         self.requests.get_mut(&request).map(|(payload, _)| payload)

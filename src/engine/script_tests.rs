@@ -106,6 +106,24 @@ async fn every_branch_is_told_apart_and_ends_once() {
 }
 
 #[tokio::test]
+async fn a_branch_that_has_said_enough_ends_at_the_next_step_and_the_others_go_on() {
+    let Bench { engine, metrics, steps } = bench(EngineConfig::default());
+    let branches = vec![leaf(vec![say(9)]), leaf(vec![say(5)])];
+    let mut ticket = engine.submit(request(Vec::new(), branches)).unwrap();
+    steps.send(()).unwrap();
+    steps.send(()).unwrap();
+    while ticket.next().await.unwrap().branch != 1 {}
+    ticket.enough_of(1);
+    drop(steps);
+    let told = told(&mut ticket).await;
+    // A step may have begun before that was heard.
+    assert!(told[&1].len() <= 2 && told[&1].last() == Some(&"stop"), "{told:?}");
+    assert_eq!(told[&2].last(), Some(&"length"));
+    engine.drained().await;
+    assert_eq!(metrics.kv_positions_reserved.get(), 0);
+}
+
+#[tokio::test]
 async fn a_branch_that_fails_leaves_the_others_alone() {
     let Bench { engine, metrics, steps } = bench(EngineConfig::default());
     drop(steps);

@@ -118,6 +118,7 @@ impl<R: Run> Worker<R> {
             };
             self.end((live, 0), end, now);
         }
+        self.end_enough(now);
         let recall = |opening: &mut Opening, live: &mut Live| {
             if live.report.inside.is_some() {
                 // Whatever may be looked into is computed.
@@ -135,6 +136,27 @@ impl<R: Run> Worker<R> {
         let ended = fresh.into_iter().filter_map(|id| self.settle(id, now)).collect();
         self.end_all(ended, now);
         self.scheduler.plan()
+    }
+
+    /// Ends branches that their readers have enough of.
+    fn end_enough(&mut self, now: Instant) {
+        let mut ended = Vec::new();
+        for (id, branch) in self.scheduler.find(Live::has_enough_of) {
+            match self.scheduler.end(id) {
+                Some(Left::Nothing(live)) => {
+                    ended.push((live, branch, End::Finished(Finish::Stop)));
+                }
+                Some(Left::Branches(request)) => {
+                    if let Some(live) = self.scheduler.payload_mut(request) {
+                        live.send(now, branch, EventKind::Finished(Finish::Stop));
+                    }
+                }
+                None => {}
+            }
+        }
+        if !ended.is_empty() {
+            self.end_all(ended, now);
+        }
     }
 
     /// One forward pass into `output`.

@@ -1,6 +1,9 @@
 //! The requests that look into one question. Knows how they are put, not what is made of it all.
 
 use crate::data::prosqa::record::Record;
+use crate::engine::inside::Places;
+use crate::engine::inside::Role;
+use crate::engine::request::LensView;
 use crate::engine::request::Report;
 use crate::engine::request::Thought;
 use crate::latent::script::Sampling;
@@ -8,9 +11,12 @@ use crate::probe::Asked;
 use crate::probe::Error;
 use crate::probe::Settings;
 use crate::probe::seen::Edited;
+use crate::probe::seen::Layer;
 use crate::probe::seen::Means;
 use crate::probe::seen::Seen;
 use crate::probe::seen::Step;
+use crate::reason::inside::Insides;
+use crate::reason::inside::LensOf;
 use crate::reason::question::Continuation;
 use crate::reason::question::Intervention;
 use crate::reason::question::LatentSteps;
@@ -21,6 +27,7 @@ use crate::reason::question::Then;
 use crate::reason::question::Thinking;
 use crate::reason::reasoner::Reasoner;
 use crate::reason::types::Answer;
+use crate::reason::types::Choice;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -40,15 +47,16 @@ pub(super) async fn see(
         entropy: true,
         ..Report::default()
     };
-    let said = answer(reasoner, asked, &question(asked, settings, said, report)).await?;
+    let mut said = question(asked, settings, said, report);
+    said.inside = lens(settings);
+    let said = answer(reasoner, asked, &said).await?;
     let scored = Then::Score(candidates(reasoner, asked));
     let scored = question(asked, settings, scored, Report::default());
     let scored = answer(reasoner, asked, &scored).await?;
     let of = |number: usize| -> Vec<f64> {
         let choices = scored.choices.iter().filter(|choice| choice.number == number);
-        let sum = |choice: &crate::reason::types::Choice| {
-            choice.scores.iter().map(|scored| f64::from(scored.logprob)).sum()
-        };
+        let sum =
+            |choice: &Choice| choice.scores.iter().map(|scored| f64::from(scored.logprob)).sum();
         choices.map(sum).collect()
     };
     let answers: Vec<String> = said.choices.iter().map(|choice| choice.answer.clone()).collect();
@@ -62,8 +70,28 @@ pub(super) async fn see(
         right: of(0),
         wrong: of(1),
         frontiers: frontiers.unwrap_or_default(),
-        thoughts: said.thoughts.into_iter().map(Step::from).collect(),
+        thoughts: steps(said),
     })
+}
+
+/// All layers, where thoughts are fed.
+fn lens(settings: &Settings) -> Option<Insides> {
+    let places = Places { latent: true, ..Places::default() };
+    let lens = LensOf { top: settings.lens, normed: true, ..LensOf::default() };
+    let inside = Insides { places, lens: Some(lens), ..Insides::default() };
+    (settings.lens > 0).then_some(inside)
+}
+
+/// Thoughts with their layers.
+fn steps(said: Answer) -> Vec<Step> {
+    let mut steps: Vec<Step> = said.thoughts.into_iter().map(Step::from).collect();
+    for (_, row) in said.insides {
+        let Role::Latent(number) = row.role else { continue };
+        if let Some(step) = (number as usize).checked_sub(1).and_then(|at| steps.get_mut(at)) {
+            step.layers = row.lens.iter().map(Layer::from).collect();
+        }
+    }
+    steps
 }
 
 /// What comes of replacing each thought with each of the edits.
@@ -152,7 +180,14 @@ fn frontiers(reasoner: &Reasoner, record: &Record, thoughts: &[Thought]) -> Vec<
 impl From<Thought> for Step {
     fn from(thought: Thought) -> Self {
         let top = thought.top_tokens.iter().map(|top| (top.id, top.probability)).collect();
-        let (vector, entropy) = (thought.vector, thought.entropy);
-        Self { vector: vector.unwrap_or_default(), entropy: entropy.unwrap_or(0.0), top }
+        let (vector, entropy) = (thought.vector.unwrap_or_default(), thought.entropy);
+        Self { vector, entropy: entropy.unwrap_or(0.0), top, layers: Vec::new() }
+    }
+}
+
+impl From<&LensView> for Layer {
+    fn from(view: &LensView) -> Self {
+        let top = view.top_tokens.iter().map(|top| (top.id, top.probability)).collect();
+        Self { entropy: view.entropy, top }
     }
 }

@@ -128,9 +128,43 @@ fn arrays(settings: &Settings, found: &Found) -> Vec<Array> {
             found.means.numbers.iter().copied(),
         ),
     ];
+    arrays.extend(of_layers(seen, n));
     arrays.extend(of_graphs(seen, n));
     arrays.extend(of_edits(settings, found));
     arrays
+}
+
+/// Where layers were looked into.
+fn of_layers(seen: &[Seen], n: usize) -> Vec<Array> {
+    let steps = || seen.iter().flat_map(|one| &one.thoughts);
+    let layers = steps().map(|step| step.layers.len()).min().unwrap_or(0);
+    let all = || steps().flat_map(|step| &step.layers);
+    let top = all().map(|layer| layer.top.len()).min().unwrap_or(0);
+    if layers == 0 {
+        return Vec::new();
+    }
+    let tops = || all().flat_map(move |layer| &layer.top[..top]);
+    let shape = vec![seen.len(), n, layers, top];
+    vec![
+        floats(
+            "lens_entropy",
+            "(questions, n, layers): of what the head makes of each layer where a thought is fed, the final norm applied",
+            shape[..3].to_vec(),
+            all().map(|layer| layer.entropy),
+        ),
+        integers(
+            "lens_ids",
+            "(questions, n, layers, T): the most likely tokens there; layer 0 is what enters the first block",
+            shape.clone(),
+            tops().map(|(id, _)| i64::from(*id)),
+        ),
+        floats(
+            "lens_probabilities",
+            "(questions, n, layers, T): of lens_ids",
+            shape,
+            tops().map(|(_, p)| *p),
+        ),
+    ]
 }
 
 /// Where every question is about a graph.

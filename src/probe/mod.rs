@@ -47,6 +47,8 @@ pub struct Settings {
     pub max_tokens: Option<usize>,
     /// Tokens that are read from each thought.
     pub top: usize,
+    /// Tokens that are read from each layer where a thought is fed; 0 for no look.
+    pub lens: usize,
     /// What single thoughts are replaced with, one at a time.
     pub edits: Vec<EditKind>,
     /// What chance follows from, together with the number of the question.

@@ -38,6 +38,17 @@ pub struct Step {
     pub entropy: f32,
     /// The most likely tokens and their probabilities.
     pub top: Vec<(u32, f32)>,
+    /// What the head makes of each layer where it is fed, from what enters the first block on; the final norm applied.
+    pub layers: Vec<Layer>,
+}
+
+/// What the head makes of a layer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    /// In nats.
+    pub entropy: f32,
+    /// The most likely tokens and their probabilities.
+    pub top: Vec<(u32, f32)>,
 }
 
 /// What came of replacing single thoughts of a question.

@@ -47,6 +47,9 @@ impl Reply {
             };
             match self.transcript.take(event, &mut self.ready) {
                 Goes::On => {}
+                Goes::Without(branch) => {
+                    self.ticket.iter().for_each(|ticket| ticket.enough_of(branch));
+                }
                 Goes::Over => self.ticket.take().into_iter().for_each(Ticket::satisfied),
                 Goes::Wrong => self.ticket = None,
             }

@@ -21,6 +21,7 @@ use crate::reason::types::Warning;
 use crate::reason::voice::Voice;
 use crate::text::Tokenizer;
 use crate::text::encode::Unknown;
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,6 +36,8 @@ pub(crate) struct Transcript {
     thoughts: Vec<Thought>,
     thought_count: usize,
     insides: Vec<(Option<usize>, InsideRow)>,
+    /// Positions of rows that choices have in common and that were told.
+    shared_rows: BTreeSet<usize>,
     prompt: Prompt,
     reused: Reused,
     clock: Clock,
@@ -61,6 +64,8 @@ struct Clock {
 pub(crate) enum Goes {
     /// More events are to come.
     On,
+    /// Of others: this branch has said enough, which the engine cannot know.
+    Without(usize),
     /// The last part has been given out; later events do not count.
     Over,
     /// The same, and it is no answer.
@@ -82,6 +87,7 @@ impl Transcript {
             thoughts: Vec::new(),
             thought_count: 0,
             insides: Vec::new(),
+            shared_rows: BTreeSet::new(),
             prompt,
             reused: Reused::default(),
             clock: Clock { submitted, admitted: None, prefilled: None, first_token: None },
@@ -101,8 +107,11 @@ impl Transcript {
             (EventKind::Thought(thought), choice) => self.take_thought(choice, thought, parts),
             (EventKind::Inside(row), choice) => {
                 let choice = choice.filter(|&choice| self.is_alone(choice, row.role));
-                self.insides.push((choice, row.clone()));
-                parts.push_back(Part::Inside { choice, row });
+                // A thought that branches part at is fed once by each of them.
+                if choice.is_some() || self.shared_rows.insert(row.position) {
+                    self.insides.push((choice, row.clone()));
+                    parts.push_back(Part::Inside { choice, row });
+                }
             }
             (EventKind::FirstLogits(logits), Some(choice)) => {
                 self.voices[choice].1.first_logits = Some(logits);
@@ -165,7 +174,12 @@ impl Transcript {
         }
         self.clock.first_token.get_or_insert(at);
         parts.extend(said(choice, voice.take(token)));
-        self.done_if_over(at, parts)
+        let (end, voice) = &self.voices[choice];
+        let (branch, is_over) = (end.branch, voice.is_over());
+        match self.done_if_over(at, parts) {
+            Goes::On if is_over => Goes::Without(branch),
+            goes => goes,
+        }
     }
 
     fn finish(

@@ -64,6 +64,14 @@ fn thoughts_of_the_default_checkpoint_hold_frontiers_and_answers_hang_on_them() 
     assert_eq!(found.shape("correct"), [12, 7]);
     assert_eq!(found.shape("frontier_mass"), [12, 6, 7]);
     assert_eq!(found.shape("edit_correct"), [12, 3, 6]);
+    // Where a thought is fed, the last layer is the next thought: this model has no projector.
+    assert_eq!(found.shape("lens_ids"), [12, 6, 4, 5]);
+    let (entropy, next) = (found.floats("lens_entropy"), found.floats("thought_entropy"));
+    for (layers, thoughts) in entropy.chunks_exact(6 * 4).zip(next.chunks_exact(6)) {
+        for (layers, next) in layers.chunks_exact(4).zip(&thoughts[1..]) {
+            assert!((layers[3] - next).abs() < 1e-2, "{layers:?} {next}");
+        }
+    }
     let (thoughts, means) = (found.floats("thoughts"), found.floats("thought_means"));
     let first: f32 = thoughts.chunks_exact(6 * 256).map(|question| question[0]).sum::<f32>() / 12.0;
     assert!((first - means[0]).abs() < 1e-5, "{first} {}", means[0]);

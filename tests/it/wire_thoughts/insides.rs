@@ -125,6 +125,11 @@ async fn insides_are_streamed_and_belong_to_their_samples() {
         assert_eq!(of(&events), of(&told.iter().collect::<Vec<_>>()));
         assert!(of(&events) >= 4, "its thoughts are its own");
     }
+    let swept = json!({"include": ["lens"], "sweep": [0, 2, 4], "inside": {"layers": [3]}});
+    let swept = ask(&wire, swept).await;
+    let steps: Vec<_> = rows(&swept, "latent").iter().map(|row| row["index"].clone()).collect();
+    assert_eq!(steps, [1, 2, 3, 4], "each once, whoever goes on from it");
+    assert!(rows(&swept, "answer").iter().all(|row| row["choice"].is_number()));
     let score = json!({"question": "Is Bob a lempus?", "continuations": ["a", "b"], "include": ["hidden_states"], "inside": {"places": ["latent"]}});
     let score = post(&wire, "/v1/score", &score).await.json();
     assert_eq!(score["inside"].as_array().unwrap().len(), 6);
