@@ -15,6 +15,9 @@ use crate::eval::report::Report;
 use crate::metrics::Metrics;
 use crate::reason::question::Feedback;
 use crate::reason::question::MAX_COUNT;
+use crate::reason::question::MAX_SAMPLES;
+use crate::reason::question::MAX_SIGMA;
+use crate::reason::question::MAX_TEMPERATURE;
 use crate::reason::reasoner::Reasoner;
 use crate::reason::reasoner::ReasonerConfig;
 use crate::text::units::Counts;
@@ -28,9 +31,6 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
-
-/// As many as a request may have.
-const MAX_SAMPLES: usize = 1024;
 
 /// Flags of `coconut eval`.
 #[derive(Debug, Args)]
@@ -181,13 +181,13 @@ impl From<FeedbackArg> for Feedback {
 
 fn parse_sigma(text: &str) -> anyhow::Result<f32> {
     let sigma: f32 = text.parse().context("not a number")?;
-    ensure!((0.0..=1e6).contains(&sigma), "must be from 0 to 1000000");
+    ensure!((0.0..=MAX_SIGMA).contains(&f64::from(sigma)), "must be from 0 to {MAX_SIGMA}");
     Ok(sigma)
 }
 
 fn parse_temperature(text: &str) -> anyhow::Result<f64> {
     let temperature: f64 = text.parse().context("not a number")?;
-    ensure!((0.0..=2.0).contains(&temperature), "must be from 0 to 2");
+    ensure!((0.0..=MAX_TEMPERATURE).contains(&temperature), "must be from 0 to {MAX_TEMPERATURE}");
     Ok(temperature)
 }
 

@@ -18,21 +18,20 @@ use crate::probe::picture;
 use crate::probe::probe;
 use crate::probe::summary::Summary;
 use crate::reason::question::MAX_COUNT;
+use crate::reason::question::MAX_TOP_TOKENS;
 use crate::reason::reasoner::Reasoner;
 use crate::reason::reasoner::ReasonerConfig;
 use anyhow::Context as _;
 use anyhow::ensure;
 use clap::Args;
-use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
+use clap::builder::TypedValueParser;
 use serde_json::json;
 use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
-
-/// As many as a request may show.
-const MAX_TOP: usize = 100;
 
 /// Flags of `coconut probe`.
 #[derive(Debug, Args)]
@@ -63,14 +62,15 @@ struct AskedArgs {
     #[arg(long, value_name = "N", value_parser = count(1..=MAX_COUNT))]
     max_tokens: Option<usize>,
     /// Tokens that are read from each thought; frontiers of graphs are looked for among them.
-    #[arg(long, value_name = "N", default_value = "100", value_parser = count(0..=MAX_TOP))]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = count(0..=MAX_TOP_TOKENS))]
     top: usize,
     /// Tokens that the head reads from each layer where a thought is fed; 0 does not look.
-    #[arg(long, value_name = "N", default_value = "5", value_parser = count(0..=MAX_TOP))]
+    #[arg(long, value_name = "N", default_value = "5", value_parser = count(0..=MAX_TOP_TOKENS))]
     lens: usize,
-    /// What single thoughts are replaced with, one at a time; nothing where absent.
-    #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',')]
-    edits: Vec<EditArg>,
+    /// What single thoughts are replaced with, one at a time: zeros, the mean of their step, a random vector of their length, what
+    /// was fed before them, or nothing. None are where this is absent.
+    #[arg(long, value_name = "WHAT", value_parser = edit_kind(), value_delimiter = ',')]
+    edits: Vec<EditKind>,
     /// What everything random follows from.
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
@@ -90,19 +90,11 @@ struct ResultArgs {
     picture: Option<PathBuf>,
 }
 
-/// What stands in the place of one thought.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum EditArg {
-    /// Zeros.
-    Zero,
-    /// The mean thought of its step over the questions.
-    Mean,
-    /// A random vector of its length.
-    Random,
-    /// What was fed before it.
-    Repeat,
-    /// Nothing.
-    Skip,
+/// By the name that files have for it.
+fn edit_kind() -> impl TypedValueParser<Value = EditKind> {
+    let named = |name: &str| EditKind::ALL.into_iter().find(|kind| kind.name() == name);
+    PossibleValuesParser::new(EditKind::ALL.map(EditKind::name))
+        .try_map(move |name| named(&name).ok_or("is no edit"))
 }
 
 impl ProbeArgs {
@@ -152,7 +144,7 @@ impl AskedArgs {
             max_tokens: self.max_tokens,
             top: self.top,
             lens: self.lens,
-            edits: self.edits.iter().map(|&edit| edit.into()).collect(),
+            edits: self.edits.clone(),
             seed: self.seed,
             concurrency,
         })
@@ -195,17 +187,5 @@ impl ResultArgs {
                 .with_context(|| format!("cannot draw {}", path.display()))?;
         }
         Ok(())
-    }
-}
-
-impl From<EditArg> for EditKind {
-    fn from(edit: EditArg) -> Self {
-        match edit {
-            EditArg::Zero => Self::Zero,
-            EditArg::Mean => Self::Mean,
-            EditArg::Random => Self::Random,
-            EditArg::Repeat => Self::Repeat,
-            EditArg::Skip => Self::Skip,
-        }
     }
 }

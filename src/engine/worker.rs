@@ -140,20 +140,9 @@ impl<R: Run> Worker<R> {
 
     /// Ends branches that their readers have enough of.
     fn end_enough(&mut self, now: Instant) {
-        let mut ended = Vec::new();
-        for (id, branch) in self.scheduler.find(Live::has_enough_of) {
-            match self.scheduler.end(id) {
-                Some(Left::Nothing(live)) => {
-                    ended.push((live, branch, End::Finished(Finish::Stop)));
-                }
-                Some(Left::Branches(request)) => {
-                    if let Some(live) = self.scheduler.payload_mut(request) {
-                        live.send(now, branch, EventKind::Finished(Finish::Stop));
-                    }
-                }
-                None => {}
-            }
-        }
+        let found = self.scheduler.find(Live::has_enough_of).into_iter();
+        let stop = End::Finished(Finish::Stop);
+        let ended: Vec<_> = found.filter_map(|branch| self.end_branch(branch, stop, now)).collect();
         if !ended.is_empty() {
             self.end_all(ended, now);
         }
@@ -187,7 +176,10 @@ impl<R: Run> Worker<R> {
             let insides = insides.remove(&number).unwrap_or_default();
             ended.extend(match told.take(segment, (yielded, insides), &output) {
                 Ok(()) => self.settle(segment.sequence, now),
-                Err(failure) => self.fail(segment, failure, now),
+                Err(failure) => {
+                    let branch = (segment.sequence, segment.branch);
+                    self.end_branch(branch, End::Failed(failure), now)
+                }
             });
         }
         // Its memory is used again.
@@ -214,22 +206,27 @@ impl<R: Run> Worker<R> {
         last
     }
 
-    /// Ends a branch that failed, and its request if that has no other.
-    fn fail(
+    /// Ends a branch, and its request if that has no other.
+    fn end_branch(
         &mut self,
-        segment: &Segment,
-        failure: Failure,
+        (id, branch): (SequenceId, usize),
+        end: End,
         now: Instant,
     ) -> Option<(Live, usize, End)> {
-        match self.scheduler.end(segment.sequence)? {
-            Left::Nothing(live) => Some((live, segment.branch, End::Failed(failure))),
-            Left::Branches(request) => {
-                let live = self.scheduler.payload_mut(request)?;
+        let request = match self.scheduler.end(id)? {
+            Left::Nothing(live) => return Some((live, branch, end)),
+            Left::Branches(request) => request,
+        };
+        let live = self.scheduler.payload_mut(request)?;
+        match end {
+            End::Finished(finish) => live.send(now, branch, EventKind::Finished(finish)),
+            End::Failed(failure) => {
                 live.failure = Some(failure);
-                live.send(now, segment.branch, EventKind::Failed(failure));
-                None
+                live.send(now, branch, EventKind::Failed(failure));
             }
+            End::Cancelled => {}
         }
+        None
     }
 
     /// Ends requests. Before anybody hears of an end, the gauges know it.

@@ -186,6 +186,18 @@ pub enum Continuation {
 /// Answer tokens where neither a question nor the recipe names a number.
 pub const DEFAULT_MAX_TOKENS: usize = 64;
 
+/// The most answers to one question: as many ends as the engine lets a request have.
+pub const MAX_SAMPLES: usize = 1024;
+
+/// The largest standard deviation of noise: far more than leaves anything of a thought.
+pub const MAX_SIGMA: f64 = 1e6;
+
+/// The largest temperature.
+pub const MAX_TEMPERATURE: f64 = 2.0;
+
+/// The most tokens that are shown of one distribution.
+pub const MAX_TOP_TOKENS: usize = 100;
+
 /// The most thoughts or answer tokens that any model has positions for.
 pub const MAX_COUNT: usize = MAX_SIZE;
 

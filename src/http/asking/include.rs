@@ -2,11 +2,11 @@
 
 use crate::engine::request::Report;
 use crate::http::error::ApiError;
+use crate::reason::question::MAX_TOP_TOKENS;
 use serde::Deserialize;
 use std::ops::RangeInclusive;
 use utoipa::ToSchema;
 
-const MAX_TOP_THOUGHT_TOKENS: usize = 100;
 const DEFAULT_TOP_THOUGHT_TOKENS: usize = 5;
 
 /// Something that can be reported beside the answer.
@@ -40,8 +40,7 @@ pub(in crate::http) fn report(
 ) -> Result<Report, ApiError> {
     let reports = |asked| include.is_some_and(|include| include.contains(&asked));
     let top_thought_tokens = top_thought_tokens.unwrap_or(DEFAULT_TOP_THOUGHT_TOKENS);
-    let top_thought_tokens =
-        within("top_thought_tokens", top_thought_tokens, 0..=MAX_TOP_THOUGHT_TOKENS)?;
+    let top_thought_tokens = within("top_thought_tokens", top_thought_tokens, 0..=MAX_TOP_TOKENS)?;
     Ok(Report {
         top_thought_tokens: if reports(Include::Thoughts) { top_thought_tokens } else { 0 },
         thought_vectors: reports(Include::ThoughtVectors),

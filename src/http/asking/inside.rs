@@ -8,6 +8,7 @@ use crate::engine::request::Scored;
 use crate::engine::request::TopToken;
 use crate::http::asking::include::Include;
 use crate::http::asking::include::within;
+use crate::http::asking::parts::ScoredBody;
 use crate::http::asking::parts::TopTokenBody;
 use crate::http::asking::parts::base64_f32;
 use crate::http::error::ApiError;
@@ -16,11 +17,11 @@ use crate::http::whole::whole_or_none;
 use crate::reason::inside::Insides;
 use crate::reason::inside::LensOf;
 use crate::reason::inside::TokenName;
+use crate::reason::question::MAX_TOP_TOKENS;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-const MAX_TOP: usize = 100;
 const DEFAULT_TOP: usize = 5;
 const MAX_RANKED: usize = 256;
 
@@ -89,7 +90,7 @@ impl InsideBody {
         }
         let body = body.unwrap_or_default();
         let top = body.top_tokens.unwrap_or(DEFAULT_TOP);
-        let top = within("inside.top_tokens", top, 0..=MAX_TOP)?;
+        let top = within("inside.top_tokens", top, 0..=MAX_TOP_TOKENS)?;
         let ranked = body.ranked.unwrap_or_default();
         within("inside.ranked", ranked.len(), 0..=MAX_RANKED)?;
         let ranked = ranked.into_iter().map(TokenName::from).collect();
@@ -173,20 +174,7 @@ pub(in crate::http) struct LensBody {
     /// The tokens that were to be ranked, in the order asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
-    ranked: Vec<RankedBody>,
-}
-
-/// A token's place among all.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct RankedBody {
-    /// Token id.
-    id: u32,
-    /// Its text.
-    token: String,
-    /// Natural logarithm of its probability.
-    logprob: f32,
-    /// How many tokens are more probable.
-    rank: usize,
+    ranked: Vec<ScoredBody>,
 }
 
 /// Which layers and heads a request sees, in its order.
@@ -245,12 +233,7 @@ impl ArrayBody {
 impl LensBody {
     fn new(layer: usize, view: LensView, text: &impl Fn(u32) -> String) -> Self {
         let named = |top: TopToken| TopTokenBody::new(top, text);
-        let ranked = |scored: Scored| RankedBody {
-            id: scored.id,
-            token: text(scored.id),
-            logprob: scored.logprob,
-            rank: scored.rank,
-        };
+        let ranked = |scored: Scored| ScoredBody::new(&scored, text);
         Self {
             layer,
             top_tokens: view.top_tokens.into_iter().map(named).collect(),

@@ -3,6 +3,7 @@
 
 use crate::engine::request::Finish;
 use crate::engine::request::InsideRow;
+use crate::engine::request::Scored;
 use crate::engine::request::Thought;
 use crate::engine::request::TopToken;
 use crate::http::asking::include::Include;
@@ -70,6 +71,19 @@ pub(in crate::http) struct TopTokenBody {
     probability: f32,
 }
 
+/// A given token's place among all that could have come.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct ScoredBody {
+    /// Token id.
+    id: u32,
+    /// Its text.
+    token: String,
+    /// Natural logarithm of its probability.
+    logprob: f32,
+    /// How many tokens are more probable in its place.
+    rank: usize,
+}
+
 /// An answer token of a stream.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct TokenBody {
@@ -135,6 +149,13 @@ pub(in crate::http) struct TimingsBody {
     decode_ms: f64,
     /// From arrival to the end.
     total_ms: f64,
+}
+
+impl ScoredBody {
+    pub(in crate::http) fn new(scored: &Scored, text: &impl Fn(u32) -> String) -> Self {
+        let Scored { id, logprob, rank } = *scored;
+        Self { id, token: text(id), logprob, rank }
+    }
 }
 
 impl TopTokenBody {

@@ -25,7 +25,8 @@ pub(in crate::http) struct View {
     pub(in crate::http) resolved: Option<Resolved>,
     pub(in crate::http) seed: u64,
     include: Vec<Include>,
-    sweep: Option<Vec<usize>>,
+    /// Of a sweep: where answers stand among those asked for, by number of thoughts.
+    places: Option<Vec<usize>>,
     seen: Seen,
 }
 
@@ -46,7 +47,7 @@ impl View {
             resolved: latent.resolved(seed),
             seed,
             include: include.unwrap_or_default().to_vec(),
-            sweep: latent.sweep.clone(),
+            places: latent.sweep.as_deref().map(places),
         }
     }
 
@@ -56,15 +57,12 @@ impl View {
 
     /// Whether an answer was asked for after each of several numbers of thoughts.
     pub(in crate::http) fn is_sweep(&self) -> bool {
-        self.sweep.is_some()
+        self.places.is_some()
     }
 
     /// The place of an answer after the `rank`-th smallest number of thoughts among those asked for.
     pub(in crate::http) fn place(&self, rank: usize) -> usize {
-        let Some(sweep) = &self.sweep else { return rank };
-        let mut places: Vec<usize> = (0..sweep.len()).collect();
-        places.sort_by_key(|&place| sweep[place]);
-        places.get(rank).copied().unwrap_or(rank)
+        self.places.as_ref().and_then(|places| places.get(rank)).copied().unwrap_or(rank)
     }
 
     pub(in crate::http) fn thought(&self, thought: Thought, choice: Option<usize>) -> ThoughtBody {
@@ -95,4 +93,11 @@ impl View {
         let body = |thought| self.thought(thought, None);
         shown.then(|| thoughts.into_iter().map(body).collect())
     }
+}
+
+/// The places of these numbers, the smallest first.
+fn places(sweep: &[usize]) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..sweep.len()).collect();
+    places.sort_by_key(|&place| sweep[place]);
+    places
 }

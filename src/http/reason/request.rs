@@ -15,6 +15,8 @@ use crate::http::whole::Whole;
 use crate::http::whole::whole_or_none;
 use crate::latent::script::Sampling;
 use crate::reason::question::MAX_COUNT;
+use crate::reason::question::MAX_SAMPLES;
+use crate::reason::question::MAX_TEMPERATURE;
 use crate::reason::question::Question;
 use crate::reason::question::Saying;
 use crate::reason::question::Then;
@@ -28,9 +30,6 @@ use utoipa::openapi::Type;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::schema::SchemaType;
 
-const MAX_TEMPERATURE: f64 = 2.0;
-/// More than any server runs at once.
-const MAX_SAMPLES: usize = 1024;
 const MAX_STOP_STRINGS: usize = 16;
 const MAX_STOP_CHARACTERS: usize = 256;
 

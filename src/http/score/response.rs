@@ -2,6 +2,7 @@
 
 use crate::engine::request::Scored;
 use crate::http::asking::inside::InsideRowBody;
+use crate::http::asking::parts::ScoredBody;
 use crate::http::asking::parts::ThoughtBody;
 use crate::http::asking::parts::TimingsBody;
 use crate::http::asking::parts::UsageBody;
@@ -65,19 +66,6 @@ pub(in crate::http) struct ScoreBody {
     tokens: Vec<ScoredBody>,
 }
 
-/// A token of a continuation.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct ScoredBody {
-    /// Token id.
-    id: u32,
-    /// Its text, as it would stand in the middle of an answer: with the space before it, if it has one.
-    token: String,
-    /// Natural logarithm of its probability.
-    logprob: f32,
-    /// How many tokens are more probable in its place.
-    rank: usize,
-}
-
 impl View {
     pub(super) fn scores(&self, answer: Answer, continuations: usize) -> ScoreResponse {
         let mut scores: Vec<_> = answer.choices.iter().enumerate().collect();
@@ -107,18 +95,13 @@ impl View {
         scores: &[Scored],
     ) -> ScoreBody {
         let logprob: f64 = scores.iter().map(|scored| f64::from(scored.logprob)).sum();
-        let token = |scored: &Scored| ScoredBody {
-            id: scored.id,
-            token: self.reasoner.token_text(scored.id),
-            logprob: scored.logprob,
-            rank: scored.rank,
-        };
+        let text = |id| self.reasoner.token_text(id);
         ScoreBody {
             continuation: at % continuations,
             latent_steps,
             logprob,
             mean_logprob: logprob / scores.len().max(1) as f64,
-            tokens: scores.iter().map(token).collect(),
+            tokens: scores.iter().map(|scored| ScoredBody::new(scored, &text)).collect(),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::http::error::ApiError;
 use crate::reason::question::Feedback;
 use crate::reason::question::LatentSteps;
 use crate::reason::question::MAX_COUNT;
+use crate::reason::question::MAX_SIGMA;
 use crate::reason::question::Thinking;
 pub(super) use interventions::Intervention;
 pub(super) use interventions::InterventionBody;
@@ -21,8 +22,6 @@ use utoipa::ToSchema;
 /// The most numbers of thoughts that one request may try.
 pub(super) const MAX_SWEEP: usize = 128;
 const MAX_INTERVENTIONS: usize = 256;
-/// Far more than leaves anything of a thought.
-const MAX_SIGMA: f64 = 1e6;
 const DEFAULT_TOLERANCE: f64 = 0.1;
 
 /// What a request says about its thoughts.
