@@ -9,9 +9,9 @@ use crate::engine::recall::Kept;
 use crate::engine::recall::Recall;
 use crate::engine::request::EventKind;
 use crate::engine::request::Failure;
+use crate::engine::request::Given;
 use crate::engine::request::InsideRow;
 use crate::engine::request::Report;
-use crate::engine::request::Scored;
 use crate::engine::request::Thought;
 use crate::engine::request::Token;
 use crate::engine::request::TopToken;
@@ -20,6 +20,7 @@ use crate::engine::runner::Yielded;
 use crate::engine::sampler::Sampler;
 use crate::engine::sampler::entropy;
 use crate::engine::sampler::score;
+use crate::engine::sampler::top_scored;
 use crate::engine::sampler::top_tokens;
 use crate::engine::scheduler::Running;
 use crate::engine::sequence::Advanced;
@@ -166,12 +167,13 @@ impl Told<'_> {
         let id = sampler.choose(logits);
         let logprob = live.report.logprobs.then(|| sampler.logprob(logits, id));
         let entropy = live.report.entropy.then(|| entropy(logits));
+        let top = sampler.top(logits, live.report.top_logprobs);
         if tokens == 0 && live.report.first_logits {
             live.send(now, segment.branch, EventKind::FirstLogits(logits.to_vec()));
         }
         record_token(live, &mut running.carried, now, self.metrics);
         if running.sequence.advance(segment, Outcome::Token(id)) == Advanced::Token {
-            live.send(now, segment.branch, EventKind::Token(Token { id, logprob, entropy }));
+            live.send(now, segment.branch, EventKind::Token(Token { id, logprob, entropy, top }));
         }
         Ok(())
     }
@@ -184,9 +186,11 @@ impl Told<'_> {
     ) -> Result<(), Failure> {
         let sequence = &mut self.running.sequence;
         let scored = sequence.to_score(segment).iter().zip(rows).map(|(&id, logits)| {
-            all_finite(logits).then(|| score(logits, id)).ok_or(Failure::NonFinite)
+            let top = self.live.report.top_logprobs;
+            let given = || Given { scored: score(logits, id), top: top_scored(logits, top, &[]) };
+            all_finite(logits).then(given).ok_or(Failure::NonFinite)
         });
-        let scored: Vec<Scored> = scored.collect::<Result<_, _>>()?;
+        let scored: Vec<Given> = scored.collect::<Result<_, _>>()?;
         sequence.advance(segment, Outcome::Scores);
         self.live.send(Instant::now(), segment.branch, EventKind::Scored(scored));
         Ok(())

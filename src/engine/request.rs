@@ -30,6 +30,8 @@ pub struct Report {
     pub first_logits: bool,
     /// The log-probability of each answer token.
     pub logprobs: bool,
+    /// This many most likely ids in the place of each answer token, and of each id that is scored; 0 for none.
+    pub top_logprobs: usize,
     /// How undecided the head is about each thought, and about each answer token.
     pub entropy: bool,
     /// How much each thought points where the one before pointed.
@@ -67,8 +69,8 @@ pub enum EventKind {
     FirstLogits(Vec<f32>),
     /// An answer token.
     Token(Token),
-    /// The next ids of a continuation have their scores.
-    Scored(Vec<Scored>),
+    /// The next ids that are given have their scores.
+    Scored(Vec<Given>),
     /// A row was computed that was to be looked into.
     Inside(InsideRow),
     /// The branch is complete.
@@ -116,7 +118,7 @@ pub struct TopToken {
 }
 
 /// A chosen answer token.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Token {
     /// Token id.
     pub id: u32,
@@ -124,6 +126,17 @@ pub struct Token {
     pub logprob: Option<f32>,
     /// Entropy of the distribution at temperature 1, in nats, with nothing masked, if asked for.
     pub entropy: Option<f32>,
+    /// The most likely ids in its place, most likely first, as many as asked for.
+    pub top: Vec<Scored>,
+}
+
+/// A given id, and what else could have come in its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Given {
+    /// Its own place among them.
+    pub scored: Scored,
+    /// The most likely ids, most likely first, as many as asked for.
+    pub top: Vec<Scored>,
 }
 
 /// A given id's place among all that could have come next.

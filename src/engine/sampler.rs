@@ -41,7 +41,12 @@ impl Sampler {
 
     /// The natural logarithm of the probability of `id` at temperature 1.
     pub(crate) fn logprob(&self, logits: &[f32], id: u32) -> f32 {
-        log_probability(logits, id, &self.masked)
+        LogProbabilities::of(logits, &self.masked).of_id(logits, id)
+    }
+
+    /// The `count` most likely ids, most likely first.
+    pub(crate) fn top(&self, logits: &[f32], count: usize) -> Vec<Scored> {
+        top_scored(logits, count, &self.masked)
     }
 }
 
@@ -81,7 +86,17 @@ impl Random {
 /// What finite logits (V,) say of `id`, with nothing masked.
 pub(crate) fn score(logits: &[f32], id: u32) -> Scored {
     let rank = logits.iter().filter(|&&logit| logit > logits[id as usize]).count();
-    Scored { id, logprob: log_probability(logits, id, &[]), rank }
+    Scored { id, logprob: LogProbabilities::of(logits, &[]).of_id(logits, id), rank }
+}
+
+/// What finite logits (V,) say of the `count` most likely ids that are not masked, most likely first.
+pub(crate) fn top_scored(logits: &[f32], count: usize, masked: &[u32]) -> Vec<Scored> {
+    if count == 0 {
+        return Vec::new();
+    }
+    let all = LogProbabilities::of(logits, masked);
+    let ids = largest(logits, count, masked).into_iter().enumerate();
+    ids.map(|(rank, id)| Scored { id, logprob: all.of_id(logits, id), rank }).collect()
 }
 
 /// The entropy of what finite logits (V,) say, in nats, with nothing masked; no number where one of them is none.
@@ -96,32 +111,50 @@ pub(crate) fn entropy(logits: &[f32]) -> f32 {
     (total.ln() - weighted / total) as f32
 }
 
-fn log_probability(logits: &[f32], id: u32, masked: &[u32]) -> f32 {
-    // Masked ones are left out rather than taken away from a sum in which they may be all that counts.
-    let allowed = || {
-        let all = (0..).zip(logits).filter(|(id, _)| !masked.contains(id));
-        all.map(|(_, &logit)| f64::from(logit))
-    };
-    let max = allowed().fold(f64::NEG_INFINITY, f64::max);
-    let total: f64 = allowed().map(|logit| (logit - max).exp()).sum();
-    (f64::from(logits[id as usize]) - max - total.ln()) as f32
+/// What turns a logit into a log-probability.
+struct LogProbabilities {
+    max: f64,
+    log_total: f64,
+}
+
+impl LogProbabilities {
+    fn of(logits: &[f32], masked: &[u32]) -> Self {
+        // Masked ones are left out rather than taken away from a sum in which they may be all that counts.
+        let allowed = || {
+            let all = (0..).zip(logits).filter(|(id, _)| !masked.contains(id));
+            all.map(|(_, &logit)| f64::from(logit))
+        };
+        let max = allowed().fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = allowed().map(|logit| (logit - max).exp()).sum();
+        Self { max, log_total: total.ln() }
+    }
+
+    fn of_id(&self, logits: &[f32], id: u32) -> f32 {
+        (f64::from(logits[id as usize]) - self.max - self.log_total) as f32
+    }
 }
 
 /// The `count` most likely tokens, most likely first.
 pub(crate) fn top_tokens(logits: &[f32], count: usize) -> Vec<TopToken> {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let total: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
+    let probability = |id: u32| (f64::from(logits[id as usize] - max).exp() / total) as f32;
+    let ids = largest(logits, count, &[]).into_iter();
+    ids.map(|id| TopToken { id, probability: probability(id) }).collect()
+}
+
+/// The ids of the `count` largest logits that are not masked, the largest first.
+fn largest(logits: &[f32], count: usize, masked: &[u32]) -> Vec<u32> {
     let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
+    ids.retain(|id| !masked.contains(id));
     let by_logit =
         |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
-    let count = count.min(ids.len());
     if count < ids.len() {
         ids.select_nth_unstable_by(count, by_logit);
         ids.truncate(count);
     }
     ids.sort_unstable_by(by_logit);
-    let probability = |id: u32| (f64::from(logits[id as usize] - max).exp() / total) as f32;
-    ids.into_iter().map(|id| TopToken { id, probability: probability(id) }).collect()
+    ids
 }
 
 #[cfg(test)]

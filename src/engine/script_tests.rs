@@ -69,7 +69,7 @@ async fn told(ticket: &mut crate::engine::Ticket) -> BTreeMap<usize, Vec<&'stati
             EventKind::Token(_) => "token",
             EventKind::Scored(scores) => {
                 // Token 3 has a logit of 9, the three others of 0.
-                let (first, second) = (scores[0], scores[1]);
+                let (first, second) = (scores[0].scored, scores[1].scored);
                 assert!(first.rank == 0 && first.logprob > -0.001, "{first:?}");
                 assert!(second.rank == 1 && (second.logprob + 9.0).abs() < 0.001, "{second:?}");
                 "scores"

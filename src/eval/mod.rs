@@ -12,7 +12,6 @@ use crate::data::example::Example;
 use crate::data::questions::Row;
 use crate::engine::request::Failure;
 use crate::engine::request::Rejected;
-use crate::engine::request::Report as Asked;
 use crate::eval::progress::Progress;
 use crate::eval::report::Outcome;
 use crate::eval::report::Run;
@@ -149,12 +148,9 @@ fn question(
     let steps = LatentSteps::Exactly(latent_steps);
     let (feedback, max_tokens) = (settings.feedback, settings.max_tokens);
     Question {
-        text: example.question.clone(),
         thinking: Thinking { steps, feedback, noise, seed, ..Thinking::default() },
         then: Then::Say(Saying { max_tokens, samples, sampling, ..Saying::default() }),
-        report: Asked::default(),
-        inside: None,
-        timeout: PATIENCE,
+        ..Question::new(&example.question, PATIENCE)
     }
 }
 

@@ -45,10 +45,12 @@ pub(super) enum ApiError {
     NotFound,
     #[error("this path does not answer this method")]
     MethodNotAllowed,
-    #[error("{0}")]
-    TooLong(Rejected),
-    #[error("question: {0}")]
-    FarTooLong(AskError),
+    #[error("{rejected}")]
+    TooLong { rejected: Rejected, param: &'static str },
+    #[error("{param}: {error}")]
+    FarTooLong { error: AskError, param: &'static str },
+    #[error("the model `{asked}` is not served here; `{served}` is")]
+    NoSuchModel { asked: String, served: String },
     #[error("the queue is full")]
     QueueFull { retry_after: Duration },
     #[error("the model is being loaded")]
@@ -92,11 +94,12 @@ impl ApiError {
             }
             Self::MissingKey => (StatusCode::UNAUTHORIZED, KEY, "missing_api_key"),
             Self::WrongKey => (StatusCode::UNAUTHORIZED, KEY, "invalid_api_key"),
+            Self::NoSuchModel { .. } => (StatusCode::NOT_FOUND, REQUEST, "model_not_found"),
             Self::NotFound => (StatusCode::NOT_FOUND, REQUEST, "not_found"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, REQUEST, "method_not_allowed")
             }
-            Self::TooLong(_) | Self::FarTooLong(_) => {
+            Self::TooLong { .. } | Self::FarTooLong { .. } => {
                 (StatusCode::UNPROCESSABLE_ENTITY, REQUEST, "too_long")
             }
             Self::QueueFull { .. } => {
@@ -115,9 +118,11 @@ impl ApiError {
     fn param(&self) -> Option<String> {
         match self {
             Self::Malformed { param, .. } | Self::Invalid { param, .. } => param.clone(),
-            Self::FarTooLong(_) => Some("question".to_owned()),
+            Self::FarTooLong { param, .. } | Self::TooLong { param, .. } => {
+                Some((*param).to_owned())
+            }
+            Self::NoSuchModel { .. } => Some("model".to_owned()),
             Self::UnsupportedEncoding { .. } => Some(header::CONTENT_ENCODING.to_string()),
-            Self::TooLong(rejected) => Some(too_long_field(rejected).to_owned()),
             _ => None,
         }
     }
@@ -139,10 +144,22 @@ impl ApiError {
     }
 }
 
-impl From<AskError> for ApiError {
-    fn from(error: AskError) -> Self {
+/// How a route calls what may be to blame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fields {
+    /// What is asked.
+    pub(super) question: &'static str,
+    /// How long the answer may be.
+    pub(super) max_tokens: &'static str,
+}
+
+impl ApiError {
+    /// Why a question was not accepted, by the names of its route.
+    pub(super) fn refused(error: AskError, fields: Fields) -> Self {
         match error {
             AskError::EmptyQuestion
+            | AskError::Prompt(_)
+            | AskError::Conversation(_)
             | AskError::Tokenizer(_)
             | AskError::Rejected(
                 Rejected::UnknownId { .. }
@@ -150,8 +167,8 @@ impl From<AskError> for ApiError {
                 | Rejected::TooManyBranches { .. }
                 | Rejected::TooLarge { .. }
                 | Rejected::Malformed(_),
-            ) => Self::invalid("question", error),
-            AskError::TooLong { .. } => Self::FarTooLong(error),
+            ) => Self::invalid(fields.question, error),
+            AskError::TooLong { .. } => Self::FarTooLong { error, param: fields.question },
             AskError::Feedback(_) => Self::invalid("feedback", error),
             AskError::Intervention { index, field, .. } => {
                 Self::invalid(&format!("interventions[{index}].{field}"), error)
@@ -164,7 +181,10 @@ impl From<AskError> for ApiError {
             AskError::Continuation { index: None, .. } => Self::invalid("prefix", error),
             AskError::TooManyLatentSteps { .. } => Self::invalid("latent_steps", error),
             AskError::Rejected(Rejected::Full { retry_after }) => Self::QueueFull { retry_after },
-            AskError::Rejected(too_long @ Rejected::TooLong { .. }) => Self::TooLong(too_long),
+            AskError::Rejected(rejected @ Rejected::TooLong { .. }) => {
+                let param = too_long_field(&rejected, fields);
+                Self::TooLong { rejected, param }
+            }
             AskError::Rejected(Rejected::Stopping) => Self::Draining,
             AskError::Rejected(Rejected::Dead) => Self::EngineDead,
         }
@@ -205,14 +225,14 @@ impl IntoResponse for ApiError {
 }
 
 /// The answer's length is to blame where a shorter one would have fitted.
-fn too_long_field(rejected: &Rejected) -> &'static str {
+fn too_long_field(rejected: &Rejected, fields: Fields) -> &'static str {
     match rejected {
         Rejected::TooLong { prompt, latent, available, .. }
             if prompt.saturating_add(*latent) < *available =>
         {
-            "max_tokens"
+            fields.max_tokens
         }
-        _ => "question",
+        _ => fields.question,
     }
 }
 
@@ -250,6 +270,8 @@ pub(super) struct ErrorDetail {
 mod tests {
     use super::*;
 
+    const FIELDS: Fields = Fields { question: "question", max_tokens: "max_tokens" };
+
     #[test]
     fn retry_after_is_whole_seconds_rounded_up_and_never_zero() {
         for (wait, seconds) in [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (7300, 8)] {
@@ -260,7 +282,7 @@ mod tests {
     #[test]
     fn a_full_queue_says_when_to_come_back() {
         let full = AskError::Rejected(Rejected::Full { retry_after: Duration::from_millis(2500) });
-        let response = ApiError::from(full).into_response();
+        let response = ApiError::refused(full, FIELDS).into_response();
         assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(response.headers()[header::RETRY_AFTER], "3");
     }
@@ -270,7 +292,7 @@ mod tests {
         for (prompt, answer, field) in [(120, 64, "question"), (90, 64, "max_tokens")] {
             let needed = prompt + 8 + answer;
             let rejected = Rejected::TooLong { prompt, latent: 8, answer, needed, available: 128 };
-            let error = ApiError::from(AskError::Rejected(rejected));
+            let error = ApiError::refused(AskError::Rejected(rejected), FIELDS);
             assert_eq!(error.clone().into_response().status(), StatusCode::UNPROCESSABLE_ENTITY);
             let body = serde_json::to_value(error.body()).unwrap();
             assert_eq!(body["error"]["param"], field);

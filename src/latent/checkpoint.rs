@@ -1,6 +1,7 @@
 //! A checkpoint ready to be loaded: files, layout, tokenizer and recipe, each from the place that the published layouts
 //! keep it in, with a readable account of what was found. The weights themselves are read last. Knows no engine.
 
+use crate::latent::chat::Chat;
 use crate::latent::detect;
 use crate::latent::ends;
 use crate::latent::published;
@@ -45,6 +46,8 @@ pub struct Checkpoint {
     pub tokenizer: Tokenizer,
     /// How a question becomes an answer.
     pub recipe: Recipe,
+    /// What lies beside the tokenizer about conversations.
+    pub chat: Chat,
     /// Where the recipe comes from, for people.
     pub recognised: String,
     /// Its entry in the table of published checkpoints.
@@ -129,7 +132,8 @@ impl Checkpoint {
             }
         };
         check_tokenizer(&found, &tokenizer, &recipe)?;
-        Ok(Self { found, tokenizer, recipe, recognised, published })
+        let chat = Chat::find(&found)?;
+        Ok(Self { found, tokenizer, recipe, chat, recognised, published })
     }
 
     /// Reads the weights, in f32: for the oracle.

@@ -78,6 +78,7 @@ pub fn language_model(family: &str, eos: Vec<u32>) -> Recipe {
         masked: Vec::new(),
         answer: AnswerRule::AfterHash,
         question: QuestionRule::AsIs,
+        chat: None,
         max_tokens: None,
         pause: None,
         lora_alpha: None,

@@ -28,7 +28,7 @@ impl Inspection<'_> {
 
 impl fmt::Display for Inspection<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Checkpoint { found, tokenizer, recipe, recognised, published } = self.0;
+        let Checkpoint { found, tokenizer, recipe, recognised, published, .. } = self.0;
         let config = &found.config;
         for file in &found.files.weights {
             writeln!(f, "weights       {}", file.display())?;

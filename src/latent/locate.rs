@@ -24,12 +24,14 @@ use std::path::PathBuf;
 const NEEDED: [&str; 2] = ["config.json", "tokenizer.json"];
 
 /// Small files that are fetched where they are, with weights or a base model.
-const BESIDE: [&str; 5] = [
+const BESIDE: [&str; 7] = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "generation_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
 ];
 
 /// What of a base model is needed.

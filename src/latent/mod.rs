@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod built_in;
+pub mod chat;
 pub mod checkpoint;
 pub mod convert;
 pub mod detect;

@@ -55,6 +55,9 @@ pub struct Recipe {
     /// What is done to a question before it enters the prompt.
     #[serde(default)]
     pub question: QuestionRule,
+    /// How a conversation becomes a prompt; where absent, by the checkpoint's chat template if it has one and does not think.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatRule>,
     /// Answer tokens where a request names no number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<usize>,
@@ -87,6 +90,16 @@ pub enum QuestionRule {
     AsIs,
     /// Trimmed, each pair of spaces made one (the CODI code's `test.py`).
     Tidied,
+}
+
+/// How a conversation becomes a prompt.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChatRule {
+    /// By the chat template that lies beside the tokenizer.
+    Template,
+    /// Its last user message is the question.
+    Question,
 }
 
 /// Why there is no recipe.
@@ -159,6 +172,11 @@ impl Recipe {
         json.end().map_err(|error| error.to_string())?;
         let fields = MapDeserializer::<_, serde_json::Error>::new(fields.into_iter());
         serde_path_to_error::deserialize(fields).map_err(|error| error.to_string())
+    }
+
+    /// Whether it is about more than words.
+    pub fn thinks(&self) -> bool {
+        self.latent_steps.max > 0 || !self.start.is_empty() || !self.end.is_empty()
     }
 
     /// When answers end.

@@ -56,7 +56,7 @@ pub(super) async fn see(
     let of = |number: usize| -> Vec<f64> {
         let choices = scored.choices.iter().filter(|choice| choice.number == number);
         let sum =
-            |choice: &Choice| choice.scores.iter().map(|scored| f64::from(scored.logprob)).sum();
+            |choice: &Choice| choice.scores.iter().map(|given| f64::from(given.scored.logprob)).sum();
         choices.map(sum).collect()
     };
     let answers: Vec<String> = said.choices.iter().map(|choice| choice.answer.clone()).collect();

@@ -3,6 +3,8 @@
 
 use crate::engine::request::Report;
 use crate::engine::request::Thought;
+use crate::reason::question::Asked;
+use crate::reason::question::Echo;
 use crate::reason::question::Feedback;
 use crate::reason::question::LatentSteps;
 use crate::reason::question::Op;
@@ -54,7 +56,8 @@ impl Question {
     /// The question that computes them.
     pub fn lending(&self, loan: &Loan, timeout: Duration) -> Self {
         Self {
-            text: loan.question.clone().unwrap_or_else(|| self.text.clone()),
+            asked: loan.question.clone().map_or_else(|| self.asked.clone(), Asked::Question),
+            echo: Echo::No,
             thinking: Thinking { steps: LatentSteps::Exactly(loan.steps), ..Thinking::default() },
             then: Then::Nothing,
             report: Report { thought_vectors: true, ..Report::default() },

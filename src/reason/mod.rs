@@ -5,6 +5,7 @@ pub mod borrow;
 pub mod card;
 pub mod inside;
 pub mod means;
+pub(crate) mod prompt;
 pub mod question;
 pub mod reasoner;
 pub mod reply;

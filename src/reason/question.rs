@@ -6,14 +6,17 @@ use crate::engine::request::Report;
 use crate::latent::script::Sampling;
 use crate::model::config::MAX_SIZE;
 use crate::reason::inside::Insides;
+use crate::text::chat::Conversation;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A question with everything that shapes its answer.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// The question as the user wrote it.
-    pub text: String,
+    /// What is asked.
+    pub asked: Asked,
+    /// What is wanted to know of the prompt itself.
+    pub echo: Echo,
     /// What happens before anything is said.
     pub thinking: Thinking,
     /// What happens then.
@@ -24,6 +27,34 @@ pub struct Question {
     pub inside: Option<Insides>,
     /// Time from now within which the answer must be complete.
     pub timeout: Duration,
+}
+
+/// What is asked, as the user wrote it.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// A question, which the recipe puts into its prompt.
+    Question(String),
+    /// A text that is fed as it stands. Thoughts follow it, or stand where it says [`THOUGHTS_HERE`].
+    Text(String),
+    /// The same in ids. Thoughts stand behind the recipe's start markers, if these are among them.
+    Ids(Vec<u32>),
+    /// A conversation, in the checkpoint's chat template; where it has none, or thinks, the last user message is the question.
+    Chat(Conversation),
+}
+
+/// What in a text marks the place of the thoughts, whatever a checkpoint's own markers are.
+pub const THOUGHTS_HERE: &str = "<|start-latent|>";
+
+/// What is wanted to know of the prompt itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Echo {
+    /// Nothing.
+    #[default]
+    No,
+    /// It is shown again: so it has to say where thoughts go.
+    Shown,
+    /// The same, and the probability of each of its ids.
+    Scored,
 }
 
 /// Latent mode, as a question wants it.
@@ -228,6 +259,12 @@ pub enum AskError {
         /// The smaller of the model's limit and the KV memory's.
         available: usize,
     },
+    /// The prompt does not say where thoughts go.
+    #[error("{0}")]
+    Prompt(&'static str),
+    /// There is no prompt for the conversation.
+    #[error("{0}")]
+    Conversation(String),
     /// The tokenizer cannot encode the question.
     #[error("cannot be tokenized: {0}")]
     Tokenizer(String),
@@ -269,7 +306,8 @@ impl Question {
     /// As the recipe would have it: its number of thoughts, then one answer of the most likely tokens.
     pub fn new(text: &str, timeout: Duration) -> Self {
         Self {
-            text: text.to_owned(),
+            asked: Asked::Question(text.to_owned()),
+            echo: Echo::No,
             thinking: Thinking::default(),
             then: Then::Say(Saying::default()),
             report: Report::default(),
@@ -283,6 +321,20 @@ impl Question {
         match &self.then {
             Then::Say(saying) => Some(saying),
             Then::Nothing | Then::Score(_) => None,
+        }
+    }
+}
+
+impl Asked {
+    /// Of text that has to be encoded.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Question(text) | Self::Text(text) => text.len(),
+            Self::Ids(_) => 0,
+            Self::Chat(conversation) => {
+                let contents = conversation.messages.iter().map(|message| &message.content);
+                contents.flatten().map(String::len).sum()
+            }
         }
     }
 }

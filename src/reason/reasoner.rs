@@ -7,6 +7,7 @@ use crate::engine::request::Report;
 use crate::engine::request::Request;
 use crate::engine::shared::EngineState;
 use crate::latent::answer::AnswerRule;
+use crate::latent::chat::Chat;
 use crate::latent::checkpoint::Checkpoint;
 use crate::latent::checkpoint::CheckpointError;
 use crate::latent::checkpoint::Location;
@@ -23,8 +24,11 @@ use crate::reason::card::ModelCard;
 use crate::reason::means::MeansError;
 use crate::reason::means::ThoughtMeans;
 use crate::reason::question::AskError;
+use crate::reason::prompt::Prompt;
+use crate::reason::prompt::Reader;
 use crate::reason::question::Continuation;
 use crate::reason::question::DEFAULT_MAX_TOKENS;
+use crate::reason::question::Echo;
 use crate::reason::question::Question;
 use crate::reason::question::Saying;
 use crate::reason::question::Scoring;
@@ -36,12 +40,11 @@ use crate::reason::shape::Ending;
 use crate::reason::shape::MaxTokens;
 use crate::reason::shape::Shape;
 use crate::reason::thinking::Given;
-use crate::reason::transcript::Prompt;
+use crate::reason::transcript::Heading;
 use crate::reason::transcript::Transcript;
 use crate::reason::types::Answer;
+use crate::reason::types::PromptToken;
 use crate::text::Tokenizer;
-use crate::text::encode::Encoded;
-use crate::text::encode::Within;
 use crate::text::units::LONGEST_WAIT;
 use coconut_kernels::attend::layer::KvType;
 use coconut_kernels::packed::Format;
@@ -96,6 +99,7 @@ pub struct Reasoner {
     card: ModelCard,
     tokenizer: Arc<Tokenizer>,
     recipe: Recipe,
+    chat: Chat,
     engine: Engine,
     means: Option<ThoughtMeans>,
     /// The id that stands for a pause.
@@ -106,6 +110,8 @@ pub struct Reasoner {
 
 /// Tokens that stand for a pause, or for a thought that is not there yet.
 const PAUSES: [&str; 3] = ["<|latent|>", "<|pause|>", "<pause>"];
+
+const UNMARKED: &str = "is to be shown again, and this model thinks: `<|start-latent|>` in it marks where thoughts go";
 
 /// Why a checkpoint cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -153,13 +159,13 @@ impl Reasoner {
         let (width, vocabulary) = (sizes.width, sizes.vocab_size);
         let means = config.thought_means.as_deref().map(|path| ThoughtMeans::load(path, width));
         let means = means.transpose().map_err(LoadError::Means)?;
-        let Checkpoint { tokenizer, recipe, .. } = checkpoint;
+        let Checkpoint { tokenizer, recipe, chat, .. } = checkpoint;
         let tokenizer = Arc::new(tokenizer);
         let pause = recipe.pause.or_else(|| PAUSES.iter().find_map(|token| tokenizer.id(token)));
         let pause = pause.filter(|&id| (id as usize) < vocabulary);
         let engine = start(model, EngineConfig { kv_type, ..config.engine })?;
         card.max_positions = engine.max_positions();
-        Ok(Self { card, tokenizer, recipe, engine, means, pause, width })
+        Ok(Self { card, tokenizer, recipe, chat, engine, means, pause, width })
     }
 
     /// What has to be computed before a question can be asked; for most questions nothing.
@@ -221,19 +227,23 @@ impl Reasoner {
         &self,
         question: &Question,
         borrowed: &Borrowed,
-    ) -> Result<(Script, Vec<End>, Prompt), AskError> {
-        if question.text.trim().is_empty() {
-            return Err(AskError::EmptyQuestion);
-        }
+    ) -> Result<(Script, Vec<End>, Heading), AskError> {
         let (bounds, thinking) = (self.recipe.latent_steps, &question.thinking);
         let stages = thinking.stages(bounds)?;
         let (pause, means, width) = (self.pause, self.means.as_ref(), self.width);
         let filling = thinking.filling(&stages, Given { pause, means, width, borrowed })?;
-        let Encoded { ids: mut prompt, unknown } = self.encode(&question.text)?;
-        prompt.extend(&self.recipe.start);
-        let tokens = prompt.len();
+        let Prompt { before, after, unknown, is_marked } = self.reader().read(&question.asked)?;
+        if question.echo != Echo::No && self.recipe.thinks() && !is_marked {
+            return Err(AskError::Prompt(UNMARKED));
+        }
+        let is_scored = question.echo == Echo::Scored;
+        let tokens = before.len() + after.len();
+        let prompt = before.iter().chain(&after).filter(|_| is_scored);
+        let echoed = prompt.map(|&id| PromptToken { id, logprob: None, top: Vec::new() }).collect();
         let shape = Shape {
-            prompt,
+            before,
+            after,
+            is_scored,
             stages,
             filling,
             noise: thinking.noise,
@@ -247,7 +257,7 @@ impl Reasoner {
             },
         };
         let (script, ends) = shape.script();
-        Ok((script, ends, Prompt { tokens, unknown }))
+        Ok((script, ends, Heading { tokens, unknown, echoed }))
     }
 
     fn said(&self, saying: &Saying) -> Ending {
@@ -293,16 +303,9 @@ impl Reasoner {
         Ok(Ending::Score { prefix, continuations })
     }
 
-    fn encode(&self, question: &str) -> Result<Encoded, AskError> {
-        let (text, available) = (self.recipe.render(question), self.engine.max_positions());
-        let encoded =
-            self.tokenizer.encode_within(&text, self.recipe.add_special_tokens, available);
-        match encoded.map_err(|error| AskError::Tokenizer(error.to_string()))? {
-            Within::Whole(encoded) => Ok(encoded),
-            Within::TooLong { bytes, tokens } => {
-                Err(AskError::TooLong { bytes, tokens, available })
-            }
-        }
+    fn reader(&self) -> Reader<'_> {
+        let Self { tokenizer, recipe, chat, .. } = self;
+        Reader { tokenizer, recipe, chat, available: self.engine.max_positions() }
     }
 
     /// What is being served.

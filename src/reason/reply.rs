@@ -34,6 +34,11 @@ impl Reply {
         Self { ticket: Some(ticket), transcript, ready: VecDeque::new() }
     }
 
+    /// Positions of the prompt, start markers included.
+    pub fn prompt_tokens(&self) -> usize {
+        self.transcript.prompt_tokens()
+    }
+
     /// The next part; `None` after `Done` or `Failed`. Cancel-safe.
     pub async fn next(&mut self) -> Option<Part> {
         loop {
@@ -65,6 +70,7 @@ impl Reply {
                 Part::Thought { .. }
                 | Part::Token { .. }
                 | Part::Scored { .. }
+                | Part::Prompt(_)
                 | Part::Inside { .. } => {}
             }
         }

@@ -20,7 +20,11 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
     /// Prompt and start markers.
-    pub(crate) prompt: Vec<u32>,
+    pub(crate) before: Vec<u32>,
+    /// What is fed behind the end markers.
+    pub(crate) after: Vec<u32>,
+    /// Whether each id of both, but the first, is scored.
+    pub(crate) is_scored: bool,
     pub(crate) stages: Stages,
     pub(crate) filling: Filling,
     /// Of the noise that each sample has by itself.
@@ -106,17 +110,17 @@ struct Tree {
 impl Shape {
     /// The script, and its ends by number of thoughts, then by their own numbers.
     pub(crate) fn script(&self) -> (Script, Vec<End>) {
-        let feed = Act::Feed(ids(&self.prompt));
+        let opening = self.opening();
         let tree = match (self.noise, &self.ending) {
             (Some(sigma), Ending::Say { samples, .. }) if *samples > 1 => {
                 let sample = |sample| self.tree(&self.noisy(sigma, sample), sample..sample + 1);
                 let branches = (0..*samples).map(sample).collect();
-                Tree { acts: vec![feed], end: None, branches }
+                Tree { acts: opening, end: None, branches }
             }
             (sigma, _) => {
                 let filling = sigma.map_or_else(|| self.filling.clone(), |s| self.noisy(s, 0));
                 let mut tree = self.tree(&filling, 0..self.samples());
-                tree.acts.insert(0, feed);
+                tree.acts.splice(0..0, opening);
                 tree
             }
         };
@@ -126,6 +130,29 @@ impl Shape {
         ends.iter_mut().for_each(|end| end.has_own_thoughts = has_own_thoughts);
         ends.sort_by_key(|end| (end.latent_steps, end.number));
         (Script { root, masked: self.masked.clone() }, ends)
+    }
+
+    /// What comes before the thoughts.
+    fn opening(&self) -> Vec<Act> {
+        match self.before.split_at_checked(1) {
+            Some((first, rest)) if self.is_scored && !rest.is_empty() => {
+                vec![Act::Feed(ids(first)), Act::Score(rest.to_vec())]
+            }
+            _ => vec![Act::Feed(ids(&self.before))],
+        }
+    }
+
+    /// What comes between the thoughts and what is said, with `more` behind it.
+    fn forced(&self, more: &[u32]) -> Vec<Act> {
+        let Self { forced, after, .. } = self;
+        match self.is_scored && !after.is_empty() {
+            true => {
+                let mut acts = vec![Act::Feed(ids(forced)), Act::Score(after.clone())];
+                acts.extend((!more.is_empty()).then(|| Act::Feed(ids(more))));
+                acts
+            }
+            false => vec![Act::Feed(ids(&[forced, after, more].concat()))],
+        }
     }
 
     fn samples(&self) -> usize {
@@ -183,15 +210,17 @@ impl Shape {
     ) -> Tree {
         let end = |number| Some((reported, number));
         match &self.ending {
-            Ending::Nothing => Tree { acts, end: None, branches: Vec::new() },
+            Ending::Nothing => {
+                acts.extend(self.forced(&[]).into_iter().filter(|_| self.is_scored));
+                Tree { acts, end: None, branches: Vec::new() }
+            }
             Ending::Say { .. } => {
-                acts.push(Act::Feed(ids(&self.forced)));
+                acts.extend(self.forced(&[]));
                 let said = |sample| (vec![self.say(most, sample)], end(sample));
                 Tree::over(acts, samples.map(said).collect())
             }
             Ending::Score { prefix, continuations } => {
-                let fed = self.forced.iter().chain(prefix).copied().collect::<Vec<_>>();
-                acts.push(Act::Feed(ids(&fed)));
+                acts.extend(self.forced(prefix));
                 let scored = continuations.iter().enumerate();
                 let scored = scored.map(|(at, ids)| (vec![Act::Score(ids.clone())], end(at)));
                 Tree::over(acts, scored.collect())
@@ -207,9 +236,9 @@ impl Shape {
             MaxTokens::Exactly(most) => most,
             MaxTokens::Within(most, positions) => {
                 let program = Program {
-                    prompt: self.prompt.clone(),
+                    prompt: self.before.clone(),
                     latent_steps,
-                    forced: self.forced.clone(),
+                    forced: [&self.forced[..], &self.after].concat(),
                     max_tokens: 1,
                     stop: StopRule::NEVER,
                     masked: Vec::new(),

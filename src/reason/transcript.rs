@@ -6,6 +6,7 @@ use crate::engine::request::Event;
 use crate::engine::request::EventKind;
 use crate::engine::request::Failure;
 use crate::engine::request::Finish;
+use crate::engine::request::Given;
 use crate::engine::request::InsideRow;
 use crate::engine::request::Reused;
 use crate::engine::request::Thought;
@@ -14,6 +15,7 @@ use crate::latent::answer::AnswerRule;
 use crate::reason::shape::End;
 use crate::reason::types::Answer;
 use crate::reason::types::Part;
+use crate::reason::types::PromptToken;
 use crate::reason::types::Timings;
 use crate::reason::types::TokenText;
 use crate::reason::types::Usage;
@@ -38,16 +40,20 @@ pub(crate) struct Transcript {
     insides: Vec<(Option<usize>, InsideRow)>,
     /// Positions of rows that choices have in common and that were told.
     shared_rows: BTreeSet<usize>,
-    prompt: Prompt,
+    heading: Heading,
+    /// Ids of the prompt that have their scores, the first one included.
+    echoed: usize,
     reused: Reused,
     clock: Clock,
 }
 
 /// What the question came to.
 #[derive(Clone, Debug)]
-pub(crate) struct Prompt {
+pub(crate) struct Heading {
     pub(crate) tokens: usize,
     pub(crate) unknown: Unknown,
+    /// The prompt, where its ids are scored.
+    pub(crate) echoed: Vec<PromptToken>,
 }
 
 /// When the phases ended.
@@ -77,7 +83,7 @@ impl Transcript {
         (tokenizer, rule): (Arc<Tokenizer>, AnswerRule),
         stop: &[String],
         ends: Vec<End>,
-        prompt: Prompt,
+        heading: Heading,
         submitted: Instant,
     ) -> Self {
         let voice = |end| (end, Voice::new(Arc::clone(&tokenizer), stop.to_vec()));
@@ -88,10 +94,15 @@ impl Transcript {
             thought_count: 0,
             insides: Vec::new(),
             shared_rows: BTreeSet::new(),
-            prompt,
+            heading,
+            echoed: 1,
             reused: Reused::default(),
             clock: Clock { submitted, admitted: None, prefilled: None, first_token: None },
         }
+    }
+
+    pub(crate) fn prompt_tokens(&self) -> usize {
+        self.heading.tokens
     }
 
     /// Takes in an event and adds what it makes certain to `parts`.
@@ -119,9 +130,15 @@ impl Transcript {
             (EventKind::Token(token), Some(choice)) => {
                 return self.take_token((choice, token), at, parts);
             }
+            (EventKind::Scored(scores), _) if self.echoed < self.heading.echoed.len() => {
+                self.take_echo(scores);
+                if self.echoed >= self.heading.echoed.len() {
+                    parts.push_back(Part::Prompt(self.heading.echoed.clone()));
+                }
+            }
             (EventKind::Scored(scores), Some(choice)) => {
                 self.clock.first_token.get_or_insert(at);
-                self.voices[choice].1.scores.extend(&scores);
+                self.voices[choice].1.scores.extend(scores);
             }
             (EventKind::Finished(finish), choice) => {
                 return self.finish(choice, finish, at, parts);
@@ -144,6 +161,16 @@ impl Transcript {
     fn is_alone(&self, choice: usize, role: Role) -> bool {
         let is_thought = matches!(role, Role::Prompt | Role::Latent(_));
         self.voices.len() > 1 && (!is_thought || self.voices[choice].0.has_own_thoughts)
+    }
+
+    /// The prompt's ids are scored in order, and before anything else is.
+    fn take_echo(&mut self, scores: Vec<Given>) {
+        for Given { scored, top } in scores {
+            if let Some(token) = self.heading.echoed.get_mut(self.echoed) {
+                (token.logprob, token.top) = (Some(scored.logprob), top);
+            }
+            self.echoed += 1;
+        }
     }
 
     fn take_thought(
@@ -212,19 +239,20 @@ impl Transcript {
             return Goes::On;
         }
         let usage = Usage {
-            prompt_tokens: self.prompt.tokens,
-            unknown_tokens: self.prompt.unknown.tokens,
+            prompt_tokens: self.heading.tokens,
+            unknown_tokens: self.heading.unknown.tokens,
             latent_steps: self.thought_count,
             completion_tokens: self.voices.iter().map(|(_, voice)| voice.tokens()).sum(),
             reused: self.reused,
         };
-        let unknown = std::mem::take(&mut self.prompt.unknown);
+        let unknown = std::mem::take(&mut self.heading.unknown);
         let warning = (unknown.tokens > 0).then_some(Warning::UnknownTokens(unknown));
         let voices = std::mem::take(&mut self.voices);
         let shared = self.thoughts.len();
         let choices = voices.into_iter().map(|(end, voice)| voice.choice(end, shared, self.rule));
         parts.push_back(Part::Done(Box::new(Answer {
             choices: choices.collect(),
+            prompt: std::mem::take(&mut self.heading.echoed),
             thoughts: std::mem::take(&mut self.thoughts),
             insides: std::mem::take(&mut self.insides),
             usage,

@@ -2,6 +2,7 @@
 
 use crate::engine::request::Failure;
 use crate::engine::request::Finish;
+use crate::engine::request::Given;
 use crate::engine::request::InsideRow;
 use crate::engine::request::Reused;
 use crate::engine::request::Scored;
@@ -33,6 +34,8 @@ pub enum Part {
         /// What it is.
         row: InsideRow,
     },
+    /// All ids of the prompt have their scores.
+    Prompt(Vec<PromptToken>),
     /// A continuation has its scores.
     Scored {
         /// Which of the choices.
@@ -40,7 +43,7 @@ pub enum Part {
         /// After so many thoughts.
         latent_steps: usize,
         /// Id by id.
-        scores: Vec<Scored>,
+        scores: Vec<Given>,
     },
     /// The answer is complete; nothing follows.
     Done(Box<Answer>),
@@ -62,6 +65,19 @@ pub struct TokenText {
     pub logprob: Option<f32>,
     /// Entropy of the distribution that it was chosen from, in nats at temperature 1, if asked for.
     pub entropy: Option<f32>,
+    /// The most likely ids in its place, most likely first, as many as asked for.
+    pub top: Vec<Scored>,
+}
+
+/// An id of the prompt, with what the model made of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PromptToken {
+    /// Token id.
+    pub id: u32,
+    /// Natural logarithm of its probability after all before it; of the first one there is none.
+    pub logprob: Option<f32>,
+    /// The most likely ids in its place, most likely first, as many as asked for.
+    pub top: Vec<Scored>,
 }
 
 /// Everything that came of a question.
@@ -70,6 +86,8 @@ pub struct Answer {
     /// What was said or scored, in the order in which it was asked for: by number of thoughts, then by sample or
     /// continuation.
     pub choices: Vec<Choice>,
+    /// The prompt, where its ids were to be scored.
+    pub prompt: Vec<PromptToken>,
     /// The thoughts that choices have in common, as far as asked for.
     pub thoughts: Vec<Thought>,
     /// Rows that were to be looked into, each with the only choice that it belongs to, where there is one.
@@ -102,7 +120,7 @@ pub struct Choice {
     /// Logits (V,) that the first token was chosen from, if asked for.
     pub first_logits: Option<Vec<f32>>,
     /// Of a continuation, id by id.
-    pub scores: Vec<Scored>,
+    pub scores: Vec<Given>,
 }
 
 /// What most samples say.

@@ -2,7 +2,7 @@
 //! ends, of times and of channels.
 
 use crate::engine::request::Finish;
-use crate::engine::request::Scored;
+use crate::engine::request::Given;
 use crate::engine::request::Thought;
 use crate::engine::request::Token;
 use crate::latent::answer::AnswerRule;
@@ -28,7 +28,7 @@ pub(crate) struct Voice {
     tokens: Vec<TokenText>,
     pub(crate) thoughts: Vec<Thought>,
     pub(crate) first_logits: Option<Vec<f32>>,
-    pub(crate) scores: Vec<Scored>,
+    pub(crate) scores: Vec<Given>,
     finish: Option<Finish>,
 }
 
@@ -69,6 +69,7 @@ impl Voice {
             text: String::new(),
             logprob: token.logprob,
             entropy: token.entropy,
+            top: token.top,
         });
         match self.watch.push(&fresh) {
             Watched::Stopped(text) => {

@@ -1,5 +1,6 @@
 //! Text to ids and back, whole or token by token. Knows tokenizers, no model and no recipe.
 
+pub mod chat;
 pub mod decode;
 pub mod encode;
 mod habits;
@@ -130,6 +131,11 @@ impl Tokenizer {
         let added = self.inner.get_added_vocabulary();
         let token = added.simple_id_to_token(id).or_else(|| self.inner.get_model().id_to_token(id));
         token.filter(|token| !added.is_special_token(token))
+    }
+
+    /// Whether an id is beside the vocabulary proper: a marker, special or not.
+    pub fn is_added(&self, id: u32) -> bool {
+        self.inner.get_added_vocabulary().simple_id_to_token(id).is_some()
     }
 
     /// How an id reads in the middle of a text, for people: with the space before it, if it has one. What adds nothing to

@@ -46,6 +46,7 @@ pub(in crate::http) fn report(
         thought_vectors: reports(Include::ThoughtVectors),
         first_logits: reports(Include::FirstLogits),
         logprobs: reports(Include::Logprobs),
+        top_logprobs: 0,
         entropy: reports(Include::Entropy),
         cosine: reports(Include::Cosine),
         inside: None,

@@ -3,6 +3,8 @@
 
 pub(super) mod include;
 pub(super) mod inside;
+pub(super) mod saying;
+pub(super) mod several;
 pub(super) mod parts;
 pub(super) mod stream;
 pub(super) mod view;
@@ -12,6 +14,7 @@ use crate::engine::request::Rejected;
 use crate::http::asking::watched::Watched;
 use crate::http::desk::Work;
 use crate::http::error::ApiError;
+use crate::http::error::Fields;
 use crate::http::state::AppState;
 use crate::http::state::Served;
 use crate::http::track::OutcomeSlot;
@@ -27,26 +30,41 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+/// What the questions of one request have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Asking {
+    /// How its route calls what may be to blame.
+    pub(super) fields: Fields,
+    /// When all must be answered.
+    pub(super) deadline: Instant,
+    /// Where it is told how they ended.
+    pub(super) outcome: OutcomeSlot,
+}
+
+/// How the routes of our own call what may be to blame.
+pub(super) const OURS: Fields = Fields { question: "question", max_tokens: "max_tokens" };
+
 /// Submits a question, after those whose thoughts it takes.
 pub(super) async fn ask(
     state: &AppState,
     reasoner: &Arc<Reasoner>,
     question: Question,
-    (deadline, outcome): (Instant, OutcomeSlot),
+    Asking { fields, deadline, outcome }: &Asking,
 ) -> Result<Watched, ApiError> {
+    let (deadline, fields) = (*deadline, *fields);
     let (question, mut borrowed) = (Arc::new(question), Borrowed::default());
-    let loans = reasoner.loans(&question).map_err(|error| refused(&question, error))?;
+    let loans = reasoner.loans(&question).map_err(|error| refused(&question, error, fields))?;
     for loan in &loans {
         let timeout = deadline.saturating_duration_since(Instant::now());
         let lending = Arc::new(question.lending(loan, timeout));
         let reply = submit(state, reasoner, (&lending, Borrowed::default()), deadline).await?;
-        let reply = reply.map_err(|error| blamed(loan, error))?;
+        let reply = reply.map_err(|error| blamed(loan, error, fields))?;
         let reply = Watched::new(reply, deadline, OutcomeSlot::default());
         borrowed.take(loan, reply.complete().await?.thoughts);
     }
     let reply = submit(state, reasoner, (&question, borrowed), deadline).await?;
-    let reply = reply.map_err(|error| refused(&question, error))?;
-    Ok(Watched::new(reply, deadline, outcome))
+    let reply = reply.map_err(|error| refused(&question, error, fields))?;
+    Ok(Watched::new(reply, deadline, Arc::clone(outcome)))
 }
 
 async fn submit(
@@ -71,14 +89,14 @@ fn text_bytes(question: &Question) -> usize {
         Then::Score(scoring) => scoring.bytes(),
         Then::Say(_) | Then::Nothing => 0,
     };
-    question.text.len() + scored
+    question.asked.bytes() + scored
 }
 
 /// The refusal of a question, which names the field that is to blame.
-fn refused(question: &Question, error: AskError) -> ApiError {
+fn refused(question: &Question, error: AskError, fields: Fields) -> ApiError {
     match error {
         AskError::Rejected(Rejected::TooManyBranches { .. } | Rejected::TooLarge { .. }) => {
-            ApiError::invalid(branching(question), error)
+            ApiError::invalid(branching(question, fields), error)
         }
         AskError::Rejected(Rejected::Malformed(_)) => ApiError::invalid("interventions", error),
         AskError::Rejected(Rejected::UnknownId { .. } | Rejected::Empty)
@@ -91,29 +109,31 @@ fn refused(question: &Question, error: AskError) -> ApiError {
         {
             ApiError::invalid("sweep", error)
         }
-        error => ApiError::from(error),
+        error => ApiError::refused(error, fields),
     }
 }
 
 /// The field that a question has its many ends from.
-fn branching(question: &Question) -> &'static str {
+fn branching(question: &Question, fields: Fields) -> &'static str {
     match (&question.then, &question.thinking.steps) {
         (Then::Score(scoring), _) if scoring.continuations.len() > 1 => "continuations",
         (_, LatentSteps::Sweep(_)) => "sweep",
         (Then::Say(saying), _) if saying.samples > 1 => "n",
-        _ => "question",
+        _ => fields.question,
     }
 }
 
 /// The refusal of a question that another one borrows from.
-fn blamed(loan: &Loan, error: AskError) -> ApiError {
+fn blamed(loan: &Loan, error: AskError, fields: Fields) -> ApiError {
     match (loan.intervention, &loan.question, error) {
-        (_, _, error @ AskError::Rejected(Rejected::Full { .. })) => error.into(),
-        (_, _, error @ AskError::Rejected(Rejected::Stopping | Rejected::Dead)) => error.into(),
+        (
+            ..,
+            error @ AskError::Rejected(Rejected::Full { .. } | Rejected::Stopping | Rejected::Dead),
+        ) => ApiError::refused(error, fields),
         (Some(index), Some(_), error) => {
             ApiError::invalid(&format!("interventions[{index}].from.question"), error)
         }
-        (_, _, error) => error.into(),
+        (.., error) => ApiError::refused(error, fields),
     }
 }
 

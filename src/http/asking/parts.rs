@@ -189,7 +189,7 @@ impl ThoughtBody {
 
 impl TokenBody {
     pub(in crate::http) fn new(token: TokenText, choice: Option<usize>) -> Self {
-        let TokenText { index, id, text, logprob, entropy } = token;
+        let TokenText { index, id, text, logprob, entropy, top: _ } = token;
         Self { index, choice, id, text, logprob, entropy }
     }
 }

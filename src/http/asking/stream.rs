@@ -4,7 +4,7 @@ use crate::http::asking::parts::LAST_WORK;
 use crate::http::asking::parts::answer_bytes;
 use crate::http::asking::parts::inside_bytes;
 use crate::http::asking::parts::thought_bytes;
-use crate::http::asking::watched::Watched;
+use crate::http::asking::several::Several;
 use crate::http::desk::Work;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
@@ -15,10 +15,10 @@ use axum::response::Response;
 use axum::response::Sse;
 use axum::response::sse::Event;
 use axum::response::sse::KeepAlive;
+use futures::StreamExt as _;
 use futures::stream;
 use serde::Serialize;
 use std::convert::Infallible;
-use std::sync::Arc;
 use tokio::time::Instant;
 use utoipa::openapi::ObjectBuilder;
 use utoipa::openapi::OneOfBuilder;
@@ -29,32 +29,54 @@ use utoipa::openapi::schema::Schema;
 /// Asks proxies not to collect events before passing them on.
 const NO_BUFFERING: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
 
-/// What a route makes of a part: an event, or none.
-pub(in crate::http) trait Show: Send + Sync + 'static {
-    /// The name and the data of a part; the last one is `done` or `error`.
-    fn event(&self, part: Part) -> Option<Event>;
+/// What a route makes of parts: events.
+pub(in crate::http) trait Show: Send + 'static {
+    /// Those of a part of the question with this number.
+    fn part(&mut self, question: usize, part: Part) -> Vec<Event>;
+
+    /// Those behind the last part.
+    fn end(&mut self) -> Vec<Event> {
+        Vec::new()
+    }
+
+    /// Those in the place of all that is missing.
+    fn failed(error: ApiError) -> Vec<Event>;
 }
 
 /// Events as parts come; a comment after each ping interval of silence.
-pub(in crate::http) fn response(reply: Watched, show: impl Show, state: AppState) -> Response {
-    let (ping, show) = (state.config().ping_interval, Arc::new(show));
-    let events = stream::unfold(Some((reply, show, state)), async |mut writing| {
-        loop {
-            let (mut reply, show, state) = writing?;
-            let part = reply.next().await;
-            let more = !matches!(part, Part::Done(_) | Part::Failed(_));
-            let (work, shown) = (Work::Write(bytes(&part)), Arc::clone(&show));
-            let written = move || shown.event(part);
-            let event = state.writing().run(work, Instant::now() + LAST_WORK, written).await;
-            let event = event.unwrap_or_else(|error| Some(failed(error)));
-            writing = more.then_some((reply, show, state));
-            if let Some(event) = event {
-                return Some((Ok::<_, Infallible>(event), writing));
+pub(in crate::http) fn response<S: Show>(parts: Several, show: S, state: AppState) -> Response {
+    let ping = KeepAlive::new().interval(state.config().ping_interval).text("ping");
+    let events = stream::unfold(Some((parts, show, state)), async |writing| {
+        let (mut parts, show, state) = writing?;
+        Some(match written(parts.next().await, show, &state).await {
+            (events, Some(show)) => (events, Some((parts, show, state))),
+            (events, None) => (events, None),
+        })
+    });
+    let events = events.flat_map(|events| stream::iter(events).map(Ok::<_, Infallible>));
+    ([NO_BUFFERING], Sse::new(events).keep_alive(ping)).into_response()
+}
+
+/// The events of what comes next, and who shows what follows, if anything does.
+async fn written<S: Show>(
+    next: Option<Result<(usize, Part), ApiError>>,
+    mut show: S,
+    state: &AppState,
+) -> (Vec<Event>, Option<S>) {
+    match next {
+        None => (show.end(), None),
+        Some(Err(error)) => (S::failed(error), None),
+        Some(Ok((_, Part::Failed(failure)))) => (S::failed(failure.into()), None),
+        Some(Ok((at, part))) => {
+            let work = Work::Write(bytes(&part));
+            let shown = move || (show.part(at, part), show);
+            let shown = state.writing().run(work, Instant::now() + LAST_WORK, shown).await;
+            match shown {
+                Ok((events, show)) => (events, Some(show)),
+                Err(error) => (S::failed(error), None),
             }
         }
-    });
-    let ping = KeepAlive::new().interval(ping).text("ping");
-    ([NO_BUFFERING], Sse::new(events).keep_alive(ping)).into_response()
+    }
 }
 
 fn bytes(part: &Part) -> usize {
@@ -63,13 +85,15 @@ fn bytes(part: &Part) -> usize {
         Part::Inside { row, .. } => inside_bytes(row),
         Part::Done(answer) => answer_bytes(answer),
         Part::Scored { scores, .. } => 256 * scores.len(),
-        Part::Token { .. } | Part::Failed(_) => 0,
+        Part::Prompt(tokens) => tokens.iter().map(|token| 256 * (1 + token.top.len())).sum(),
+        Part::Token { token, .. } => 256 * token.top.len(),
+        Part::Failed(_) => 0,
     }
 }
 
 /// The last event of what is no answer.
-pub(in crate::http) fn failed(error: impl Into<ApiError>) -> Event {
-    event("error", error.into().body())
+pub(in crate::http) fn failed(error: &ApiError) -> Event {
+    event("error", error.body())
 }
 
 /// An event of this name.

@@ -8,6 +8,8 @@ use crate::http::track::OutcomeSlot;
 use crate::reason::reply::Reply;
 use crate::reason::types::Answer;
 use crate::reason::types::Part;
+use futures::Stream;
+use futures::stream;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
@@ -40,10 +42,21 @@ impl Watched {
             Part::Failed(failure) => self.record(failed(*failure)),
             Part::Thought { .. }
             | Part::Token { .. }
+            | Part::Prompt(_)
             | Part::Scored { .. }
             | Part::Inside { .. } => {}
         }
         part
+    }
+
+    /// All parts.
+    pub(in crate::http) fn parts(self) -> impl Stream<Item = Part> {
+        stream::unfold(Some(self), async |watched| {
+            let mut watched = watched?;
+            let part = watched.next().await;
+            let more = !matches!(part, Part::Done(_) | Part::Failed(_));
+            Some((part, more.then_some(watched)))
+        })
     }
 
     /// The complete answer.
@@ -52,12 +65,14 @@ impl Watched {
             match self.next().await {
                 Part::Done(answer) => return Ok(*answer),
                 Part::Failed(failure) => return Err(failure),
-                Part::Thought { .. }
-                | Part::Token { .. }
-                | Part::Scored { .. }
-                | Part::Inside { .. } => {}
+                _ => {}
             }
         }
+    }
+
+    /// Positions of the prompt.
+    pub(in crate::http) fn prompt_tokens(&self) -> usize {
+        self.reply.prompt_tokens()
     }
 
     fn record(&self, outcome: Outcome) {

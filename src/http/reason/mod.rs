@@ -3,11 +3,13 @@
 mod request;
 mod response;
 
-use crate::http::asking::ask;
+use crate::http::asking::Asking;
+use crate::http::asking::OURS;
 use crate::http::asking::loaded;
 use crate::http::asking::parts::LAST_WORK;
 use crate::http::asking::parts::answer_bytes;
 use crate::http::asking::random_seed;
+use crate::http::asking::several::Several;
 use crate::http::asking::stream;
 use crate::http::asking::view::View;
 use crate::http::desk::Work;
@@ -68,12 +70,13 @@ pub(in crate::http) async fn reason(
     let timeout = deadline.saturating_duration_since(Instant::now());
     let question = request.into_question(timeout, seed)?;
     let samples = question.saying().map_or(1, |saying| saying.samples);
-    let reply = ask(&state, &reasoner, question, (deadline, outcome)).await?;
+    let asking = Asking { fields: OURS, deadline, outcome };
+    let parts = Several::ask(&state, &reasoner, vec![question], asking).await?;
     if stream {
         let are_many = samples > 1 || view.is_sweep();
-        return Ok(stream::response(reply, Events { view, are_many }, state));
+        return Ok(stream::response(parts, Events { view, are_many }, state));
     }
-    let answer = reply.complete().await?;
+    let answer = parts.complete().await?.pop().ok_or(ApiError::Internal)?;
     let work = Work::Write(answer_bytes(&answer));
     let written = move || axum::Json(view.answer(answer)).into_response();
     state.writing().run(work, deadline + LAST_WORK, written).await

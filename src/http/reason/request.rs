@@ -4,6 +4,9 @@ use crate::http::asking::include::Include;
 use crate::http::asking::include::report;
 use crate::http::asking::include::within;
 use crate::http::asking::inside::InsideBody;
+use crate::http::asking::saying::Stop;
+use crate::http::asking::saying::sampling;
+use crate::http::asking::saying::stop_schema;
 use crate::http::error::ApiError;
 use crate::http::thinking::FeedbackName;
 use crate::http::thinking::InterventionBody;
@@ -13,25 +16,16 @@ use crate::http::thinking::Steps;
 use crate::http::thinking::steps_schema;
 use crate::http::whole::Whole;
 use crate::http::whole::whole_or_none;
-use crate::latent::script::Sampling;
+use crate::reason::question::Asked;
+use crate::reason::question::Echo;
 use crate::reason::question::MAX_COUNT;
 use crate::reason::question::MAX_SAMPLES;
-use crate::reason::question::MAX_TEMPERATURE;
 use crate::reason::question::Question;
 use crate::reason::question::Saying;
 use crate::reason::question::Then;
 use serde::Deserialize;
 use std::time::Duration;
 use utoipa::ToSchema;
-use utoipa::openapi::ArrayBuilder;
-use utoipa::openapi::ObjectBuilder;
-use utoipa::openapi::OneOfBuilder;
-use utoipa::openapi::Type;
-use utoipa::openapi::schema::Schema;
-use utoipa::openapi::schema::SchemaType;
-
-const MAX_STOP_STRINGS: usize = 16;
-const MAX_STOP_CHARACTERS: usize = 256;
 
 /// A question and how to answer it. Every field but the question may be absent; `null` says the same.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -101,20 +95,13 @@ pub(in crate::http) struct ReasonRequest {
     pub(super) top_thought_tokens: Option<usize>,
 }
 
-/// One string or several.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, expecting = "expected a string or a list of strings")]
-pub(super) enum Stop {
-    One(String),
-    Many(Vec<String>),
-}
-
 impl ReasonRequest {
     /// The question to ask, or the first field whose value is not allowed. `seed` is for what the request does not seed.
     pub(super) fn into_question(self, timeout: Duration, seed: u64) -> Result<Question, ApiError> {
         let report = report(self.include.as_deref(), self.top_thought_tokens)?;
         let inside = InsideBody::checked(self.inside.clone(), self.include.as_deref())?;
-        let sampling = self.sampling(seed)?;
+        let seed = self.seed.unwrap_or(seed);
+        let sampling = sampling(self.temperature, self.top_p, self.top_k, seed)?;
         let samples = within("n", self.n.unwrap_or(1), 1..=MAX_SAMPLES)?;
         if samples > 1 && self.sweep.is_some() {
             return Err(ApiError::invalid(
@@ -128,7 +115,8 @@ impl ReasonRequest {
         let stop = self.stop.map_or(Ok(Vec::new()), Stop::checked)?;
         let ignore_eos = self.ignore_eos.unwrap_or(false);
         Ok(Question {
-            text: self.question,
+            asked: Asked::Question(self.question),
+            echo: Echo::No,
             thinking: latent.checked(sampling.seed)?,
             then: Then::Say(Saying { max_tokens, ignore_eos, sampling, stop, samples }),
             report,
@@ -154,62 +142,13 @@ impl ReasonRequest {
         self.seed.unwrap_or(random)
     }
 
-    fn sampling(&self, random: u64) -> Result<Sampling, ApiError> {
-        let temperature = self.temperature.unwrap_or(0.0);
-        if !(0.0..=MAX_TEMPERATURE).contains(&temperature) {
-            return Err(ApiError::invalid(
-                "temperature",
-                format!("must be from 0 to {MAX_TEMPERATURE}"),
-            ));
-        }
-        if self.top_p.is_some_and(|top_p| !(top_p > 0.0 && top_p <= 1.0)) {
-            return Err(ApiError::invalid("top_p", "must be above 0 and at most 1"));
-        }
-        if self.top_k == Some(0) {
-            return Err(ApiError::invalid("top_k", "must be at least 1"));
-        }
-        let seed = self.seed.unwrap_or(random);
-        Ok(Sampling { temperature, top_p: self.top_p, top_k: self.top_k, seed })
-    }
-}
-
-/// A string, several, or `null`; with the bounds that [`Stop::checked`] holds.
-fn stop_schema() -> Schema {
-    let string = |kind: SchemaType| {
-        ObjectBuilder::new()
-            .schema_type(kind)
-            .min_length(Some(1))
-            .max_length(Some(MAX_STOP_CHARACTERS))
-    };
-    let one = string(SchemaType::from_iter([Type::String, Type::Null]));
-    let many =
-        ArrayBuilder::new().items(string(Type::String.into())).max_items(Some(MAX_STOP_STRINGS));
-    let description = "A string, or up to 16 of them, that end the answer and are not part of it.";
-    OneOfBuilder::new().item(one).item(many).description(Some(description)).into()
-}
-
-impl Stop {
-    fn checked(self) -> Result<Vec<String>, ApiError> {
-        let strings = match self {
-            Self::One(string) => vec![string],
-            Self::Many(strings) => strings,
-        };
-        if strings.len() > MAX_STOP_STRINGS {
-            return Err(ApiError::invalid("stop", format!("at most {MAX_STOP_STRINGS} strings")));
-        }
-        let fits = |string: &String| (1..=MAX_STOP_CHARACTERS).contains(&string.chars().count());
-        if !strings.iter().all(fits) {
-            let message = format!("each string must have 1 to {MAX_STOP_CHARACTERS} characters");
-            return Err(ApiError::invalid("stop", message));
-        }
-        Ok(strings)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::request::Report;
+    use crate::latent::script::Sampling;
     use crate::reason::question::LatentSteps;
     use serde_json::Value;
     use serde_json::json;
@@ -253,6 +192,7 @@ mod tests {
             thought_vectors: true,
             first_logits: true,
             logprobs: true,
+            top_logprobs: 0,
             entropy: true,
             cosine: true,
             inside: None,

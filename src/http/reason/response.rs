@@ -13,6 +13,7 @@ use crate::http::asking::parts::finish_reason;
 use crate::http::asking::stream;
 use crate::http::asking::stream::Show;
 use crate::http::asking::view::View;
+use crate::http::error::ApiError;
 use crate::http::thinking::Resolved;
 use crate::reason::types::Answer;
 use crate::reason::types::Choice;
@@ -197,9 +198,9 @@ pub(super) struct Events {
 }
 
 impl Show for Events {
-    fn event(&self, part: Part) -> Option<Event> {
+    fn part(&mut self, _question: usize, part: Part) -> Vec<Event> {
         let place = |choice| self.are_many.then(|| self.view.place(choice));
-        Some(match part {
+        vec![match part {
             Part::Thought { choice, thought } => {
                 stream::event("thought", self.view.thought(thought, choice.and_then(place)))
             }
@@ -209,10 +210,13 @@ impl Show for Events {
             Part::Inside { choice, row } => {
                 stream::event("inside", self.view.inside(row, choice.and_then(place)))
             }
-            Part::Scored { .. } => return None,
             Part::Done(answer) => stream::event("done", self.view.answer(*answer)),
-            Part::Failed(failure) => stream::failed(failure),
-        })
+            Part::Prompt(_) | Part::Scored { .. } | Part::Failed(_) => return Vec::new(),
+        }]
+    }
+
+    fn failed(error: ApiError) -> Vec<Event> {
+        vec![stream::failed(&error)]
     }
 }
 

@@ -3,11 +3,13 @@
 mod request;
 mod response;
 
-use crate::http::asking::ask;
+use crate::http::asking::Asking;
+use crate::http::asking::OURS;
 use crate::http::asking::loaded;
 use crate::http::asking::parts::LAST_WORK;
 use crate::http::asking::parts::answer_bytes;
 use crate::http::asking::random_seed;
+use crate::http::asking::several::Several;
 use crate::http::asking::stream;
 use crate::http::asking::view::View;
 use crate::http::desk::Work;
@@ -66,11 +68,12 @@ pub(in crate::http) async fn score(
     let timeout = deadline.saturating_duration_since(Instant::now());
     let continuations = request.continuations.len();
     let question = request.into_question(timeout, seed)?;
-    let reply = ask(&state, &reasoner, question, (deadline, outcome)).await?;
+    let asking = Asking { fields: OURS, deadline, outcome };
+    let parts = Several::ask(&state, &reasoner, vec![question], asking).await?;
     if stream {
-        return Ok(stream::response(reply, ScoreEvents { view, continuations }, state));
+        return Ok(stream::response(parts, ScoreEvents { view, continuations }, state));
     }
-    let answer = reply.complete().await?;
+    let answer = parts.complete().await?.pop().ok_or(ApiError::Internal)?;
     let work = Work::Write(answer_bytes(&answer));
     let written = move || axum::Json(view.scores(answer, continuations)).into_response();
     state.writing().run(work, deadline + LAST_WORK, written).await

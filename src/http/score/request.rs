@@ -12,7 +12,9 @@ use crate::http::thinking::Steps;
 use crate::http::thinking::steps_schema;
 use crate::http::whole::Whole;
 use crate::http::whole::whole_or_none;
+use crate::reason::question::Asked;
 use crate::reason::question::Continuation;
+use crate::reason::question::Echo;
 use crate::reason::question::Question;
 use crate::reason::question::Scoring;
 use crate::reason::question::Then;
@@ -96,7 +98,8 @@ impl ScoreRequest {
         let inside = InsideBody::checked(self.inside, self.include.as_deref())?;
         let continuations = self.continuations.into_iter().map(Continuation::from).collect();
         Ok(Question {
-            text: self.question,
+            asked: Asked::Question(self.question),
+            echo: Echo::No,
             thinking,
             then: Then::Score(Scoring { prefix: self.prefix.unwrap_or_default(), continuations }),
             report: report(self.include.as_deref(), self.top_thought_tokens)?,

@@ -1,6 +1,6 @@
 //! The JSON of scores, whole and as events. Does not know how they travel.
 
-use crate::engine::request::Scored;
+use crate::engine::request::Given;
 use crate::http::asking::inside::InsideRowBody;
 use crate::http::asking::parts::ScoredBody;
 use crate::http::asking::parts::ThoughtBody;
@@ -10,6 +10,7 @@ use crate::http::asking::parts::WarningBody;
 use crate::http::asking::stream;
 use crate::http::asking::stream::Show;
 use crate::http::asking::view::View;
+use crate::http::error::ApiError;
 use crate::http::thinking::Resolved;
 use crate::reason::types::Answer;
 use crate::reason::types::Choice;
@@ -92,16 +93,16 @@ impl View {
         &self,
         (at, continuations): (usize, usize),
         latent_steps: usize,
-        scores: &[Scored],
+        scores: &[Given],
     ) -> ScoreBody {
-        let logprob: f64 = scores.iter().map(|scored| f64::from(scored.logprob)).sum();
+        let logprob: f64 = scores.iter().map(|given| f64::from(given.scored.logprob)).sum();
         let text = |id| self.reasoner.token_text(id);
         ScoreBody {
             continuation: at % continuations,
             latent_steps,
             logprob,
             mean_logprob: logprob / scores.len().max(1) as f64,
-            tokens: scores.iter().map(|scored| ScoredBody::new(scored, &text)).collect(),
+            tokens: scores.iter().map(|given| ScoredBody::new(&given.scored, &text)).collect(),
         }
     }
 }
@@ -114,8 +115,8 @@ pub(super) struct ScoreEvents {
 }
 
 impl Show for ScoreEvents {
-    fn event(&self, part: Part) -> Option<Event> {
-        Some(match part {
+    fn part(&mut self, _question: usize, part: Part) -> Vec<Event> {
+        vec![match part {
             Part::Thought { thought, .. } => {
                 stream::event("thought", self.view.thought(thought, None))
             }
@@ -124,12 +125,15 @@ impl Show for ScoreEvents {
                 let at = (choice, self.continuations);
                 stream::event("score", self.view.score(at, latent_steps, &scores))
             }
-            Part::Token { .. } => return None,
+            Part::Prompt(_) | Part::Token { .. } | Part::Failed(_) => return Vec::new(),
             Part::Done(answer) => {
                 stream::event("done", self.view.scores(*answer, self.continuations))
             }
-            Part::Failed(failure) => stream::failed(failure),
-        })
+        }]
+    }
+
+    fn failed(error: ApiError) -> Vec<Event> {
+        vec![stream::failed(&error)]
     }
 }
 

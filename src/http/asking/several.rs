@@ -1,0 +1,107 @@
+//! The questions of one request, side by side: as many as the engine's queue takes, the others as it has room again. Their
+//! parts come as they are computed. Knows no route's JSON.
+
+use crate::http::asking::Asking;
+use crate::http::asking::ask;
+use crate::http::error::ApiError;
+use crate::http::state::AppState;
+use crate::reason::question::Question;
+use crate::reason::reasoner::Reasoner;
+use crate::reason::types::Answer;
+use crate::reason::types::Part;
+use futures::StreamExt as _;
+use futures::stream;
+use futures::stream::BoxStream;
+use futures::stream::SelectAll;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What comes of several questions. Dropping it cancels them all.
+pub(in crate::http) struct Several {
+    state: AppState,
+    reasoner: Arc<Reasoner>,
+    asking: Asking,
+    waiting: VecDeque<(usize, Question)>,
+    running: SelectAll<BoxStream<'static, (usize, Part)>>,
+    /// Positions of the prompts that are being answered.
+    prompt_tokens: usize,
+    questions: usize,
+}
+
+impl Several {
+    /// Asks as many as there is room for, at least one.
+    ///
+    /// # Errors
+    /// Where one of these is refused, or there is no room at all.
+    pub(in crate::http) async fn ask(
+        state: &AppState,
+        reasoner: &Arc<Reasoner>,
+        questions: Vec<Question>,
+        asking: Asking,
+    ) -> Result<Self, ApiError> {
+        let mut several = Self {
+            state: state.clone(),
+            reasoner: Arc::clone(reasoner),
+            asking,
+            questions: questions.len(),
+            waiting: questions.into_iter().enumerate().collect(),
+            running: SelectAll::new(),
+            prompt_tokens: 0,
+        };
+        several.ask_more().await?;
+        Ok(several)
+    }
+
+    /// Positions of the prompts that were accepted so far.
+    pub(in crate::http) fn prompt_tokens(&self) -> usize {
+        self.prompt_tokens
+    }
+
+    async fn ask_more(&mut self) -> Result<(), ApiError> {
+        while let Some((at, question)) = self.waiting.pop_front() {
+            match ask(&self.state, &self.reasoner, question.clone(), &self.asking).await {
+                Ok(reply) => {
+                    self.prompt_tokens += reply.prompt_tokens();
+                    self.running.push(reply.parts().map(move |part| (at, part)).boxed());
+                }
+                Err(ApiError::QueueFull { .. }) if !self.running.is_empty() => {
+                    self.waiting.push_front((at, question));
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next part, with the number of its question; `None` behind the last one.
+    ///
+    /// # Errors
+    /// Where a question that waited is refused.
+    pub(in crate::http) async fn next(&mut self) -> Option<Result<(usize, Part), ApiError>> {
+        let (at, part) = self.running.next().await?;
+        if matches!(part, Part::Done(_))
+            && !self.waiting.is_empty()
+            && let Err(error) = self.ask_more().await
+        {
+            return Some(Err(error));
+        }
+        Some(Ok((at, part)))
+    }
+
+    /// All answers, in the order of the questions.
+    ///
+    /// # Errors
+    /// Where one of them has none.
+    pub(in crate::http) async fn complete(mut self) -> Result<Vec<Answer>, ApiError> {
+        let mut answers: Vec<Option<Answer>> = (0..self.questions).map(|_| None).collect();
+        while let Some(part) = self.next().await {
+            match part? {
+                (at, Part::Done(answer)) => answers[at] = Some(*answer),
+                (_, Part::Failed(failure)) => return Err(failure.into()),
+                _ => {}
+            }
+        }
+        answers.into_iter().collect::<Option<_>>().ok_or(ApiError::Internal)
+    }
+}

@@ -1,0 +1,147 @@
+//! From what is asked to the ids that are fed before and behind the thoughts: a question in its recipe, a conversation in its
+//! template, a text or ids as they stand. Knows the checkpoint's words; no thoughts and no script.
+
+use crate::latent::chat::Chat;
+use crate::latent::recipe::ChatRule;
+use crate::latent::recipe::Recipe;
+use crate::reason::question::AskError;
+use crate::reason::question::Asked;
+use crate::reason::question::THOUGHTS_HERE;
+use crate::text::Tokenizer;
+use crate::text::chat::ChatTemplate;
+use crate::text::chat::Conversation;
+use crate::text::encode::Encoded;
+use crate::text::encode::Unknown;
+use crate::text::encode::Within;
+
+/// Ids around the thoughts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Prompt {
+    /// With the start markers.
+    pub(crate) before: Vec<u32>,
+    /// Behind the end markers.
+    pub(crate) after: Vec<u32>,
+    pub(crate) unknown: Unknown,
+    /// Whether it says itself where thoughts go.
+    pub(crate) is_marked: bool,
+}
+
+/// A checkpoint's words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader<'a> {
+    pub(crate) tokenizer: &'a Tokenizer,
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) chat: &'a Chat,
+    /// Positions that there are.
+    pub(crate) available: usize,
+}
+
+const TWICE: &str = "says twice where thoughts go";
+
+impl Reader<'_> {
+    pub(crate) fn read(&self, asked: &Asked) -> Result<Prompt, AskError> {
+        match asked {
+            Asked::Question(question) => self.question(question),
+            Asked::Text(text) => self.text(text, self.recipe.add_special_tokens),
+            Asked::Ids(ids) => self.placed(ids.clone(), Unknown::default()),
+            Asked::Chat(conversation) => match self.template()? {
+                Some(template) => {
+                    let text = template.render(conversation).map_err(AskError::Conversation)?;
+                    self.text(&text, false)
+                }
+                None => self.question(last_user_message(conversation)?),
+            },
+        }
+    }
+
+    /// The template that conversations go through.
+    pub(crate) fn template(&self) -> Result<Option<&ChatTemplate>, AskError> {
+        let template = match (self.recipe.chat, &self.chat.template) {
+            (Some(ChatRule::Question), _) => return Ok(None),
+            (None, _) if self.recipe.thinks() => return Ok(None),
+            (Some(ChatRule::Template), None) => Err("the checkpoint has no chat template"),
+            (None, None) => return Ok(None),
+            (_, Some(template)) => template.as_ref().map_err(String::as_str),
+        };
+        template.map(Some).map_err(|reason| AskError::Conversation(reason.to_owned()))
+    }
+
+    fn question(&self, question: &str) -> Result<Prompt, AskError> {
+        if question.trim().is_empty() {
+            return Err(AskError::EmptyQuestion);
+        }
+        let text = self.recipe.render(question);
+        let Encoded { ids: mut before, unknown } =
+            self.encode(&text, self.recipe.add_special_tokens)?;
+        before.extend(&self.recipe.start);
+        Ok(Prompt { before, after: Vec::new(), unknown, is_marked: false })
+    }
+
+    fn text(&self, text: &str, add_special_tokens: bool) -> Result<Prompt, AskError> {
+        let Some((before, after)) = text.split_once(THOUGHTS_HERE) else {
+            let Encoded { ids, unknown } = self.encode(text, add_special_tokens)?;
+            return self.placed(ids, unknown);
+        };
+        if !self.recipe.thinks() {
+            let Encoded { ids, unknown } = self.encode(text, add_special_tokens)?;
+            return Ok(Prompt { before: ids, unknown, ..Prompt::default() });
+        }
+        if after.contains(THOUGHTS_HERE) {
+            return Err(AskError::Prompt(TWICE));
+        }
+        if self.has_marked_start() {
+            // In one piece: words are read with those around them.
+            let start = self.recipe.start.iter().map(|&id| self.tokenizer.name(id));
+            let text = text.replacen(THOUGHTS_HERE, &start.collect::<String>(), 1);
+            let Encoded { ids, unknown } = self.encode(&text, add_special_tokens)?;
+            return self.placed(ids, unknown);
+        }
+        let Encoded { ids: mut first, unknown } = self.encode(before, add_special_tokens)?;
+        first.extend(&self.recipe.start);
+        let after = self.encode(after, false)?.ids;
+        Ok(Prompt { before: first, after, unknown, is_marked: true })
+    }
+
+    /// Parts ids where the start markers are among them; else thoughts go behind all.
+    fn placed(&self, mut ids: Vec<u32>, unknown: Unknown) -> Result<Prompt, AskError> {
+        let start = &self.recipe.start;
+        let end = if self.has_marked_start() { ids.len() } else { 0 };
+        let found: Vec<usize> = (0..end).filter(|&at| ids[at..].starts_with(start)).collect();
+        match found[..] {
+            [] => {
+                ids.extend(start);
+                Ok(Prompt { before: ids, unknown, ..Prompt::default() })
+            }
+            [at] => {
+                let after = ids.split_off(at + start.len());
+                // Who writes the end markers as well means those that are fed anyway.
+                let end = &self.recipe.end[..];
+                let after = after.strip_prefix(end).map(<[u32]>::to_vec).unwrap_or(after);
+                Ok(Prompt { before: ids, after, unknown, is_marked: true })
+            }
+            _ => Err(AskError::Prompt(TWICE)),
+        }
+    }
+
+    /// Whether the start markers are no words, so that nobody says them by chance.
+    fn has_marked_start(&self) -> bool {
+        let start = &self.recipe.start;
+        !start.is_empty() && start.iter().all(|&id| self.tokenizer.is_added(id))
+    }
+
+    fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Encoded, AskError> {
+        let encoded = self.tokenizer.encode_within(text, add_special_tokens, self.available);
+        match encoded.map_err(|error| AskError::Tokenizer(error.to_string()))? {
+            Within::Whole(encoded) => Ok(encoded),
+            Within::TooLong { bytes, tokens } => {
+                Err(AskError::TooLong { bytes, tokens, available: self.available })
+            }
+        }
+    }
+}
+
+fn last_user_message(conversation: &Conversation) -> Result<&str, AskError> {
+    let last = conversation.messages.iter().rev().find(|message| message.role == "user");
+    let content = last.and_then(|message| message.content.as_deref());
+    content.ok_or_else(|| AskError::Conversation("there is no message of a user".to_owned()))
+}

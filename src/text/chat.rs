@@ -1,0 +1,274 @@
+//! Conversations as text, by the template that a checkpoint brings: Jinja as Hugging Face renders it. Templates come from
+//! strangers: they see the conversation and nothing else, and what they may compute is bounded. Knows no model, and not which
+//! messages a route takes.
+
+use minijinja::Environment;
+use minijinja::ErrorKind;
+use minijinja::Value;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Kwargs;
+use minijinja::value::Serde;
+use minijinja_contrib::pycompat::unknown_method_callback;
+use regex::Regex;
+use serde::Deserialize;
+use serde::Serialize;
+use serde_json::ser::PrettyFormatter;
+use serde_json::ser::Serializer;
+use std::collections::BTreeMap;
+use std::io;
+
+/// Instructions of a template's machine: a long conversation takes a few ten thousand.
+const FUEL: u64 = 10_000_000;
+
+/// Its only name.
+const NAME: &str = "chat_template";
+
+/// Any JSON, its fields in the order in which they came: some templates show them.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Json(Value);
+
+/// One message, as templates know it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Message {
+    /// `system`, `user`, `assistant`, `tool`, or what else the template knows.
+    pub role: String,
+    /// What it says.
+    pub content: Option<String>,
+    /// Other fields, as they came.
+    #[serde(flatten)]
+    pub more: BTreeMap<String, Json>,
+}
+
+/// A conversation that is to be gone on with.
+#[derive(Clone, Debug, Default)]
+pub struct Conversation {
+    /// In order.
+    pub messages: Vec<Message>,
+    /// What can be called, as the client declares it.
+    pub tools: Option<Json>,
+    /// What else the template is told.
+    pub settings: BTreeMap<String, Json>,
+}
+
+/// A checkpoint's template.
+#[derive(Clone, Debug)]
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    source: String,
+    /// `bos_token` and the like, by name.
+    tokens: BTreeMap<String, String>,
+}
+
+impl Json {
+    /// What a text of JSON says; `None` where it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// Whether it is `null`.
+    pub fn is_null(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// A field of an object.
+    pub fn get(&self, field: &str) -> Option<Self> {
+        self.0.get_attr(field).ok().filter(|value| !value.is_undefined()).map(Self)
+    }
+
+    /// The text that it is.
+    pub fn as_str(&self) -> Option<&str> {
+        self.0.as_str()
+    }
+}
+
+impl From<&str> for Json {
+    fn from(text: &str) -> Self {
+        Self(Value::from(text))
+    }
+}
+
+impl ChatTemplate {
+    /// Reads a template. `tokens` are the special ones that it may name.
+    ///
+    /// # Errors
+    /// Where it is no template.
+    pub fn parse(source: &str, tokens: BTreeMap<String, String>) -> Result<Self, String> {
+        let mut environment = Environment::new();
+        let whitespace = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(whitespace.map_err(|error| told(&error))?);
+        environment.set_fuel(Some(FUEL));
+        environment.set_unknown_method_callback(unknown_method_callback);
+        environment.add_filter("tojson", tojson);
+        environment.add_function("raise_exception", raise_exception);
+        environment.add_function("strftime_now", strftime_now);
+        environment
+            .add_template_owned(NAME, without_generation(source))
+            .map_err(|error| told(&error))?;
+        Ok(Self { environment, source: source.to_owned(), tokens })
+    }
+
+    /// As the checkpoint has it.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The conversation as text, up to where the assistant speaks.
+    ///
+    /// # Errors
+    /// What the template objects to.
+    pub fn render(&self, conversation: &Conversation) -> Result<String, String> {
+        let mut context = BTreeMap::new();
+        for (name, token) in &self.tokens {
+            context.insert(name.as_str(), Value::from(token));
+        }
+        context.insert("add_generation_prompt", Value::from(true));
+        context.insert("tools", conversation.tools.clone().unwrap_or_default().0);
+        for (name, value) in &conversation.settings {
+            context.insert(name, value.0.clone());
+        }
+        context.insert("messages", Value::from(Serde(&conversation.messages)));
+        let template = self.environment.get_template(NAME).map_err(|error| told(&error))?;
+        template.render(context).map_err(|error| told(&error))
+    }
+}
+
+/// What went wrong, in one line, with its place in the template.
+fn told(error: &minijinja::Error) -> String {
+    let said = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    match (error.kind(), error.line()) {
+        // The template speaks to whoever wrote the messages.
+        (ErrorKind::InvalidOperation, _) if said.starts_with(RAISED) => {
+            said.replacen(RAISED, "", 1)
+        }
+        (_, Some(line)) => format!("the chat template fails in its line {line}: {said}"),
+        (_, None) => format!("the chat template fails: {said}"),
+    }
+}
+
+const RAISED: &str = "the template says: ";
+
+fn raise_exception(message: &str) -> Result<String, minijinja::Error> {
+    Err(minijinja::Error::new(ErrorKind::InvalidOperation, format!("{RAISED}{message}")))
+}
+
+/// The time, in UTC, as C writes it.
+fn strftime_now(format: &str) -> Result<String, minijinja::Error> {
+    let now = jiff::Timestamp::now().to_zoned_datetime(jiff::tz::TimeZone::UTC);
+    let written = jiff::fmt::strtime::format(format, &now);
+    written.map_err(|error| minijinja::Error::new(ErrorKind::InvalidOperation, error.to_string()))
+}
+
+/// As Python's `json.dumps` writes it: with spaces, and with characters as they are.
+fn tojson(value: &Value, options: Kwargs) -> Result<Value, minijinja::Error> {
+    let refused = |error: serde_json::Error| {
+        minijinja::Error::new(ErrorKind::BadSerialization, error.to_string())
+    };
+    let indent: Option<usize> = options.get("indent")?;
+    let mut written = Vec::new();
+    match indent {
+        Some(indent) => {
+            let indent = " ".repeat(indent.min(16));
+            let form = PrettyFormatter::with_indent(indent.as_bytes());
+            value.serialize(&mut Serializer::with_formatter(&mut written, form)).map_err(refused)?;
+        }
+        None => value
+            .serialize(&mut Serializer::with_formatter(&mut written, Spaced))
+            .map_err(refused)?,
+    }
+    Ok(Value::from_safe_string(String::from_utf8_lossy(&written).into_owned()))
+}
+
+/// `{"a": 1, "b": [2, 3]}`
+struct Spaced;
+
+impl serde_json::ser::Formatter for Spaced {
+    fn begin_array_value<W: io::Write + ?Sized>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: io::Write + ?Sized>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: io::Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b": ")
+    }
+}
+
+/// Without the marks for what is learnt in training: they show nothing.
+fn without_generation(source: &str) -> String {
+    let mark = Regex::new(r"\{%(-?)\s*(?:end)?generation\s*(-?)%\}").expect("is an expression");
+    mark.replace_all(source, "{%$1 if true %}{% endif $2%}").into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(role: &str, content: &str) -> Message {
+        Message { role: role.to_owned(), content: Some(content.to_owned()), ..Message::default() }
+    }
+
+    fn rendered(source: &str, messages: Vec<Message>) -> Result<String, String> {
+        let tokens = BTreeMap::from([("bos_token".to_owned(), "<s>".to_owned())]);
+        let template = ChatTemplate::parse(source, tokens)?;
+        template.render(&Conversation { messages, ..Conversation::default() })
+    }
+
+    #[test]
+    fn blocks_leave_no_lines_behind() {
+        let source = "{{ bos_token }}{% for message in messages %}\n    {% if message['role'] == 'user' %}\n[{{ message.content.strip() }}]\n    {% endif %}\n{% endfor %}";
+        assert_eq!(rendered(source, vec![message("user", " hi ")]).unwrap(), "<s>[hi]\n");
+    }
+
+    #[test]
+    fn a_template_may_object() {
+        let source = "{{ raise_exception('only users speak') }}";
+        assert_eq!(rendered(source, Vec::new()).unwrap_err(), "only users speak");
+    }
+
+    #[test]
+    fn json_is_pythons() {
+        let conversation = Conversation {
+            tools: Json::parse(r#"[{"z": 1, "a": {"é": [1, "<b>"]}}]"#),
+            ..Conversation::default()
+        };
+        let template = ChatTemplate::parse("{{ tools | tojson }}", BTreeMap::new()).unwrap();
+        assert_eq!(
+            template.render(&conversation).unwrap(),
+            r#"[{"z": 1, "a": {"é": [1, "<b>"]}}]"#
+        );
+        let template =
+            ChatTemplate::parse("{{ tools[0].a | tojson(indent=4) }}", BTreeMap::new()).unwrap();
+        let pretty = "{\n    \"é\": [\n        1,\n        \"<b>\"\n    ]\n}";
+        assert_eq!(template.render(&conversation).unwrap(), pretty);
+    }
+
+    #[test]
+    fn what_never_ends_is_ended() {
+        let source = "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}";
+        let failure = rendered(source, Vec::new()).unwrap_err();
+        assert!(failure.contains("fuel"), "{failure}");
+    }
+
+    #[test]
+    fn marks_for_training_show_nothing() {
+        let source = "a{% generation %}b{%- endgeneration -%} c";
+        assert_eq!(rendered(source, Vec::new()).unwrap(), "abc");
+    }
+
+    #[test]
+    fn the_day_can_be_told() {
+        let day = rendered("{{ strftime_now('%Y-%m-%d') }}", Vec::new()).unwrap();
+        assert_eq!(day.len(), 10, "{day}");
+    }
+}
