@@ -21,7 +21,7 @@ def url() -> Iterator[str]:
         return
     binary = os.environ.get("COCONUT", str(CHECKOUT / "target/release/coconut"))
     command = [binary, "serve", "--listen", "127.0.0.1:0", "--drain-delay", "0"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert server.stdout is not None
     address, log = None, []
     for line in server.stdout:

@@ -52,7 +52,7 @@ REQUESTS: dict[str, Any] = {
 }
 # What the methods take by position or say by their names.
 NOT_OPTIONS = {"ReasonRequest": {"question", "stream"}, "ScoreRequest": {"question", "continuations", "stream"}}
-ROUTES = ["/health/live", "/health/ready", "/v1/models", "/v1/reason", "/v1/score"]
+ROUTES = ["/health/live", "/health/ready", "/v1/models", "/v1/models/{id}", "/v1/reason", "/v1/score"]
 
 
 def _reached(node: object) -> set[str]:
@@ -113,9 +113,19 @@ def _hint_kinds(hint: Any, names: dict[Any, str]) -> set[object]:
     return {plain.get(hint) or names[hint]}
 
 
+def _event_data(name: str) -> dict[str, str]:
+    """The schema of each event's data, which the document can only say in words: the data of an event is a text."""
+    found = {}
+    for event in SCHEMAS[name]["oneOf"]:
+        (event_name,) = event["properties"]["event"]["enum"]
+        found[event_name] = event["properties"]["data"]["description"].split("`")[1]
+    return found
+
+
 def test_no_schema_of_our_routes_is_without_a_type() -> None:
     """A schema that the document gains needs a type here."""
-    reached = _reached([DOCUMENT["paths"][route] for route in ROUTES])
+    data = {*_event_data("ReasonEvent").values(), *_event_data("ScoreEvent").values()}
+    reached = data | _reached([*(DOCUMENT["paths"][route] for route in ROUTES), *(SCHEMAS[name] for name in data)])
     objects = {name for name in reached if SCHEMAS[name].get("type") == "object"}
     assert objects - {"ErrorBody"} == {*ANSWERS, *REQUESTS}
 
@@ -126,7 +136,7 @@ def test_answers(name: str, kind: type) -> None:
     schema, hints = SCHEMAS[name], get_type_hints(kind)
     names: dict[Any, str] = {kind: name for name, kind in ANSWERS.items()}
     assert {wire_name(field) for field in hints} == set(schema["properties"])
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+    for field in dataclasses.fields(kind):
         wire, found = wire_name(field.name), _hint_kinds(hints[field.name], names)
         document = _kinds(schema["properties"][wire])
         # The names of steps within an intervention come back as they were sent.
@@ -137,7 +147,7 @@ def test_answers(name: str, kind: type) -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), REQUESTS.items())
-def test_requests(name: str, kind: Any) -> None:  # noqa: ANN401 - a typed dict is no type
+def test_requests(name: str, kind: Any) -> None:
     """The same fields, the same types, the same of them required."""
     schema, hints = SCHEMAS[name], get_type_hints(kind)
     names: dict[Any, str] = {kind: name for name, kind in REQUESTS.items()}
@@ -152,10 +162,7 @@ def test_requests(name: str, kind: Any) -> None:  # noqa: ANN401 - a typed dict 
 @pytest.mark.parametrize(("name", "kinds"), [("ReasonEvent", REASON_EVENTS), ("ScoreEvent", SCORE_EVENTS)])
 def test_events(name: str, kinds: dict[str, type]) -> None:
     """Every event by its name, with the data that the document names; `error` is raised instead."""
-    described = {}
-    for event in SCHEMAS[name]["oneOf"]:
-        (event_name,) = event["properties"]["event"]["enum"]
-        described[event_name] = event["properties"]["data"]["description"].split("`")[1]
+    described = _event_data(name)
     assert described.pop("error") == "ErrorBody"
     assert {event: ANSWERS[data] for event, data in described.items()} == dict(kinds)
 

@@ -131,6 +131,10 @@ def test_models_and_health(client: Client) -> None:
     """What is served, and that it is."""
     (model,) = client.models()
     assert model.coconut.default_latent_steps == 6
+    assert client.model(model.id) == model
+    with pytest.raises(InvalidRequest) as error:
+        client.model("owner/another")
+    assert error.value.code == "model_not_found"
     assert client.ready().status == client.live().status == "ok"
 
 

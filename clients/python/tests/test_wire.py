@@ -61,7 +61,7 @@ class Bytes(httpx.SyncByteStream):
         yield from self.pieces
 
 
-def answering(*replies: httpx.Response | httpx.TransportError, **settings: Any) -> Client:  # noqa: ANN401
+def answering(*replies: httpx.Response | httpx.TransportError, **settings: Any) -> Client:
     """A client whose requests are answered by these, in order."""
     waiting = list(replies)
 
@@ -122,11 +122,12 @@ def test_events_are_read_whatever_the_pieces_and_letters() -> None:
     """U+2028 and U+0085 end lines for Python's `splitlines`, but not for events."""
     text = "a\u2028b\u0085c"
     token = json.dumps({"index": 0, "id": 1, "text": text}, ensure_ascii=False)
-    whole = f": ping\n\nevent: news\ndata: {{}}\n\nevent: token\ndata: {token}\n\nevent: done\ndata: {json.dumps(ANSWER)}\n\n"
+    events = [("news", "{}"), ("token", token), ("done", json.dumps(ANSWER))]
+    whole = ": ping\n\n" + "".join(f"event: {name}\ndata: {data}\n\n" for name, data in events)
     pieces = [bytes([byte]) for byte in whole.encode()]
     client = answering(httpx.Response(200, stream=Bytes(*pieces)))
-    with client.reason_stream("q") as events:
-        first, last = events
+    with client.reason_stream("q") as answered:
+        first, last = answered
     assert first == Token(0, 1, text)
     assert last.id == "reason-1"  # type: ignore[union-attr]
 

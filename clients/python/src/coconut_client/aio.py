@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, Unpack
+from urllib.parse import quote
 
 import httpx
 
@@ -75,6 +76,10 @@ class AsyncClient:
     async def models(self) -> list[Model]:
         """The served models: always one."""
         return decode(ModelList, await self._json(Ask.get("/v1/models"))).data
+
+    async def model(self, name: str) -> Model:
+        """One by its name; raises `InvalidRequest` where another is served."""
+        return decode(Model, await self._json(Ask.get(f"/v1/models/{quote(name)}")))
 
     async def ready(self) -> Health:
         """Whether questions are answered; raises `Unavailable` where not."""

@@ -268,6 +268,7 @@ class Model:
     object: str
     created: int
     owned_by: str
+    max_model_len: int
     coconut: ModelFacts
 
 

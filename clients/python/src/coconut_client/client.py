@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Self, Unpack
+from urllib.parse import quote
 
 import httpx
 
@@ -73,6 +74,10 @@ class Client:
     def models(self) -> list[Model]:
         """The served models: always one."""
         return decode(ModelList, self._json(Ask.get("/v1/models"))).data
+
+    def model(self, name: str) -> Model:
+        """One by its name; raises `InvalidRequest` where another is served."""
+        return decode(Model, self._json(Ask.get(f"/v1/models/{quote(name)}")))
 
     def ready(self) -> Health:
         """Whether questions are answered; raises `Unavailable` where not."""
