@@ -8,7 +8,6 @@ use crate::bench::plan::Server;
 use crate::bench::sse::Events;
 use crate::bench::target::Answered;
 use crate::bench::target::Said;
-use crate::bench::target::Target;
 use crate::data::example::Example;
 use http_body_util::BodyExt as _;
 use http_body_util::Full;
@@ -40,7 +39,6 @@ const DEFAULT_RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Client {
     http: legacy::Client<HttpConnector, Full<Bytes>>,
-    target: Target,
     uri: Uri,
     server: Server,
     ask: Ask,
@@ -91,9 +89,8 @@ impl Client {
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(plan.arrivals.most_in_flight())
             .build(connector());
-        let target = Target::Reason;
         let (server, ask) = (plan.server.clone(), plan.ask.clone());
-        Self { http, target, uri: join(&server.base, target.path()), server, ask }
+        Self { http, uri: join(&server.base, ask.route.path()), server, ask }
     }
 
     /// Asks, within the time limit.
@@ -116,7 +113,7 @@ impl Client {
         question: &str,
         progress: &mut Progress,
     ) -> Result<Answered, Failed> {
-        let body = Bytes::from(self.target.body(&self.ask, question));
+        let body = Bytes::from(self.ask.route.body(&self.ask, question));
         loop {
             let outcome = self.exchange(body.clone(), progress).await;
             let Err(Failed::Status { status: StatusCode::TOO_MANY_REQUESTS, retry_after }) =
@@ -148,7 +145,7 @@ impl Client {
         match self.ask.stream {
             true => self.read_events(response, progress).await,
             false => {
-                self.target.answer(&whole(response).await?).map_err(|_unexpected| Failed::Broken)
+                self.ask.route.answer(&whole(response).await?).map_err(|_unexpected| Failed::Broken)
             }
         }
     }
@@ -169,16 +166,20 @@ impl Client {
         progress: &mut Progress,
     ) -> Result<Answered, Failed> {
         let (mut body, mut events) = (response.into_body(), Events::default());
-        let mut ended = None;
+        let (mut ended, mut answer) = (None, None);
         // On to the end also after the last event, so that the connection can be used again.
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Failed::Broken)?;
             let Some(bytes) = frame.data_ref() else { continue };
             for event in events.push(bytes).map_err(|_| Failed::Broken)? {
-                match self.target.event(&event).map_err(|_| Failed::Broken)? {
+                match self.ask.route.event(&event).map_err(|_| Failed::Broken)? {
                     Said::Token => _ = progress.first_token.get_or_insert_with(Instant::now),
                     Said::More => {}
-                    Said::Done(answered) => ended = Some(Ok(answered)),
+                    Said::Answer(said) => answer = Some(said),
+                    Said::Done(answered) => {
+                        let said = answer.take().unwrap_or_else(|| answered.answer.clone());
+                        ended = Some(Ok(Answered { answer: said, ..answered }));
+                    }
                     Said::Failed(code) => ended = Some(Err(Failed::Event(code))),
                 }
             }

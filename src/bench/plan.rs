@@ -54,9 +54,23 @@ pub enum Refused {
     Returns,
 }
 
+/// A route that answers questions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Route {
+    /// `/v1/reason`
+    #[default]
+    Reason,
+    /// `/v1/completions`, with the question and a newline as the prompt.
+    Completions,
+    /// `/v1/chat/completions`, with the question as the only message.
+    Chat,
+}
+
 /// The fields of a request beside the question.
 #[derive(Clone, Debug, Default)]
 pub struct Ask {
+    /// Where to.
+    pub route: Route,
     /// Number of thoughts; the model's own where `None`.
     pub latent_steps: Option<usize>,
     /// Most answer tokens; the model's own where `None`.

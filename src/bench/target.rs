@@ -2,18 +2,11 @@
 //! of server is a further variant.
 
 use crate::bench::plan::Ask;
+use crate::bench::plan::Route;
 use crate::bench::sse::Event;
 use crate::files::text;
 use serde::Deserialize;
 use serde::Serialize;
-
-/// A kind of route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Target {
-    /// `POST /v1/reason`
-    Reason,
-}
 
 /// A complete answer, as far as it is counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +27,8 @@ pub(crate) enum Said {
     Token,
     /// Something else that the stream goes on after.
     More,
+    /// What the answer is; its counts are still to come.
+    Answer(String),
     /// The end.
     Done(Answered),
     /// The end, without an answer: the error's code.
@@ -46,8 +41,9 @@ pub(crate) enum Said {
 pub(crate) struct Unexpected(serde_json::Error);
 
 #[derive(Serialize)]
-struct ReasonBody<'a> {
-    question: &'a str,
+struct Body<'a> {
+    #[serde(flatten)]
+    asked: Asked<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     latent_steps: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,6 +52,65 @@ struct ReasonBody<'a> {
     #[serde(skip_serializing_if = "is_false")]
     ignore_eos: bool,
     stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Asked<'a> {
+    Question(&'a str),
+    Prompt(String),
+    Messages([Message<'a>; 1]),
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    role: &'static str,
+    content: &'a str,
+}
+
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+#[derive(Deserialize)]
+struct OpenAiAnswer {
+    #[serde(default)]
+    choices: Vec<OpenAiChoice>,
+    usage: Option<OpenAiUsage>,
+    error: Option<ErrorCode>,
+}
+
+#[derive(Deserialize)]
+struct OpenAiChoice {
+    #[serde(default)]
+    text: String,
+    message: Option<OpenAiMessage>,
+    coconut: Option<OpenAiEnd>,
+}
+
+#[derive(Deserialize)]
+struct OpenAiMessage {
+    content: String,
+}
+
+#[derive(Deserialize)]
+struct OpenAiEnd {
+    answer: String,
+}
+
+#[derive(Deserialize)]
+struct OpenAiUsage {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    completion_tokens_details: OpenAiDetails,
+}
+
+#[derive(Deserialize)]
+struct OpenAiDetails {
+    reasoning_tokens: u64,
 }
 
 #[derive(Deserialize)]
@@ -89,47 +144,82 @@ struct ErrorCode {
     code: String,
 }
 
-impl Target {
+impl Route {
     /// Below the server's address.
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Reason => "/v1/reason",
+            Self::Completions => "/v1/completions",
+            Self::Chat => "/v1/chat/completions",
         }
     }
 
     /// The body of a request.
     pub(crate) fn body(self, ask: &Ask, question: &str) -> Vec<u8> {
-        let Self::Reason = self;
-        let body = ReasonBody {
-            question,
+        let asked = match self {
+            Self::Reason => Asked::Question(question),
+            Self::Completions => Asked::Prompt(format!("{question}\n")),
+            Self::Chat => Asked::Messages([Message { role: "user", content: question }]),
+        };
+        let is_counted = ask.stream && self != Self::Reason;
+        let body = Body {
+            asked,
             latent_steps: ask.latent_steps,
             max_tokens: ask.max_tokens,
             ignore_eos: ask.ignore_eos,
             stream: ask.stream,
+            stream_options: is_counted.then_some(StreamOptions { include_usage: true }),
         };
         serde_json::to_vec(&body).expect("keys are strings and values are plain")
     }
 
     /// The body of a whole answer.
     pub(crate) fn answer(self, body: &[u8]) -> Result<Answered, Unexpected> {
-        let Self::Reason = self;
-        let answer = serde_json::from_slice::<ReasonAnswer>(text::unmarked(body));
-        Ok(answer.map_err(Unexpected)?.into())
+        let body = text::unmarked(body);
+        match self {
+            Self::Reason => serde_json::from_slice::<ReasonAnswer>(body).map(Answered::from),
+            Self::Completions | Self::Chat => {
+                serde_json::from_slice::<OpenAiAnswer>(body).map(Answered::from)
+            }
+        }
+        .map_err(Unexpected)
     }
 
     /// An event of a stream.
     pub(crate) fn event(self, event: &Event) -> Result<Said, Unexpected> {
-        let Self::Reason = self;
-        let said = match event.name.as_str() {
-            "token" => Ok(Said::Token),
-            "done" => serde_json::from_str::<ReasonAnswer>(&event.data)
-                .map(|answer| Said::Done(answer.into())),
-            "error" => serde_json::from_str::<ErrorAnswer>(&event.data)
-                .map(|answer| Said::Failed(answer.error.code)),
-            _ => Ok(Said::More),
+        let said = match self {
+            Self::Reason => named(event),
+            Self::Completions | Self::Chat => unnamed(event),
         };
         said.map_err(Unexpected)
     }
+}
+
+fn named(event: &Event) -> serde_json::Result<Said> {
+    match event.name.as_str() {
+        "token" => Ok(Said::Token),
+        "done" => serde_json::from_str::<ReasonAnswer>(&event.data)
+            .map(|answer| Said::Done(answer.into())),
+        "error" => serde_json::from_str::<ErrorAnswer>(&event.data)
+            .map(|answer| Said::Failed(answer.error.code)),
+        _ => Ok(Said::More),
+    }
+}
+
+fn unnamed(event: &Event) -> serde_json::Result<Said> {
+    if event.data == "[DONE]" {
+        return Ok(Said::More);
+    }
+    let chunk: OpenAiAnswer = serde_json::from_str(&event.data)?;
+    Ok(match (chunk.error.as_ref(), chunk.choices.first(), &chunk.usage) {
+        (Some(error), ..) => Said::Failed(error.code.clone()),
+        (None, Some(OpenAiChoice { coconut: Some(ended), .. }), _) => {
+            Said::Answer(ended.answer.clone())
+        }
+        (None, Some(_), _) => Said::Token,
+        (None, None, Some(_)) => Said::Done(chunk.into()),
+        (None, None, None) => Said::More,
+    })
 }
 
 impl From<ReasonAnswer> for Answered {
@@ -141,6 +231,26 @@ impl From<ReasonAnswer> for Answered {
             answer: answer.answer,
             text: answer.text,
             warning: answer.warnings.into_iter().next().map(|warning| warning.message),
+        }
+    }
+}
+
+impl From<OpenAiAnswer> for Answered {
+    fn from(answer: OpenAiAnswer) -> Self {
+        let choice = answer.choices.into_iter().next();
+        let (answered, text) = choice.map_or_else(Default::default, |choice| {
+            let said = choice.message.map_or(choice.text, |message| message.content);
+            (choice.coconut.map(|end| end.answer).unwrap_or_default(), said)
+        });
+        let usage = answer.usage.as_ref();
+        let thoughts = usage.map_or(0, |usage| usage.completion_tokens_details.reasoning_tokens);
+        Self {
+            prompt_tokens: usage.map_or(0, |usage| usage.prompt_tokens),
+            thoughts,
+            tokens: usage.map_or(0, |usage| usage.completion_tokens.saturating_sub(thoughts)),
+            answer: answered,
+            text,
+            warning: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::bench::plan::OPEN_LOOP_IN_FLIGHT;
 use crate::bench::plan::Plan;
 use crate::bench::plan::RATES;
 use crate::bench::plan::Refused;
+use crate::bench::plan::Route;
 use crate::bench::plan::Server;
 use crate::bench::report::Report;
 use crate::bench::run;
@@ -22,6 +23,7 @@ use crate::text::units::parse_seconds;
 use anyhow::Context as _;
 use anyhow::ensure;
 use clap::Args;
+use clap::ValueEnum;
 use hyper::Uri;
 use hyper::header::HeaderValue;
 use serde::Serialize;
@@ -93,8 +95,22 @@ struct LoadArgs {
     sweep: Option<Sweep>,
 }
 
+/// A route that answers questions.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RouteName {
+    /// /v1/reason
+    Reason,
+    /// /v1/completions, with the question and a newline as the prompt
+    Completions,
+    /// /v1/chat/completions, with the question as the only message
+    Chat,
+}
+
 #[derive(Debug, Args)]
 struct AskArgs {
+    /// Which route to ask; all answer the same questions.
+    #[arg(long, value_enum, value_name = "ROUTE", default_value = "reason")]
+    route: RouteName,
     /// Thoughts per question. [default: the model's]
     #[arg(long, value_name = "N", value_parser = count(0..=MAX_COUNT))]
     latent_steps: Option<usize>,
@@ -158,6 +174,11 @@ impl BenchArgs {
                 },
             },
             ask: Ask {
+                route: match self.ask.route {
+                    RouteName::Reason => Route::Reason,
+                    RouteName::Completions => Route::Completions,
+                    RouteName::Chat => Route::Chat,
+                },
                 latent_steps: self.ask.latent_steps,
                 max_tokens: self.ask.max_tokens,
                 ignore_eos: self.ask.ignore_eos,

@@ -128,16 +128,20 @@ async fn clients_in_a_closed_loop_make_exactly_the_requests_asked_for() {
 #[tokio::test]
 async fn an_open_loop_of_streams_knows_the_time_to_the_first_token() {
     let (server, bench) = (ready().await, Bench::new());
-    let flags = "--rate 500 --requests 11 --stream --latent-steps 2 --max-tokens 5 --ignore-eos";
-    let report = bench.run(server.address, flags).await.succeeded();
-    assert_eq!((&report["requests"], &report["answered"]), (&json!(11), &json!(11)));
-    assert_eq!(
-        (count(&report, "tokens_per_second"), count(&report, "thoughts_per_second")),
-        (55.0, 22.0)
-    );
-    let time = |of: &str, which: &str| report[of][which].as_f64().unwrap();
-    assert!(time("first_token_ms", "max") <= time("latency_ms", "max"), "{report}");
-    assert!(time("first_token_ms", "p50") > 0.0, "{report}");
+    for route in ["reason", "completions", "chat"] {
+        let flags =
+            "--rate 500 --requests 11 --stream --latent-steps 2 --max-tokens 5 --ignore-eos";
+        let flags = format!("{flags} --route {route}");
+        let report = bench.run(server.address, &flags).await.succeeded();
+        assert_eq!((&report["requests"], &report["answered"]), (&json!(11), &json!(11)), "{route}");
+        assert_eq!(
+            (count(&report, "tokens_per_second"), count(&report, "thoughts_per_second")),
+            (55.0, 22.0)
+        );
+        let time = |of: &str, which: &str| report[of][which].as_f64().unwrap();
+        assert!(time("first_token_ms", "max") <= time("latency_ms", "max"), "{report}");
+        assert!(time("first_token_ms", "p50") > 0.0, "{report}");
+    }
     server.stopped().await.unwrap();
 }
 
