@@ -40,5 +40,11 @@ cd "$folder"
 cat > schemathesis.toml <<TOML
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 422, 429, "5xx"]
+
+# OpenAI's routes answer 400 where ours answer 422.
+[[operations]]
+include-path-regex = "^/(v1/completions|v1/chat/completions|v1/responses|tokenize|detokenize)$"
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["2xx", "3xx", 400, 401, 403, 404, 409, 429, "5xx"]
 TOML
 "$schemathesis" run "http://$address/openapi.json" --checks all "$@"

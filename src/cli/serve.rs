@@ -12,6 +12,7 @@ use crate::files;
 use crate::http;
 use crate::http::ApiKeys;
 use crate::http::Cors;
+use crate::http::MetricsCompat;
 use crate::http::listen::Limits;
 use crate::http::serve;
 use crate::http::shutdown::until_second_signal;
@@ -22,6 +23,7 @@ use crate::text::units::parse_seconds;
 use anyhow::Context as _;
 use anyhow::ensure;
 use clap::Args;
+use clap::ValueEnum;
 use clap::builder::FalseyValueParser;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -105,9 +107,19 @@ struct AccessArgs {
     /// Ask for a key on /metrics too; health checks are always open.
     #[arg(long, env = "COCONUT_PROTECT_METRICS", value_parser = FalseyValueParser::new())]
     protect_metrics: bool,
+    /// Tell metrics under the names of another server, too: `vllm`, as inference gateways and dashboards read them.
+    #[arg(long, env = "COCONUT_METRICS_COMPAT", value_enum, value_name = "SERVER")]
+    metrics_compat: Option<Compat>,
     /// Origins of web pages that may read answers, separated by commas: `https://example.org`, or `*` for all.
     #[arg(long, env = "COCONUT_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     cors_origins: Vec<String>,
+}
+
+/// A server whose metrics others know.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Compat {
+    /// vLLM.
+    Vllm,
 }
 
 #[derive(Debug, Args)]
@@ -164,6 +176,9 @@ impl ServeArgs {
             http: http::Config {
                 api_keys,
                 protect_metrics: self.access.protect_metrics,
+                metrics_compat: self.access.metrics_compat.map(|compat| match compat {
+                    Compat::Vllm => MetricsCompat::Vllm,
+                }),
                 cors: Cors::of(&self.access.cors_origins).context("--cors-origins")?,
                 max_body_bytes: network.max_body,
                 request_timeout: network.request_timeout,

@@ -11,6 +11,8 @@ pub struct Config {
     pub api_keys: ApiKeys,
     /// Whether `/metrics` asks for a key too.
     pub protect_metrics: bool,
+    /// Whose names metrics have beside ours.
+    pub metrics_compat: Option<MetricsCompat>,
     /// Which web pages may read answers.
     pub cors: Cors,
     /// Largest request body, in bytes.
@@ -19,6 +21,13 @@ pub struct Config {
     pub request_timeout: Duration,
     /// Time of silence after which a stream carries a comment.
     pub ping_interval: Duration,
+}
+
+/// A server whose metrics others know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsCompat {
+    /// vLLM.
+    Vllm,
 }
 
 /// Which origins may read answers in a browser.
@@ -76,6 +85,7 @@ impl Default for Config {
         Self {
             api_keys: ApiKeys::default(),
             protect_metrics: false,
+            metrics_compat: None,
             cors: Cors::Off,
             max_body_bytes: 1 << 20,
             request_timeout: Duration::from_secs(60),

@@ -24,6 +24,7 @@ use utoipa_swagger_ui::SwaggerUi;
     modifiers(&ApiKey),
     tags(
         (name = "reasoning", description = "Questions and the model that answers them"),
+        (name = "openai", description = "The same in the form of OpenAI and of servers like it"),
         (name = "operations", description = "Health and metrics"),
     )
 )]
@@ -69,6 +70,13 @@ fn with_bounds(document: OpenApi, card: Option<ModelCard>) -> Value {
         ("ReasonRequest", "latent_steps", card.max_latent_steps),
         ("ReasonRequest", "max_tokens", card.max_positions),
         ("ScoreRequest", "latent_steps", card.max_latent_steps),
+        ("CompletionRequest", "latent_steps", card.max_latent_steps),
+        ("CompletionRequest", "max_tokens", card.max_positions),
+        ("ChatRequest", "latent_steps", card.max_latent_steps),
+        ("ChatRequest", "max_tokens", card.max_positions),
+        ("ChatRequest", "max_completion_tokens", card.max_positions),
+        ("ResponsesRequest", "latent_steps", card.max_latent_steps),
+        ("ResponsesRequest", "max_output_tokens", card.max_positions),
     ];
     for (schema, field, maximum) in fields {
         let field = format!("/components/schemas/{schema}/properties/{field}");

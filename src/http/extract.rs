@@ -28,23 +28,52 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
-        if !says_json(request.headers()) {
-            return Err(ApiError::UnsupportedMediaType);
-        }
-        let codings = Codings::of(request.headers())?;
-        let config = state.config();
-        let (limit, deadline) = (config.max_body_bytes, Instant::now() + config.request_timeout);
-        let body = timeout_at(deadline, Bytes::from_request(request, state))
-            .await
-            .map_err(|_elapsed| ApiError::BodyTimeout)?
-            .map_err(|rejection| match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit },
-                _ => ApiError::Malformed { message: rejection.body_text(), param: None },
-            })?;
-        let bytes = if codings.is_plain() { body.len() } else { limit };
-        let parsed = move || parse(&codings.decode(body, limit)?);
-        state.reading().run(Work::Parse(bytes), deadline, parsed).await?.map(Self)
+        read(request, state, parse).await.map(Self)
     }
+}
+
+/// A request body of several groups of fields, each of which takes those that it knows.
+#[derive(Debug)]
+pub(super) struct Groups<T>(pub(super) T);
+
+/// What is made of such a body.
+pub(super) trait FromGroups: Sized + Send + 'static {
+    /// Reads each group by [`parse`].
+    ///
+    /// # Errors
+    /// The first wrong field.
+    fn from_groups(body: &[u8]) -> Result<Self, ApiError>;
+}
+
+impl<T: FromGroups> FromRequest<AppState> for Groups<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        read(request, state, T::from_groups).await.map(Self)
+    }
+}
+
+async fn read<T: Send + 'static>(
+    request: Request,
+    state: &AppState,
+    parse: impl FnOnce(&[u8]) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    if !says_json(request.headers()) {
+        return Err(ApiError::UnsupportedMediaType);
+    }
+    let codings = Codings::of(request.headers())?;
+    let config = state.config();
+    let (limit, deadline) = (config.max_body_bytes, Instant::now() + config.request_timeout);
+    let body = timeout_at(deadline, Bytes::from_request(request, state))
+        .await
+        .map_err(|_elapsed| ApiError::BodyTimeout)?
+        .map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit },
+            _ => ApiError::Malformed { message: rejection.body_text(), param: None },
+        })?;
+    let bytes = if codings.is_plain() { body.len() } else { limit };
+    let parsed = move || parse(&codings.decode(body, limit)?);
+    state.reading().run(Work::Parse(bytes), deadline, parsed).await?
 }
 
 /// `application/json`, or a type built on it such as `application/problem+json`.
@@ -57,8 +86,10 @@ fn says_json(headers: &HeaderMap) -> bool {
         || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
+const NO_OBJECT: &str = "the body must be an object";
+
 /// What is not JSON is malformed; JSON with a wrong, unknown or missing field is invalid and names the field.
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let malformed = |error: &dyn std::fmt::Display| ApiError::Malformed {
         message: error.to_string(),
         param: None,
@@ -66,10 +97,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let body = text::text(body).map_err(|error| malformed(&format!("the body {error}")))?;
     // serde would take a list for a struct's fields in order.
     if body.trim_start().starts_with('[') {
-        return Err(ApiError::Invalid {
-            message: "the body must be an object".to_owned(),
-            param: None,
-        });
+        return Err(ApiError::Invalid { message: NO_OBJECT.to_owned(), param: None });
     }
     let mut json = serde_json::Deserializer::from_str(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -91,6 +119,9 @@ fn invalid(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
     let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     match (missing, path.as_str()) {
         (Some(field), _) => ApiError::invalid(field, "this field is required"),
+        (None, ".") if message.starts_with("invalid type") => {
+            ApiError::Invalid { message: NO_OBJECT.to_owned(), param: None }
+        }
         (None, ".") => ApiError::Invalid { message, param: None },
         (None, path) => ApiError::invalid(path, message),
     }

@@ -16,6 +16,7 @@ mod held;
 mod keys;
 mod linger;
 mod models;
+mod openai;
 mod operations;
 mod reason;
 mod request_id;
@@ -34,6 +35,7 @@ pub mod shutdown;
 pub use config::Config;
 pub use config::Cors;
 pub use config::CorsError;
+pub use config::MetricsCompat;
 pub use docs::document;
 pub use keys::ApiKeys;
 pub use state::AppState;
@@ -46,6 +48,7 @@ use axum::http::HeaderName;
 use axum::http::Method;
 use axum::http::header;
 use axum::middleware::from_fn_with_state;
+use axum::middleware::map_response;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use std::any::Any;
@@ -83,11 +86,29 @@ fn routes(state: &AppState) -> (Router<AppState>, OpenApi) {
         .routes(routes!(reason::reason))
         .routes(routes!(score::score))
         .routes(routes!(models::list_models))
+        .merge(compatible())
         .route_layer(keyed)
         .routes(routes!(operations::live))
         .routes(routes!(operations::ready))
+        .routes(routes!(operations::health))
+        .routes(routes!(operations::version))
+        .routes(routes!(operations::load))
         .merge(metrics)
         .split_for_parts()
+}
+
+/// Those of OpenAI and of servers like it.
+fn compatible() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(openai::completions::completions))
+        .routes(routes!(openai::chat::chat))
+        .routes(routes!(openai::responses::responses))
+        .routes(routes!(openai::tokens::tokenize))
+        .routes(routes!(openai::tokens::detokenize))
+        .routes(routes!(openai::tokens::tokenizer_info))
+        .routes(routes!(models::model))
+        .routes(routes!(models::model_in_folder))
+        .route_layer(map_response(openai::as_bad_request))
 }
 
 fn cors(cors: &Cors) -> Option<CorsLayer> {

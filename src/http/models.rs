@@ -6,6 +6,7 @@ use crate::http::state::AppState;
 use crate::http::state::unix_seconds;
 use crate::reason::card::ModelCard;
 use axum::Json;
+use axum::extract::Path;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -29,6 +30,8 @@ pub(super) struct Model {
     created: u64,
     /// `coconut`.
     owned_by: &'static str,
+    /// Most positions of prompt, thoughts and answer together, as clients of vLLM read it.
+    max_model_len: usize,
     coconut: ModelFacts,
 }
 
@@ -60,9 +63,51 @@ pub(super) struct ModelFacts {
 pub(super) async fn list_models(
     State(state): State<AppState>,
 ) -> Result<Json<ModelList>, ApiError> {
+    Ok(Json(ModelList { object: "list", data: vec![served(&state)?] }))
+}
+
+/// Tell about the served model
+#[utoipa::path(get, path = "/v1/models/{id}", tag = "reasoning", security((), ("api_key" = [])),
+    params(("id" = String, Path, description = "its name")), responses(
+    (status = 200, description = "the served model", body = Model),
+    (status = 401, description = "no valid API key", body = ErrorBody),
+    (status = 404, description = "another model is served", body = ErrorBody),
+    (status = 503, description = "the model is being loaded", body = ErrorBody),
+))]
+pub(super) async fn model(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Json<Model>, ApiError> {
+    named(&state, id)
+}
+
+/// Tell about the served model, where its name has a slash
+#[utoipa::path(get, path = "/v1/models/{owner}/{name}", tag = "reasoning", security((), ("api_key" = [])),
+    params(("owner" = String, Path, description = "its name before the slash"), ("name" = String, Path, description = "and behind it")),
+    responses(
+    (status = 200, description = "the served model", body = Model),
+    (status = 401, description = "no valid API key", body = ErrorBody),
+    (status = 404, description = "another model is served", body = ErrorBody),
+    (status = 503, description = "the model is being loaded", body = ErrorBody),
+))]
+pub(super) async fn model_in_folder(
+    State(state): State<AppState>,
+    Path((owner, name)): Path<(String, String)>,
+) -> Result<Json<Model>, ApiError> {
+    named(&state, format!("{owner}/{name}"))
+}
+
+fn named(state: &AppState, asked: String) -> Result<Json<Model>, ApiError> {
+    let model = served(state)?;
+    match model.id == asked {
+        true => Ok(Json(model)),
+        false => Err(ApiError::NoSuchModel { asked, served: model.id }),
+    }
+}
+
+fn served(state: &AppState) -> Result<Model, ApiError> {
     let served = state.served()?;
-    let model = Model::new(served.reasoner.card(), unix_seconds(served.since));
-    Ok(Json(ModelList { object: "list", data: vec![model] }))
+    Ok(Model::new(served.reasoner.card(), unix_seconds(served.since)))
 }
 
 impl Model {
@@ -81,6 +126,7 @@ impl Model {
             object: "model",
             created,
             owned_by: "coconut",
+            max_model_len: card.max_positions,
             coconut: facts,
         }
     }

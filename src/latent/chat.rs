@@ -25,7 +25,7 @@ pub struct Chat {
     /// Its template; why it cannot be used where it has one that cannot.
     pub template: Option<std::result::Result<ChatTemplate, String>>,
     /// `tokenizer_config.json`, as it lies there; empty where it does not.
-    pub tokenizer_config: Map<String, Value>,
+    tokenizer_config: Map<String, Value>,
 }
 
 impl Chat {
@@ -50,6 +50,26 @@ impl Chat {
             false => ChatTemplate::parse(&source, tokens),
         });
         Ok(Self { template, tokenizer_config })
+    }
+}
+
+impl Chat {
+    /// `tokenizer_config.json` with its tokens as text, the template wherever it lies, and this end of a sequence where the file
+    /// states none.
+    pub fn tokenizer_info(&self, eos: Option<String>) -> String {
+        let mut info = self.tokenizer_config.clone();
+        for (_, token) in info.iter_mut().filter(|(name, _)| name.ends_with("_token")) {
+            if let Some(text) = token.get("content").cloned() {
+                *token = text;
+            }
+        }
+        if info.get("eos_token").is_none_or(Value::is_null) {
+            info.extend(eos.map(|eos| ("eos_token".to_owned(), Value::from(eos))));
+        }
+        if let Some(Ok(template)) = &self.template {
+            info.insert("chat_template".to_owned(), Value::from(template.source()));
+        }
+        Value::from(info).to_string()
     }
 }
 

@@ -20,8 +20,13 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Files that transformers likes to find beside a tokenizer; copied where the checkpoint or its base has them.
-const COMPANIONS: [&str; 3] =
-    ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json"];
+const COMPANIONS: [&str; 5] = [
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+];
 
 /// What to convert, and how.
 #[derive(Clone, Debug)]

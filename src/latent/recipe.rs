@@ -292,7 +292,7 @@ mod tests {
         let recipe: Value = json!({
             "family": "mine", "prompt": "{question}?", "add_special_tokens": false, "start": [1], "end": [2],
             "latent_steps": {"default": 2, "max": 3}, "eos": [3], "eos_count": 2, "masked": [4],
-            "answer": "whole", "question": "tidied", "max_tokens": 5, "pause": 6,
+            "answer": "whole", "question": "tidied", "chat": "question", "max_tokens": 5, "pause": 6,
             "lora_alpha": 1.5,
         });
         let read = Recipe::from_json(&recipe.to_string()).unwrap();

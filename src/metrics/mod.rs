@@ -3,6 +3,8 @@
 //!
 //! The doc comment of a field is the help text that Prometheus shows; a field `f` is exported as `coconut_f`.
 
+pub mod vllm;
+
 use prometheus::Gauge;
 use prometheus::Histogram;
 use prometheus::HistogramOpts;
@@ -176,10 +178,16 @@ impl Metrics {
 
     /// Everything in the Prometheus text format.
     pub fn encode(&self) -> String {
+        self.encode_with(None)
+    }
+
+    /// The same, and what vLLM has of it under its names, if it is told what about.
+    pub fn encode_with(&self, vllm: Option<vllm::About<'_>>) -> String {
+        let mut families = self.registry.gather();
+        let theirs = vllm.map(|about| vllm::families(self, &families, about));
+        families.extend(theirs.into_iter().flatten());
         let mut text = String::new();
-        TextEncoder::new()
-            .encode_utf8(&self.registry.gather(), &mut text)
-            .expect("a string takes every write");
+        TextEncoder::new().encode_utf8(&families, &mut text).expect("a string takes every write");
         text
     }
 }

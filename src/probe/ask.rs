@@ -55,8 +55,9 @@ pub(super) async fn see(
     let scored = answer(reasoner, asked, &scored).await?;
     let of = |number: usize| -> Vec<f64> {
         let choices = scored.choices.iter().filter(|choice| choice.number == number);
-        let sum =
-            |choice: &Choice| choice.scores.iter().map(|given| f64::from(given.scored.logprob)).sum();
+        let sum = |choice: &Choice| {
+            choice.scores.iter().map(|given| f64::from(given.scored.logprob)).sum()
+        };
         choices.map(sum).collect()
     };
     let answers: Vec<String> = said.choices.iter().map(|choice| choice.answer.clone()).collect();

@@ -1,6 +1,7 @@
 //! What is being served, in words and numbers. Knows the checkpoint, nothing of who asks.
 
 use crate::latent::checkpoint::Checkpoint;
+use crate::model::attention::geometry::PAGE_POSITIONS;
 
 /// What is being served.
 #[derive(Clone, Debug)]
@@ -17,8 +18,12 @@ pub struct ModelCard {
     pub layers: usize,
     /// Query heads of each.
     pub heads: usize,
+    /// Rows of the embedding: ids are below it.
+    pub vocabulary: usize,
     /// The longest sequence, in positions.
     pub max_positions: usize,
+    /// Positions of a page of KV memory.
+    pub page_positions: usize,
     /// Latent steps where a question names none.
     pub default_latent_steps: usize,
     /// The most latent steps a question may ask for.
@@ -37,7 +42,9 @@ impl ModelCard {
             parameters: config.parameter_count(),
             layers: config.layers,
             heads: config.heads,
+            vocabulary: config.vocab_size,
             max_positions: config.max_positions,
+            page_positions: PAGE_POSITIONS,
             default_latent_steps: recipe.latent_steps.default,
             max_latent_steps: recipe.latent_steps.max,
             description: checkpoint.description(),

@@ -14,3 +14,4 @@ mod thinking;
 mod transcript;
 pub mod types;
 mod voice;
+mod words;

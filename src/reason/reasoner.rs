@@ -23,9 +23,9 @@ use crate::reason::borrow::Loan;
 use crate::reason::card::ModelCard;
 use crate::reason::means::MeansError;
 use crate::reason::means::ThoughtMeans;
-use crate::reason::question::AskError;
 use crate::reason::prompt::Prompt;
-use crate::reason::prompt::Reader;
+use crate::reason::question::AskError;
+use crate::reason::question::Asked;
 use crate::reason::question::Continuation;
 use crate::reason::question::DEFAULT_MAX_TOKENS;
 use crate::reason::question::Echo;
@@ -97,10 +97,10 @@ impl Precision {
 #[derive(Debug)]
 pub struct Reasoner {
     card: ModelCard,
-    tokenizer: Arc<Tokenizer>,
-    recipe: Recipe,
-    chat: Chat,
-    engine: Engine,
+    pub(super) tokenizer: Arc<Tokenizer>,
+    pub(super) recipe: Recipe,
+    pub(super) chat: Chat,
+    pub(super) engine: Engine,
     means: Option<ThoughtMeans>,
     /// The id that stands for a pause.
     pause: Option<u32>,
@@ -111,7 +111,11 @@ pub struct Reasoner {
 /// Tokens that stand for a pause, or for a thought that is not there yet.
 const PAUSES: [&str; 3] = ["<|latent|>", "<|pause|>", "<pause>"];
 
-const UNMARKED: &str = "is to be shown again, and this model thinks: `<|start-latent|>` in it marks where thoughts go";
+/// So many ids before it are enough to know how a text goes on: those of a character, and one before it.
+const LEAD: usize = 8;
+
+const UNMARKED: &str =
+    "is to be shown again, and this model thinks: `<|start-latent|>` in it marks where thoughts go";
 
 /// Why a checkpoint cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -238,6 +242,12 @@ impl Reasoner {
         }
         let is_scored = question.echo == Echo::Scored;
         let tokens = before.len() + after.len();
+        let goes_on = match &question.asked {
+            Asked::Text(_) | Asked::Ids(_) if !self.recipe.thinks() => &before[..],
+            Asked::Text(_) | Asked::Ids(_) => &after,
+            Asked::Question(_) | Asked::Chat(_) => &[],
+        };
+        let lead = goes_on[goes_on.len().saturating_sub(LEAD)..].to_vec();
         let prompt = before.iter().chain(&after).filter(|_| is_scored);
         let echoed = prompt.map(|&id| PromptToken { id, logprob: None, top: Vec::new() }).collect();
         let shape = Shape {
@@ -257,7 +267,7 @@ impl Reasoner {
             },
         };
         let (script, ends) = shape.script();
-        Ok((script, ends, Heading { tokens, unknown, echoed }))
+        Ok((script, ends, Heading { tokens, unknown, lead, echoed }))
     }
 
     fn said(&self, saying: &Saying) -> Ending {
@@ -303,11 +313,6 @@ impl Reasoner {
         Ok(Ending::Score { prefix, continuations })
     }
 
-    fn reader(&self) -> Reader<'_> {
-        let Self { tokenizer, recipe, chat, .. } = self;
-        Reader { tokenizer, recipe, chat, available: self.engine.max_positions() }
-    }
-
     /// What is being served.
     pub fn card(&self) -> &ModelCard {
         &self.card
@@ -321,16 +326,6 @@ impl Reasoner {
     /// D: how many numbers a thought has.
     pub fn width(&self) -> usize {
         self.width
-    }
-
-    /// The first id of a word in the middle of a text.
-    pub fn first_id(&self, word: &str) -> Option<u32> {
-        self.tokenizer.encode(&format!(" {word}"), false).ok()?.first().copied()
-    }
-
-    /// The text of one id, for showing thoughts.
-    pub fn token_text(&self, id: u32) -> String {
-        self.tokenizer.token_text(id)
     }
 
     /// Whether questions are accepted.

@@ -52,6 +52,8 @@ pub(crate) struct Transcript {
 pub(crate) struct Heading {
     pub(crate) tokens: usize,
     pub(crate) unknown: Unknown,
+    /// The last ids of a text that what is said goes on with.
+    pub(crate) lead: Vec<u32>,
     /// The prompt, where its ids are scored.
     pub(crate) echoed: Vec<PromptToken>,
 }
@@ -86,7 +88,7 @@ impl Transcript {
         heading: Heading,
         submitted: Instant,
     ) -> Self {
-        let voice = |end| (end, Voice::new(Arc::clone(&tokenizer), stop.to_vec()));
+        let voice = |end| (end, Voice::new(Arc::clone(&tokenizer), stop.to_vec(), &heading.lead));
         Self {
             rule,
             voices: ends.into_iter().map(voice).collect(),

@@ -52,7 +52,7 @@ pub enum Part {
 }
 
 /// An answer token with the text that it completes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TokenText {
     /// Counted from 0.
     pub index: usize,
@@ -67,6 +67,13 @@ pub struct TokenText {
     pub entropy: Option<f32>,
     /// The most likely ids in its place, most likely first, as many as asked for.
     pub top: Vec<Scored>,
+}
+
+impl TokenText {
+    /// How `id` reads here, if that is the token: with the text that it has in this place, so that it is found by it.
+    pub fn named(&self, id: u32) -> Option<String> {
+        (id == self.id && !self.text.is_empty()).then(|| self.text.clone())
+    }
 }
 
 /// An id of the prompt, with what the model made of it.
@@ -168,6 +175,11 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Positions of the prompt that were not computed for this question.
+    pub fn cached_prompt(self) -> usize {
+        self.reused.positions.min(self.prompt_tokens)
+    }
+
     /// Positions taken: prompt, thoughts, answer.
     pub fn total_tokens(self) -> usize {
         self.prompt_tokens + self.latent_steps + self.completion_tokens

@@ -33,9 +33,14 @@ pub(crate) struct Voice {
 }
 
 impl Voice {
-    pub(crate) fn new(tokenizer: Arc<Tokenizer>, stop: Vec<String>) -> Self {
+    /// A voice whose text goes on behind that of `lead`.
+    pub(crate) fn new(tokenizer: Arc<Tokenizer>, stop: Vec<String>, lead: &[u32]) -> Self {
+        let mut decoder = tokenizer.decoder();
+        for &id in lead {
+            decoder.push(tokenizer.token(id));
+        }
         Self {
-            decoder: tokenizer.decoder(),
+            decoder,
             tokenizer,
             watch: StopWatch::new(stop),
             unsettled: None,

@@ -66,6 +66,36 @@ impl Json {
         serde_json::from_str(text).ok()
     }
 
+    /// A list of these.
+    pub fn list(all: impl IntoIterator<Item = Self>) -> Self {
+        Self(all.into_iter().map(|json| json.0).collect())
+    }
+
+    /// A call with its arguments as templates read them: as an object, not as the text of one.
+    pub fn with_arguments(self) -> Self {
+        let arguments = self.get("function").and_then(|function| function.get("arguments"));
+        let parsed = arguments.as_ref().and_then(Self::as_str).and_then(Self::parse);
+        match (parsed, self.get("function")) {
+            (Some(parsed), Some(function)) => {
+                self.with("function", &function.with("arguments", &parsed))
+            }
+            _ => self,
+        }
+    }
+
+    /// The same object with another value in a field.
+    fn with(&self, field: &str, value: &Self) -> Self {
+        let names = self.0.try_iter().into_iter().flatten();
+        let fields = names.map(|name| match name.as_str() == Some(field) {
+            true => (name, value.0.clone()),
+            false => {
+                let kept = self.0.get_item(&name).unwrap_or_default();
+                (name, kept)
+            }
+        });
+        Self(fields.collect())
+    }
+
     /// Whether it is `null`.
     pub fn is_null(&self) -> bool {
         self.0.is_none()
@@ -160,6 +190,7 @@ fn strftime_now(format: &str) -> Result<String, minijinja::Error> {
 }
 
 /// As Python's `json.dumps` writes it: with spaces, and with characters as they are.
+#[expect(clippy::needless_pass_by_value, reason = "how filters are called")]
 fn tojson(value: &Value, options: Kwargs) -> Result<Value, minijinja::Error> {
     let refused = |error: serde_json::Error| {
         minijinja::Error::new(ErrorKind::BadSerialization, error.to_string())
@@ -170,7 +201,9 @@ fn tojson(value: &Value, options: Kwargs) -> Result<Value, minijinja::Error> {
         Some(indent) => {
             let indent = " ".repeat(indent.min(16));
             let form = PrettyFormatter::with_indent(indent.as_bytes());
-            value.serialize(&mut Serializer::with_formatter(&mut written, form)).map_err(refused)?;
+            value
+                .serialize(&mut Serializer::with_formatter(&mut written, form))
+                .map_err(refused)?;
         }
         None => value
             .serialize(&mut Serializer::with_formatter(&mut written, Spaced))
@@ -255,7 +288,8 @@ mod tests {
 
     #[test]
     fn what_never_ends_is_ended() {
-        let source = "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}";
+        let source =
+            "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}";
         let failure = rendered(source, Vec::new()).unwrap_err();
         assert!(failure.contains("fuel"), "{failure}");
     }

@@ -121,6 +121,16 @@ impl Tokenizer {
         text + &decoder.finish()
     }
 
+    /// The texts that ids add to each other, in which markers stand by their names; all of them together are the whole text.
+    pub fn pieces(&self, ids: &[u32]) -> Vec<String> {
+        let mut decoder = self.decoder();
+        let mut pieces: Vec<String> =
+            ids.iter().map(|&id| decoder.push(Some(self.name(id)))).collect();
+        let rest = decoder.finish();
+        pieces.last_mut().into_iter().for_each(|last| last.push_str(&rest));
+        pieces
+    }
+
     /// Tokens to text as they come.
     pub fn decoder(&self) -> IncrementalDecoder {
         self.decoder.clone()

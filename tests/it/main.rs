@@ -33,6 +33,7 @@ mod marks;
 mod numbers;
 mod numbers_flags;
 mod numbers_in_files;
+mod openai;
 mod openapi;
 mod packaging;
 mod parity;

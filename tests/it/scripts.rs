@@ -60,7 +60,7 @@ fn collect(mut ticket: Ticket) -> (BTreeMap<usize, Told>, Reused) {
                 EventKind::FirstLogits(logits) => told.given.first_logits = logits,
                 EventKind::Token(token) => told.given.ids.push(token.id),
                 EventKind::Scored(scores) => {
-                    told.given.scores.extend(scores.iter().map(|scored| scored.logprob));
+                    told.given.scores.extend(scores.iter().map(|given| given.scored.logprob));
                 }
                 EventKind::Finished(finish) => told.finish = Some(finish),
                 EventKind::Failed(failure) => panic!("{failure}"),

@@ -71,6 +71,11 @@ pub fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
+/// A checkpoint that is part of the project.
+pub fn models(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
+}
+
 impl Fixture {
     pub fn load(name: &str) -> Self {
         Self::load_from(&data(name), name)

@@ -328,8 +328,8 @@ mod tests {
 
     #[test]
     fn a_token_without_logprob_has_no_such_field() {
-        let token =
-            TokenText { index: 0, id: 3, text: "a".to_owned(), logprob: None, entropy: None };
+        let text = "a".to_owned();
+        let token = TokenText { id: 3, text, ..TokenText::default() };
         assert_eq!(
             serde_json::to_value(TokenBody::new(token, None)).unwrap(),
             json!({"index": 0, "id": 3, "text": "a"})

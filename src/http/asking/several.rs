@@ -1,8 +1,8 @@
 //! The questions of one request, side by side: as many as the engine's queue takes, the others as it has room again. Their
 //! parts come as they are computed. Knows no route's JSON.
 
-use crate::http::asking::Asking;
-use crate::http::asking::ask;
+use crate::http::asking::ask::Asking;
+use crate::http::asking::ask::ask;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
 use crate::reason::question::Question;
@@ -10,7 +10,6 @@ use crate::reason::reasoner::Reasoner;
 use crate::reason::types::Answer;
 use crate::reason::types::Part;
 use futures::StreamExt as _;
-use futures::stream;
 use futures::stream::BoxStream;
 use futures::stream::SelectAll;
 use std::collections::VecDeque;

@@ -141,7 +141,6 @@ impl ReasonRequest {
     pub(super) fn seed_or(&self, random: u64) -> u64 {
         self.seed.unwrap_or(random)
     }
-
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::http::asking::parts::finish_reason;
 use crate::http::asking::stream;
 use crate::http::asking::stream::Show;
 use crate::http::asking::view::View;
+use crate::http::asking::vote::VoteBody;
 use crate::http::error::ApiError;
 use crate::http::thinking::Resolved;
 use crate::reason::types::Answer;
@@ -105,17 +106,6 @@ pub(in crate::http) struct ChoiceBody {
     logprobs: Option<Vec<Logprob>>,
 }
 
-/// What most samples say.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct VoteBody {
-    /// The answer; of several with as many samples the first.
-    answer: String,
-    /// How many samples have it.
-    count: usize,
-    /// Their share of all samples, 0 to 1.
-    agreement: f64,
-}
-
 impl View {
     pub(super) fn answer(&self, mut answer: Answer) -> ReasonResponse {
         let vote = answer.vote();
@@ -129,12 +119,8 @@ impl View {
         let finish = first.map_or("done", |choice| finish_reason(choice.finish));
         let is_many = answer.choices.len() > 1 || self.is_sweep();
         let one = if is_many { None } else { answer.choices.pop() };
-        let count = answer.choices.len();
-        let vote = vote.filter(|_| is_many && !self.is_sweep()).map(|vote| VoteBody {
-            answer: extracted.clone().unwrap_or_default(),
-            count: vote.agreeing,
-            agreement: vote.agreeing as f64 / count as f64,
-        });
+        let vote = vote.filter(|_| is_many && !self.is_sweep());
+        let vote = vote.map(|vote| VoteBody::of(vote, &answer.choices));
         let mut many: Vec<_> =
             answer.choices.into_iter().enumerate().map(|(at, one)| self.choice(at, one)).collect();
         many.sort_by_key(|choice| choice.index);
@@ -195,6 +181,13 @@ pub(super) struct Events {
     pub(super) view: View,
     /// Whether parts name the answer that they belong to.
     pub(super) are_many: bool,
+}
+
+impl Events {
+    /// All of it.
+    pub(super) fn whole(&self, answers: Vec<Answer>) -> Option<ReasonResponse> {
+        answers.into_iter().next().map(|answer| self.view.answer(answer))
+    }
 }
 
 impl Show for Events {

@@ -3,16 +3,13 @@
 mod request;
 mod response;
 
-use crate::http::asking::Asking;
-use crate::http::asking::OURS;
-use crate::http::asking::loaded;
-use crate::http::asking::parts::LAST_WORK;
-use crate::http::asking::parts::answer_bytes;
-use crate::http::asking::random_seed;
+use crate::http::asking::ask::Asking;
+use crate::http::asking::ask::OURS;
+use crate::http::asking::ask::loaded;
+use crate::http::asking::ask::random_seed;
+use crate::http::asking::respond::respond;
 use crate::http::asking::several::Several;
-use crate::http::asking::stream;
 use crate::http::asking::view::View;
-use crate::http::desk::Work;
 use crate::http::error::ApiError;
 use crate::http::error::ErrorBody;
 use crate::http::extract::Deadline;
@@ -22,7 +19,6 @@ use crate::http::state::AppState;
 use crate::http::track::OutcomeSlot;
 use axum::Extension;
 use axum::extract::State;
-use axum::response::IntoResponse;
 use axum::response::Response;
 use request::ScoreRequest;
 use response::ScoreEvent;
@@ -70,11 +66,6 @@ pub(in crate::http) async fn score(
     let question = request.into_question(timeout, seed)?;
     let asking = Asking { fields: OURS, deadline, outcome };
     let parts = Several::ask(&state, &reasoner, vec![question], asking).await?;
-    if stream {
-        return Ok(stream::response(parts, ScoreEvents { view, continuations }, state));
-    }
-    let answer = parts.complete().await?.pop().ok_or(ApiError::Internal)?;
-    let work = Work::Write(answer_bytes(&answer));
-    let written = move || axum::Json(view.scores(answer, continuations)).into_response();
-    state.writing().run(work, deadline + LAST_WORK, written).await
+    let show = (ScoreEvents { view, continuations }, stream);
+    respond(parts, show, state, deadline, ScoreEvents::whole).await
 }

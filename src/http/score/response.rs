@@ -114,6 +114,14 @@ pub(super) struct ScoreEvents {
     pub(super) continuations: usize,
 }
 
+impl ScoreEvents {
+    /// All of it.
+    pub(super) fn whole(&self, answers: Vec<Answer>) -> Option<ScoreResponse> {
+        let mut answers = answers.into_iter();
+        answers.next().map(|answer| self.view.scores(answer, self.continuations))
+    }
+}
+
 impl Show for ScoreEvents {
     fn part(&mut self, _question: usize, part: Part) -> Vec<Event> {
         vec![match part {

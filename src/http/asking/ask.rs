@@ -1,0 +1,141 @@
+//! The way of a question to the engine: what it borrows is computed, it is tokenized away from the connections, and a refusal
+//! names the field that is to blame. Knows no route's JSON.
+
+use crate::engine::request::Rejected;
+use crate::http::asking::watched::Watched;
+use crate::http::desk::Work;
+use crate::http::error::ApiError;
+use crate::http::error::Fields;
+use crate::http::state::AppState;
+use crate::http::state::Served;
+use crate::http::track::OutcomeSlot;
+use crate::reason::borrow::Borrowed;
+use crate::reason::borrow::Loan;
+use crate::reason::question::AskError;
+use crate::reason::question::LatentSteps;
+use crate::reason::question::Question;
+use crate::reason::question::Then;
+use crate::reason::reasoner::Reasoner;
+use crate::reason::reply::Reply;
+use std::sync::Arc;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// What the questions of one request have in common.
+#[derive(Clone, Debug)]
+pub(in crate::http) struct Asking {
+    /// How its route calls what may be to blame.
+    pub(in crate::http) fields: Fields,
+    /// When all must be answered.
+    pub(in crate::http) deadline: Instant,
+    /// Where it is told how they ended.
+    pub(in crate::http) outcome: OutcomeSlot,
+}
+
+/// How the routes of our own call what may be to blame.
+pub(in crate::http) const OURS: Fields = Fields { question: "question", max_tokens: "max_tokens" };
+
+/// Submits a question, after those whose thoughts it takes.
+pub(in crate::http) async fn ask(
+    state: &AppState,
+    reasoner: &Arc<Reasoner>,
+    question: Question,
+    Asking { fields, deadline, outcome }: &Asking,
+) -> Result<Watched, ApiError> {
+    let (deadline, fields) = (*deadline, *fields);
+    let (question, mut borrowed) = (Arc::new(question), Borrowed::default());
+    let loans = reasoner.loans(&question).map_err(|error| refused(&question, error, fields))?;
+    for loan in &loans {
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let lending = Arc::new(question.lending(loan, timeout));
+        let reply = submit(state, reasoner, (&lending, Borrowed::default()), deadline).await?;
+        let reply = reply.map_err(|error| blamed(loan, error, fields))?;
+        let reply = Watched::new(reply, deadline, OutcomeSlot::default());
+        borrowed.take(loan, reply.complete().await?.thoughts);
+    }
+    let reply = submit(state, reasoner, (&question, borrowed), deadline).await?;
+    let reply = reply.map_err(|error| refused(&question, error, fields))?;
+    Ok(Watched::new(reply, deadline, Arc::clone(outcome)))
+}
+
+async fn submit(
+    state: &AppState,
+    reasoner: &Arc<Reasoner>,
+    (question, borrowed): (&Arc<Question>, Borrowed),
+    deadline: Instant,
+) -> Result<Result<Reply, AskError>, ApiError> {
+    let work = Work::Tokenize(text_bytes(question));
+    let (reasoner, question) = (Arc::clone(reasoner), Arc::clone(question));
+    let asked = move || reasoner.ask_with(&question, &borrowed);
+    let asked = state.reading().run(work, deadline, asked).await?;
+    // The engine counts what it refuses; this it never sees.
+    if let Err(AskError::TooLong { .. }) = asked {
+        state.metrics().rejected_total.with_label_values(&["too_long"]).inc();
+    }
+    Ok(asked)
+}
+
+fn text_bytes(question: &Question) -> usize {
+    let scored = match &question.then {
+        Then::Score(scoring) => scoring.bytes(),
+        Then::Say(_) | Then::Nothing => 0,
+    };
+    question.asked.bytes() + scored
+}
+
+/// The refusal of a question, which names the field that is to blame.
+fn refused(question: &Question, error: AskError, fields: Fields) -> ApiError {
+    match error {
+        AskError::Rejected(Rejected::TooManyBranches { .. } | Rejected::TooLarge { .. }) => {
+            ApiError::invalid(branching(question, fields), error)
+        }
+        AskError::Rejected(Rejected::Malformed(_)) => ApiError::invalid("interventions", error),
+        AskError::Rejected(Rejected::UnknownId { .. } | Rejected::Empty)
+            if matches!(question.then, Then::Score(_)) =>
+        {
+            ApiError::invalid("continuations", error)
+        }
+        AskError::TooManyLatentSteps { .. }
+            if matches!(question.thinking.steps, LatentSteps::Sweep(_)) =>
+        {
+            ApiError::invalid("sweep", error)
+        }
+        error => ApiError::refused(error, fields),
+    }
+}
+
+/// The field that a question has its many ends from.
+fn branching(question: &Question, fields: Fields) -> &'static str {
+    match (&question.then, &question.thinking.steps) {
+        (Then::Score(scoring), _) if scoring.continuations.len() > 1 => "continuations",
+        (_, LatentSteps::Sweep(_)) => "sweep",
+        (Then::Say(saying), _) if saying.samples > 1 => "n",
+        _ => fields.question,
+    }
+}
+
+/// The refusal of a question that another one borrows from.
+fn blamed(loan: &Loan, error: AskError, fields: Fields) -> ApiError {
+    match (loan.intervention, &loan.question, error) {
+        (
+            ..,
+            error @ AskError::Rejected(Rejected::Full { .. } | Rejected::Stopping | Rejected::Dead),
+        ) => ApiError::refused(error, fields),
+        (Some(index), Some(_), error) => {
+            ApiError::invalid(&format!("interventions[{index}].from.question"), error)
+        }
+        (.., error) => ApiError::refused(error, fields),
+    }
+}
+
+/// What chance follows from where a request does not say: a number that JSON means the same everywhere.
+pub(in crate::http) fn random_seed(id: Uuid) -> u64 {
+    id.as_u64_pair().1 >> 11
+}
+
+/// The model, once it is loaded.
+pub(in crate::http) fn loaded(state: &AppState) -> Result<&Served, ApiError> {
+    state.served().inspect_err(|_loading| {
+        state.metrics().rejected_total.with_label_values(&["loading"]).inc();
+    })
+}

@@ -1,0 +1,170 @@
+//! The JSON of `POST /v1/chat/completions`, and the question that it comes to.
+
+use crate::http::error::ApiError;
+use crate::http::extract::FromGroups;
+use crate::http::extract::parse;
+use crate::http::openai::chat::messages::ContentBody;
+use crate::http::openai::chat::messages::MessageBody;
+use crate::http::openai::chat::messages::messages;
+use crate::http::openai::extras::Extras;
+use crate::http::openai::saying::SayingFields;
+use crate::http::openai::saying::Wanted;
+use crate::http::openai::schema::merged;
+use crate::http::whole::whole_or_none;
+use crate::reason::question::Asked;
+use crate::reason::question::Echo;
+use crate::reason::question::Question;
+use crate::text::chat::Conversation;
+use crate::text::chat::Json;
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use utoipa::PartialSchema;
+use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+
+/// The most alternatives to a token.
+const MAX_TOP_LOGPROBS: usize = 20;
+
+/// A conversation to go on with.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = ChatFields)]
+pub(super) struct Own {
+    /// What was said so far. It goes through the checkpoint's chat template; where it has none, or thinks, the last user
+    /// message is the question.
+    #[schema(min_items = 1)]
+    messages: Vec<MessageBody>,
+    /// Most answer tokens; `max_completion_tokens` says the same.
+    #[serde(default, deserialize_with = "whole_or_none")]
+    #[schema(minimum = 1, maximum = 1_048_576)]
+    max_tokens: Option<usize>,
+    /// Most answer tokens. Where absent what the model's recipe says; with a chat template as many as there is room for.
+    #[serde(default, deserialize_with = "whole_or_none")]
+    #[schema(minimum = 1, maximum = 1_048_576)]
+    max_completion_tokens: Option<usize>,
+    /// The log-probability of each token.
+    #[schema(default = false)]
+    logprobs: Option<bool>,
+    /// So many most likely tokens in each place, with `logprobs`.
+    #[serde(default, deserialize_with = "whole_or_none")]
+    #[schema(minimum = 0, maximum = 20)]
+    top_logprobs: Option<usize>,
+    /// `{"type": "text"}`; others are refused.
+    response_format: Option<FormatBody>,
+    /// What may be called: given to the chat template.
+    #[schema(value_type = Option<Vec<Object>>)]
+    tools: Option<Vec<Json>>,
+    /// `auto` or `none`.
+    #[schema(value_type = Option<String>)]
+    tool_choice: Option<Json>,
+    /// What else the chat template is told.
+    #[schema(value_type = Option<Object>)]
+    chat_template_kwargs: Option<BTreeMap<String, Json>>,
+}
+
+/// How an answer is to be written.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+pub(in crate::http) struct FormatBody {
+    #[serde(rename = "type")]
+    pub(in crate::http) kind: String,
+}
+
+/// All groups of fields.
+#[derive(Clone, Debug)]
+pub(in crate::http) struct ChatRequest {
+    own: Own,
+    pub(super) saying: SayingFields,
+    pub(super) extras: Extras,
+}
+
+impl FromGroups for ChatRequest {
+    fn from_groups(body: &[u8]) -> Result<Self, ApiError> {
+        Ok(Self { own: parse(body)?, saying: parse(body)?, extras: parse(body)? })
+    }
+}
+
+impl PartialSchema for ChatRequest {
+    fn schema() -> RefOr<Schema> {
+        let groups = [Own::schema(), SayingFields::schema(), Extras::schema()];
+        merged(
+            "A conversation to go on with. Unknown fields are ignored.",
+            json!({"messages": [{"role": "user", "content": "Tom is a wumpus. Every wumpus is a zumpus. Is Tom a zumpus or a lempus?"}]}),
+            groups,
+        )
+    }
+}
+
+impl ToSchema for ChatRequest {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((MessageBody::name().into_owned(), MessageBody::schema()));
+        schemas.push((ContentBody::name().into_owned(), ContentBody::schema()));
+        Own::schemas(schemas);
+        SayingFields::schemas(schemas);
+        Extras::schemas(schemas);
+    }
+}
+
+impl ChatRequest {
+    /// The question, or the first field whose value is not allowed. `room` is the most answer tokens where none are named.
+    pub(super) fn question(
+        self,
+        room: Option<usize>,
+        at: (Duration, u64),
+    ) -> Result<(Question, SayingFields, Extras), ApiError> {
+        let Self { own, saying, extras } = self;
+        text_only("response_format.type", own.response_format.as_ref())?;
+        let is_open = |choice: &Json| matches!(choice.as_str(), Some("auto" | "none"));
+        if own.tool_choice.as_ref().is_some_and(|choice| !choice.is_null() && !is_open(choice)) {
+            let message = "`auto` and `none` are supported";
+            return Err(ApiError::invalid("tool_choice", message));
+        }
+        let logprobs = own.logprobs()?;
+        let (max_tokens, name) = match (own.max_completion_tokens, own.max_tokens) {
+            (Some(count), _) => (Some(count), "max_completion_tokens"),
+            (None, count) => (count.or(room), "max_tokens"),
+        };
+        if max_tokens == Some(0) {
+            return Err(ApiError::invalid(name, "must be at least 1"));
+        }
+        let wanted = Wanted { echo: Echo::No, max_tokens: (max_tokens, name), logprobs };
+        let is_none = own.tool_choice.as_ref().and_then(Json::as_str) == Some("none");
+        let tools = own.tools.filter(|tools| !tools.is_empty() && !is_none);
+        let asked = Asked::Chat(Conversation {
+            messages: messages("messages", own.messages)?,
+            tools: tools.map(Json::list),
+            settings: own.chat_template_kwargs.unwrap_or_default(),
+        });
+        let question = saying.question(asked, wanted, &extras, at)?;
+        Ok((question, saying, extras))
+    }
+
+    pub(super) fn shows_logprobs(&self) -> bool {
+        self.own.logprobs.unwrap_or(false)
+    }
+}
+
+impl Own {
+    fn logprobs(&self) -> Result<Option<usize>, ApiError> {
+        let shown = self.logprobs.unwrap_or(false);
+        match self.top_logprobs {
+            Some(count) if count > MAX_TOP_LOGPROBS => {
+                let message = format!("must be from 0 to {MAX_TOP_LOGPROBS}");
+                Err(ApiError::invalid("top_logprobs", message))
+            }
+            Some(1..) if !shown => Err(ApiError::invalid("top_logprobs", "belongs to `logprobs`")),
+            top => Ok(shown.then_some(top.unwrap_or(0))),
+        }
+    }
+}
+
+/// Refuses what is to be written as anything but text.
+pub(in crate::http) fn text_only(field: &str, format: Option<&FormatBody>) -> Result<(), ApiError> {
+    match format {
+        Some(format) if format.kind != "text" => {
+            Err(ApiError::invalid(field, "only `text` is supported"))
+        }
+        _ => Ok(()),
+    }
+}
