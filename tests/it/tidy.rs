@@ -17,7 +17,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("text", &["files"]),
     ("data", &["files"]),
     ("bench", &["data", "files"]),
-    ("hub", &["files"]),
+    ("web", &[]),
+    ("hub", &["files", "web"]),
     ("model", &["files"]),
     ("latent", &["files", "hub", "model", "text"]),
     ("engine", &["latent", "metrics", "model"]),
@@ -32,6 +33,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const MUST_NOT_NAME: &[(&str, &[&str])] = &[
     ("files", &["axum", "candle_core", "hyper", "serde_json", "tokenizers", "tokio", "utoipa"]),
     ("metrics", &["axum", "candle_core", "candle_nn", "serde_json", "tokio"]),
+    ("web", &["axum", "candle_core", "candle_nn", "serde_json", "tokenizers", "tokio", "utoipa"]),
     ("text", &["axum", "candle_core", "candle_nn", "prometheus", "tokio", "utoipa"]),
     ("data", &["axum", "candle_core", "candle_nn", "prometheus", "tokenizers", "tokio", "utoipa"]),
     ("hub", &["axum", "candle_core", "candle_nn", "safetensors", "tokenizers", "tokio", "utoipa"]),
