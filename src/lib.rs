@@ -15,6 +15,7 @@
 //! | [`model`] | weights to hidden states; no request |
 //! | [`data`] | questions for training and evaluation: read and made |
 //! | [`hub`] | repositories of published models and the cache; not what is in the files |
+//! | [`tools`] | what actions do, and how calls are written in text; no model, no engine, no routes |
 //! | [`web`] | addresses: what a redirect leads to, and which are one host |
 //! | [`files`] | files that others wrote: what their bytes are, text without marks |
 //! | [`text`], [`metrics`] | tokenizer and incremental decoding; one typed struct of all metrics |
@@ -33,5 +34,6 @@ pub mod model;
 pub mod probe;
 pub mod reason;
 pub mod text;
+pub mod tools;
 pub mod train;
 pub mod web;
