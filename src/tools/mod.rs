@@ -5,6 +5,7 @@ pub mod calculator;
 pub mod call;
 pub mod facts;
 pub mod fetch;
+pub mod form;
 pub mod graph;
 pub mod lookup;
 pub mod set;
