@@ -14,6 +14,7 @@
 //! | [`latent`] | the method: recipe, thoughts, the oracle |
 //! | [`model`] | weights to hidden states; no request |
 //! | [`data`] | questions for training and evaluation: read and made |
+//! | [`tools`] | what actions do, and how calls are written in text; no model |
 //! | [`hub`] | repositories of published models and the cache; not what is in the files |
 //! | [`files`] | files that others wrote: what their bytes are, text without marks |
 //! | [`text`], [`metrics`] | tokenizer and incremental decoding; one typed struct of all metrics |
@@ -32,4 +33,5 @@ pub mod model;
 pub mod probe;
 pub mod reason;
 pub mod text;
+pub mod tools;
 pub mod train;

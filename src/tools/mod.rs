@@ -1,0 +1,4 @@
+//! What actions do, and how calls are written in text. Knows no model, no engine and no route.
+
+pub mod graph;
+pub mod react;
