@@ -14,8 +14,8 @@
 //! | [`latent`] | the method: recipe, thoughts, the oracle |
 //! | [`model`] | weights to hidden states; no request |
 //! | [`data`] | questions for training and evaluation: read and made |
+//! | [`tools`] | what actions do, and how calls are written in text; no model |
 //! | [`hub`] | repositories of published models and the cache; not what is in the files |
-//! | [`tools`] | what actions do, and how calls are written in text; no model, no engine, no routes |
 //! | [`web`] | addresses: what a redirect leads to, and which are one host |
 //! | [`files`] | files that others wrote: what their bytes are, text without marks |
 //! | [`text`], [`metrics`] | tokenizer and incremental decoding; one typed struct of all metrics |

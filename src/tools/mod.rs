@@ -8,6 +8,7 @@ pub mod fetch;
 pub mod form;
 pub mod graph;
 pub mod lookup;
+pub mod react;
 pub mod set;
 #[cfg(test)]
 mod set_tests;
