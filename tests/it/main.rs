@@ -38,6 +38,7 @@ mod packaging;
 mod parity;
 mod precision;
 mod probe;
+mod prompts;
 mod questions;
 mod reuse;
 mod scripts;
