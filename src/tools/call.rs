@@ -63,6 +63,44 @@ impl Argument {
         let count = found.len();
         found.try_into().map_err(|_| format!("it takes {}, not {count} texts", names.join(", ")))
     }
+
+    /// The object that a JSON Schema describes. What stands between brackets is its only field, of the kind that the schema
+    /// says, or the object itself as JSON.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn object(&self, schema: &Value) -> Result<Map<String, Value>, String> {
+        let text = match self {
+            Self::Object(fields) => return Ok(fields.clone()),
+            Self::Text(text) => text.trim(),
+        };
+        if let Ok(Value::Object(fields)) = serde_json::from_str(text) {
+            return Ok(fields);
+        }
+        let fields = schema.get("properties").and_then(Value::as_object);
+        let names: Vec<&String> = fields.map(|fields| fields.keys().collect()).unwrap_or_default();
+        let required: Vec<&str> = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .map(|names| names.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        let name = match (required.as_slice(), names.as_slice()) {
+            _ if text.is_empty() && required.is_empty() => return Ok(Map::new()),
+            ([name], _) => (*name).to_owned(),
+            ([], [name]) => (*name).clone(),
+            _ => {
+                let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+                return Err(format!("it takes a JSON object of {}", names.join(", ")));
+            }
+        };
+        let kind = fields.and_then(|fields| fields.get(&name)?.get("type")?.as_str());
+        let value = match kind {
+            None | Some("string") => Value::from(text),
+            Some(kind) => serde_json::from_str(text)
+                .map_err(|_| format!("`{name}` is of the type {kind}, not {text:?}"))?,
+        };
+        Ok(Map::from_iter([(name, value)]))
+    }
 }
 
 /// Models write numbers without quotes where a text is wanted.
@@ -151,6 +189,27 @@ mod tests {
         assert_eq!(one(Argument::Text("1,000 + 1".to_owned())), Ok(["1,000 + 1".to_owned()]));
         assert_eq!(one(object(json!({"expression": 48}))), Ok(["48".to_owned()]));
         assert!(one(Argument::Text(" ".to_owned())).is_err());
+    }
+
+    #[test]
+    fn brackets_hold_the_only_field_of_an_object_or_all_of_it() {
+        let read = |text: &str, schema: Value| {
+            Argument::Text(text.to_owned()).object(&schema).map(Value::Object)
+        };
+        let schema = |required: &[&str]| {
+            json!({
+                "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+                "required": required,
+            })
+        };
+        assert_eq!(read(" Tarn ", schema(&["city"])), Ok(json!({"city": "Tarn"})));
+        assert_eq!(read("3", schema(&["days"])), Ok(json!({"days": 3})));
+        assert!(read("three", schema(&["days"])).unwrap_err().contains("integer"));
+        let both = json!({"city": "Tarn", "days": 3});
+        assert_eq!(read(&both.to_string(), schema(&["city", "days"])), Ok(both));
+        assert!(read("Tarn, 3", schema(&["city", "days"])).unwrap_err().contains("city, days"));
+        assert_eq!(read("", json!({})), Ok(json!({})));
+        assert_eq!(read("x", json!({"properties": {"a": {}}})), Ok(json!({"a": "x"})));
     }
 
     #[test]

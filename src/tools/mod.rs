@@ -8,6 +8,8 @@ pub mod fetch;
 pub mod form;
 pub mod graph;
 pub mod lookup;
+#[cfg(feature = "mcp")]
+pub mod mcp;
 pub mod react;
 pub mod set;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::tools::lookup::Lookup;
 use crate::tools::tool::Given;
 use crate::tools::tool::Tool;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,7 +26,10 @@ const MAX_TEXT: usize = 4000;
 const MAX_AT_ONCE: usize = 32;
 
 /// What `--tools` may say.
-const KNOWN: &str = "calculator, graph, lookup=FOLDER, http=HOST[:PORT]";
+const KNOWN: &str = "calculator, graph, lookup=FOLDER, http=HOST[:PORT], mcp=COMMAND, mcp=URL";
+
+/// What an entry for a server begins with.
+const MCP: &str = "mcp=";
 
 /// Tools that may be called.
 #[derive(Clone, Default)]
@@ -70,7 +74,26 @@ pub enum Error {
 }
 
 impl ToolSet {
-    /// The tools that `--tools` names, an entry each: `calculator`, `graph`, `lookup=FOLDER`, `http=HOST[:PORT]`, which may
+    /// All tools that `--tools` names: those of [`Self::parse`], then those of servers, `mcp=COMMAND` or `mcp=URL`, which are
+    /// started or asked here.
+    ///
+    /// # Errors
+    /// If an entry names no tool, or cannot have what it wants.
+    pub async fn open(entries: Vec<String>) -> Result<Self, Error> {
+        let (servers, own): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| entry.starts_with(MCP));
+        // Documents are read.
+        let parsing = spawn_blocking(move || Self::parse(&own)).await;
+        let mut set = parsing.expect("reading a setting does not panic")?;
+        for entry in servers {
+            let opened = server(entry.trim_start_matches(MCP)).await;
+            let tool = opened.map_err(|reason| Error::Setting { given: entry, reason })?;
+            set.add("mcp", tool);
+        }
+        Ok(set)
+    }
+
+    /// The tools of this program that `--tools` names, an entry each: `calculator`, `graph`, `lookup=FOLDER`, `http=HOST[:PORT]`, which may
     /// stand there for several hosts. Documents are read here.
     ///
     /// # Errors
@@ -199,6 +222,22 @@ impl ToolSet {
         };
         exact.or_else(alike)
     }
+}
+
+impl fmt::Debug for ToolSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.declarations().map(|known| &known.name)).finish()
+    }
+}
+
+#[cfg(feature = "mcp")]
+async fn server(target: &str) -> Result<Box<dyn Tool>, String> {
+    Ok(Box::new(crate::tools::mcp::Mcp::open(target).await?))
+}
+
+#[cfg(not(feature = "mcp"))]
+async fn server(_: &str) -> Result<Box<dyn Tool>, String> {
+    Err("this program was built without MCP; build it with `--features mcp`".to_owned())
 }
 
 /// Cut where it is too long, and said so.

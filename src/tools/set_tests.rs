@@ -96,6 +96,19 @@ fn tools_are_allowed_by_name_and_mistakes_are_named() {
     }
 }
 
+#[tokio::test]
+async fn tools_of_servers_come_after_those_of_the_program() {
+    let open = async |entries: &[&str]| {
+        ToolSet::open(entries.iter().map(|entry| (*entry).to_owned()).collect()).await
+    };
+    assert_eq!(names(&open(&["graph", "calculator"]).await.unwrap()).len(), 3);
+    assert!(open(&["graph=1"]).await.is_err());
+    let Err(error) = open(&["graph", "mcp=/nowhere/at/all --flag"]).await else { panic!() };
+    let says = if cfg!(feature = "mcp") { "does not start" } else { "without MCP" };
+    let said = error.to_string();
+    assert!(said.starts_with("--tools mcp=/nowhere") && said.contains(says), "{said}");
+}
+
 #[test]
 fn a_request_narrows_and_never_widens() {
     let (_go, set) = odd();
