@@ -112,7 +112,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !(shared || special || private || address.is_documentation() || address.is_multicast())
 }
 
-/// Of the others only global unicast (2000::/3) is given out, without examples and Teredo.
+/// Of the others only global unicast (`2000::/3`) is given out, without examples and Teredo.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     let given_out = first & 0xe000 == 0x2000;
@@ -120,7 +120,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     given_out && !special && first != 0x3fff
 }
 
-/// The address of the old kind that is reached through one of the new kind: mapped, translated (64:ff9b::/96), 6to4.
+/// The address of the old kind that is reached through one of the new kind: mapped, translated (`64:ff9b::/96`), 6to4.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();
     let joined = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));

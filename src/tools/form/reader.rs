@@ -112,16 +112,16 @@ impl Reader {
                 let blanks = if after == After::Call { "" } else { &blanks };
                 self.content(&format!("{blanks}{tag}"));
             }
-            State::Opened => self.malformed(None, String::new(), unfinished),
+            State::Opened => self.malformed(None, "", unfinished),
             State::Inside { object, bare: Some(bare), begun: None } => {
                 self.content(&bare.blanks);
                 self.content(object.text());
             }
             State::Inside { object, begun, .. } => {
                 let index = begun.map(|begun| begun.index);
-                self.malformed(index, object.text().to_owned(), unfinished);
+                self.malformed(index, object.text(), unfinished);
             }
-            State::Lost { text, index, reason } => self.malformed(index, text, reason),
+            State::Lost { text, index, reason } => self.malformed(index, &text, reason),
         }
         std::mem::take(&mut self.said)
     }
@@ -190,10 +190,10 @@ impl Reader {
         let progress = object.push(c);
         if progress == Progress::Broken {
             let reason = "it is not JSON".to_owned();
-            return self.none(object, bare, begun, reason);
+            return self.none(&object, bare, begun, reason);
         }
         if bare.is_some() && begun.is_none() && object.has_other_fields() {
-            return self.none(object, bare, begun, String::new());
+            return self.none(&object, bare, begun, String::new());
         }
         if let Some((name, arguments)) = object.so_far() {
             let begun = begun.get_or_insert_with(|| begin(&mut self.said, &mut self.calls, name));
@@ -205,7 +205,7 @@ impl Reader {
             return State::Inside { object, bare, begun };
         }
         if bare.is_some() && !object.is_call() {
-            return self.none(object, bare, begun, String::new());
+            return self.none(&object, bare, begun, String::new());
         }
         match object.call() {
             Ok((call, arguments)) => {
@@ -217,14 +217,14 @@ impl Reader {
                 self.said.push(Said::Called { index, call });
                 State::outside(After::Call)
             }
-            Err(reason) => self.none(object, bare, begun, reason),
+            Err(reason) => self.none(&object, bare, begun, reason),
         }
     }
 
     /// An object that is no call, with its last character.
     fn none(
         &mut self,
-        object: Object,
+        object: &Object,
         bare: Option<Bare>,
         begun: Option<Begun>,
         reason: String,
@@ -248,7 +248,7 @@ impl Reader {
     fn closed(&mut self, text: String, index: Option<usize>, reason: String) -> State {
         match self.form.closing().and_then(|closing| text.strip_suffix(closing)) {
             Some(inner) => {
-                self.malformed(index, inner.to_owned(), reason);
+                self.malformed(index, inner, reason);
                 State::outside(After::Call)
             }
             None => State::Lost { text, index, reason },
@@ -263,7 +263,7 @@ impl Reader {
         }
     }
 
-    fn malformed(&mut self, index: Option<usize>, text: String, reason: String) {
+    fn malformed(&mut self, index: Option<usize>, text: &str, reason: String) {
         let text = text.trim().to_owned();
         self.said.push(Said::Malformed { index, text, reason });
     }
