@@ -14,7 +14,10 @@
 //! | [`latent`] | the method: recipe, thoughts, the oracle |
 //! | [`model`] | weights to hidden states; no request |
 //! | [`data`] | questions for training and evaluation: read and made |
+//! | [`prompting`] | prompts with shots: standard, chain of thought, Act, ReAct; no model |
+//! | [`tools`] | what actions do, and how calls are written in text; no model |
 //! | [`hub`] | repositories of published models and the cache; not what is in the files |
+//! | [`web`] | addresses: what a redirect leads to, and which are one host |
 //! | [`files`] | files that others wrote: what their bytes are, text without marks |
 //! | [`text`], [`metrics`] | tokenizer and incremental decoding; one typed struct of all metrics |
 
@@ -30,6 +33,9 @@ pub mod latent;
 pub mod metrics;
 pub mod model;
 pub mod probe;
+pub mod prompting;
 pub mod reason;
 pub mod text;
+pub mod tools;
 pub mod train;
+pub mod web;

@@ -4,7 +4,7 @@
 use crate::hub::config::Config;
 use crate::hub::config::Waits;
 use crate::hub::error::Error;
-use crate::hub::place::Place;
+use crate::web::place::Place;
 use std::path::PathBuf;
 use std::time::Instant;
 use ureq::Agent;

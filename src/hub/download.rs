@@ -14,7 +14,7 @@ use crate::hub::client::Part;
 use crate::hub::error::Error;
 use crate::hub::id::Id;
 use crate::hub::listing::File;
-use crate::hub::place::path;
+use crate::web::place::path;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 use sha2::Digest as _;

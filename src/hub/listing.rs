@@ -9,7 +9,7 @@ use crate::hub::client::Client;
 use crate::hub::client::Part;
 use crate::hub::error::Error;
 use crate::hub::id::Id;
-use crate::hub::place::segment;
+use crate::web::place::segment;
 use serde::Deserialize;
 use std::path::Path;
 

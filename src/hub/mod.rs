@@ -8,7 +8,6 @@ mod download;
 pub mod error;
 pub mod id;
 mod listing;
-mod place;
 
 use crate::hub::cache::Folder;
 use crate::hub::client::Client;

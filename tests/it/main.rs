@@ -30,6 +30,8 @@ mod insides;
 mod layouts;
 mod looking;
 mod marks;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod numbers;
 mod numbers_flags;
 mod numbers_in_files;
@@ -39,6 +41,7 @@ mod packaging;
 mod parity;
 mod precision;
 mod probe;
+mod prompts;
 mod questions;
 mod reuse;
 mod scripts;

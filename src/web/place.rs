@@ -20,13 +20,13 @@ const IN_LOCATION: &AsciiSet = &CONTROLS.add(b' ');
 
 /// An absolute address of `http` or `https`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub struct Place {
     address: Uri,
 }
 
 impl Place {
     /// A hub, as an operator names it. The reason against it does not repeat it: it may hold a password.
-    pub(super) fn endpoint(text: &str) -> Result<Self, String> {
+    pub fn endpoint(text: &str) -> Result<Self, String> {
         let example = "it is no address such as https://huggingface.co";
         let address: Uri = text.trim_end_matches('/').parse().map_err(|_| example.to_owned())?;
         let place = Self::of(address).ok_or_else(|| example.to_owned())?;
@@ -37,26 +37,26 @@ impl Place {
     }
 
     /// Only what names a host and how to talk to it.
-    fn of(address: Uri) -> Option<Self> {
+    pub fn of(address: Uri) -> Option<Self> {
         let known = matches!(address.scheme_str(), Some("http" | "https"));
         let named = address.host().is_some_and(|host| !host.is_empty());
         (known && named).then_some(Self { address })
     }
 
     /// What lies below this one.
-    pub(super) fn below(&self, path: &str) -> Result<Self, String> {
+    pub fn below(&self, path: &str) -> Result<Self, String> {
         let text = format!("{}/{path}", self.address.to_string().trim_end_matches('/'));
         let address = text.parse().map_err(|error| format!("{path} makes no address: {error}"))?;
         Ok(Self { address })
     }
 
     /// As a request names it.
-    pub(super) fn address(&self) -> &Uri {
+    pub fn address(&self) -> &Uri {
         &self.address
     }
 
     /// Where the `Location` of an answer from here leads.
-    pub(super) fn redirected(&self, location: &[u8]) -> Result<Self, String> {
+    pub fn redirected(&self, location: &[u8]) -> Result<Self, String> {
         let location = percent_encode(location, IN_LOCATION).to_string();
         let resolved = self.resolve(location.split('#').next().unwrap_or_default());
         let next = resolved.parse().ok().and_then(Self::of);
@@ -100,18 +100,20 @@ impl Place {
     }
 
     /// Whether what is meant for `hub` may be told here too: the same host and port, at most in a safer way.
-    pub(super) fn belongs_to(&self, hub: &Self) -> bool {
+    pub fn belongs_to(&self, hub: &Self) -> bool {
         let host = |place: &Self| place.address.host().map(str::to_ascii_lowercase);
         let (here, there) = ((self.scheme(), self.port()), (hub.scheme(), hub.port()));
         let safer = here == ("https", 443) && there == ("http", 80);
         host(self) == host(hub) && (here == there || safer)
     }
 
-    fn scheme(&self) -> &str {
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &str {
         self.address.scheme_str().unwrap_or_default()
     }
 
-    fn port(&self) -> u16 {
+    /// The one that is named, or the usual one.
+    pub fn port(&self) -> u16 {
         let usual = if self.scheme() == "https" { 443 } else { 80 };
         self.address.port_u16().unwrap_or(usual)
     }
@@ -126,12 +128,12 @@ impl fmt::Display for Place {
 }
 
 /// A name of a file as an address has it.
-pub(super) fn path(name: &str) -> String {
+pub fn path(name: &str) -> String {
     utf8_percent_encode(name, IN_PATH).to_string()
 }
 
 /// A name of a revision as an address has it.
-pub(super) fn segment(name: &str) -> String {
+pub fn segment(name: &str) -> String {
     utf8_percent_encode(name, IN_SEGMENT).to_string()
 }
 

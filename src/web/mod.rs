@@ -1,0 +1,3 @@
+//! Addresses on the web, as data. Sends nothing, and knows nobody who does.
+
+pub mod place;
