@@ -1,7 +1,10 @@
 //! `coconut generate-data`: questions to train and evaluate on, and the tokenizer for them. Flags, files and what is
 //! printed; what questions are is known below.
 
+mod react;
+
 use crate::cli::counts::count;
+use crate::cli::generate_data::react::ReactArgs;
 use crate::data::error::Error;
 use crate::data::fields::Steps;
 use crate::data::fields::Wanted;
@@ -16,6 +19,7 @@ use crate::data::prosqa::record::symbols;
 use crate::data::prosqa::stats::Statistics;
 use crate::data::prosqa::words;
 use crate::data::questions::Skipped;
+use crate::data::react::words as react_words;
 use crate::data::read::Examples;
 use crate::data::write::Form;
 use crate::data::write::Writer;
@@ -52,6 +56,8 @@ enum Data {
     Multiplication(MultiplicationArgs),
     /// GSM8K-Aug as the JSON that training reads, from iCoT's text lines (question||steps #### answer).
     Gsm8kAug(ConvertTextArgs),
+    /// Questions with the dialogue of thoughts, actions and observations that answers them (ReAct).
+    React(ReactArgs),
     /// A tokenizer for questions with few words.
     Tokenizer(TokenizerArgs),
 }
@@ -134,7 +140,10 @@ struct TokenizerArgs {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Vocabulary {
+    /// ProsQA.
     Prosqa,
+    /// Dialogues about ProsQA's graphs.
+    ProsqaReact,
 }
 
 impl GenerateDataArgs {
@@ -144,6 +153,7 @@ impl GenerateDataArgs {
             Data::Prosqa(args) => args.run(),
             Data::Multiplication(args) => args.run(),
             Data::Gsm8kAug(args) => args.run(),
+            Data::React(args) => args.run(),
             Data::Tokenizer(args) => args.run(),
         }
     }
@@ -215,7 +225,11 @@ impl ConvertTextArgs {
 impl TokenizerArgs {
     fn run(self) -> anyhow::Result<()> {
         let tokenizer = match self.of {
-            Vocabulary::Prosqa => prosqa_tokenizer()?,
+            Vocabulary::Prosqa => tokenizer(&words::vocabulary(), words::PATTERN, &[])?,
+            Vocabulary::ProsqaReact => {
+                let vocabulary = react_words::vocabulary();
+                tokenizer(&vocabulary, react_words::PATTERN, &react_words::TIGHT)?
+            }
         };
         let mut writer = Writer::create(&self.out, Form::Text)?;
         writer.line(&tokenizer.to_json()?)?;
@@ -224,11 +238,16 @@ impl TokenizerArgs {
     }
 }
 
-/// The tokenizer of ProsQA's words.
-fn prosqa_tokenizer() -> anyhow::Result<Tokenizer> {
+/// A tokenizer of words.
+fn tokenizer(
+    vocabulary: &[&str],
+    pattern: &str,
+    tight: &[(&str, &str)],
+) -> anyhow::Result<Tokenizer> {
     let words = Words {
-        vocabulary: &words::vocabulary(),
-        pattern: words::PATTERN,
+        vocabulary,
+        pattern,
+        tight,
         unknown: words::UNKNOWN,
         special: &[words::PAD, words::END_OF_TEXT],
         markers: &words::MARKERS,
