@@ -137,7 +137,7 @@ impl ReactArgs {
         let mut number = 0;
         while let Some(example) = examples.next() {
             number += 1;
-            let (path, line) = (from.to_owned(), examples.line());
+            let (path, line) = (from.to_owned(), examples.begun_line());
             let wrong = |reason| Error::Malformed { path, line, number, reason };
             match example.and_then(|example| record(&example, dialogues.facts).map_err(wrong)) {
                 Ok(record) => dialogues.add(&record)?,
