@@ -145,7 +145,7 @@ mod tests {
             question: text.to_owned(),
             steps: Vec::new(),
             answer: "7".to_owned(),
-            also: Vec::new(),
+            ..Example::default()
         };
         Plan {
             server: Server {

@@ -168,7 +168,7 @@ mod tests {
             question: question.to_owned(),
             steps: Vec::new(),
             answer: "x".to_owned(),
-            also: Vec::new(),
+            ..Example::default()
         };
         let made = of_words(&[example("a b c"), example("d e")], 4);
         let made: Vec<&str> = made.iter().map(|example| &example.question[..]).collect();

@@ -1,5 +1,6 @@
 //! A question with its answer: what files of questions hold, and all that is asked. Knows no file.
 
+use crate::tools::react::Round;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -15,6 +16,12 @@ pub struct Example {
     /// The answer in other words: the text of the choice whose letter is the answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<String>,
+    /// What only tools know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<String>,
+    /// The dialogue with tools that leads to the answer, its last round with it; empty where none is read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trajectory: Vec<Round>,
 }
 
 impl Example {

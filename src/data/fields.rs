@@ -7,6 +7,7 @@ use crate::data::icot;
 use crate::data::values::at;
 use crate::data::values::find;
 use crate::data::values::scalar;
+use crate::tools::react::Round;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
@@ -35,7 +36,7 @@ pub struct Wanted {
     pub steps: Steps,
 }
 
-/// Whether the steps of a question are read.
+/// Which way to its answer is read of a question.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Steps {
     /// They are not needed to ask: whatever is there in their place does not matter.
@@ -43,6 +44,8 @@ pub enum Steps {
     Ignored,
     /// They are taught.
     Read,
+    /// The dialogue with tools is taught.
+    Trajectory,
 }
 
 /// What stands before a question, as a text of its own: SVAMP and ASDiv, logic puzzles.
@@ -68,6 +71,10 @@ const ANSWER: &[&str] = &[
 ];
 /// ProsQA; CODI's GSM8k-Aug; ProntoQA; AQuA.
 const STEPS: &[&str] = &["steps", "cot", "chain_of_thought", "rationale", "reasoning"];
+/// What `generate-data react` leaves out of questions.
+const FACTS: &[&str] = &["facts"];
+/// What it makes.
+const TRAJECTORY: &str = "trajectory";
 /// What the answer of GSM8K follows.
 const HASHES: &str = "####";
 
@@ -86,9 +93,10 @@ impl Wanted {
         let answer = scalar(answer).map_err(|reason| format!("{field}: {reason}"))?;
         let (reasoning, answer) = answer.rsplit_once(HASHES).unwrap_or(("", &answer));
         let answer = answer.trim();
-        let steps = match self.steps {
-            Steps::Ignored => Vec::new(),
-            Steps::Read => self.steps(row, reasoning)?,
+        let (steps, trajectory) = match self.steps {
+            Steps::Ignored => (Vec::new(), Vec::new()),
+            Steps::Read => (self.steps(row, reasoning)?, Vec::new()),
+            Steps::Trajectory => (Vec::new(), trajectory(row)?),
         };
         let answer = match find(row, BEFORE) {
             Some(_) => without_unit(answer),
@@ -99,7 +107,8 @@ impl Wanted {
             Some(choices) => choices.answer(answer),
             None => (answer.to_owned(), Vec::new()),
         };
-        Example { question, steps, answer, also }.check()
+        let facts = find(row, FACTS).and_then(|(_, value)| sentences(value));
+        Example { question, steps, answer, also, facts, trajectory }.check()
     }
 
     /// A question with what is wanted of it.
@@ -107,6 +116,7 @@ impl Wanted {
         let steps = match self.steps {
             Steps::Ignored => Vec::new(),
             Steps::Read => example.steps,
+            Steps::Trajectory => return Err(no_trajectory()),
         };
         Example { steps, ..example }.check()
     }
@@ -219,6 +229,41 @@ fn steps_of(value: &Value) -> Result<Vec<String>, String> {
         Value::String(text) => Ok(split(text)),
         other => scalar(other).map(|step| vec![step]).map_err(|reason| format!(": {reason}")),
     }
+}
+
+/// The rounds of a dialogue, of which the last one finishes.
+fn trajectory(row: &Value) -> Result<Vec<Round>, String> {
+    let rounds = row.get(TRAJECTORY).ok_or_else(no_trajectory)?;
+    let rounds: Vec<Round> = serde_path_to_error::deserialize(rounds).map_err(|error| {
+        let colon = if error.path().iter().next().is_some() { "" } else { ": " };
+        format!("{TRAJECTORY}{colon}{error}")
+    })?;
+    match rounds.split_last() {
+        None => Err(format!("{TRAJECTORY}: is empty")),
+        Some((last, _)) if last.observation.is_some() => {
+            Err(format!("{TRAJECTORY}: the last round observes something, and does not finish"))
+        }
+        Some((_, before)) => match before.iter().position(|round| round.observation.is_none()) {
+            Some(index) => Err(format!("{TRAJECTORY}[{index}]: missing field `observation`")),
+            None => Ok(rounds),
+        },
+    }
+}
+
+fn no_trajectory() -> String {
+    format!("missing field `{TRAJECTORY}`; `coconut generate-data react` makes it")
+}
+
+/// Facts as one text, or as a list of sentences.
+fn sentences(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Array(items) => {
+            items.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?.join(" ")
+        }
+        _ => return None,
+    };
+    Some(text).filter(|text| !text.is_empty())
 }
 
 /// Reasoning in one text: a step a line, or equations side by side.

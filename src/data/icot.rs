@@ -19,7 +19,7 @@ pub fn parse(line: &str) -> Result<Example, String> {
         question: question.trim().to_owned(),
         steps: split_steps(steps),
         answer: answer.trim().to_owned(),
-        also: Vec::new(),
+        ..Example::default()
     })
 }
 

@@ -10,6 +10,7 @@ pub mod icot;
 pub mod multiplication;
 pub mod prosqa;
 pub mod questions;
+pub mod react;
 pub mod read;
 mod source;
 mod values;

@@ -114,7 +114,12 @@ fn example(a: u64, b: u64, digits: usize) -> Example {
     }
     let factor = |number: u64| reversed(u128::from(number), digits);
     let answer = reversed(sum, 2 * digits);
-    Example { question: format!("{} * {}", factor(a), factor(b)), steps, answer, also: Vec::new() }
+    Example {
+        question: format!("{} * {}", factor(a), factor(b)),
+        steps,
+        answer,
+        ..Example::default()
+    }
 }
 
 /// So many digits, the last one first.

@@ -84,6 +84,11 @@ impl Examples {
         Ok(Self { path, wanted, source, form, ready: VecDeque::new(), number: 0 })
     }
 
+    /// The line on which the last row begins, from 1.
+    pub fn begun_line(&self) -> u64 {
+        self.source.begun
+    }
+
     /// The next question, or what is wrong with it.
     fn read(&mut self) -> Result<Option<Example>, Wrong> {
         loop {
@@ -270,7 +275,7 @@ mod tests {
             question: question.to_owned(),
             steps: steps.iter().map(|&step| step.to_owned()).collect(),
             answer: answer.to_owned(),
-            also: Vec::new(),
+            ..Example::default()
         }
     }
 

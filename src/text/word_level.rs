@@ -17,6 +17,8 @@ use tokenizers::tokenizer::normalizer::SplitDelimiterBehavior;
 
 /// What never begins a token, so that no token continues the one before it.
 const NO_PREFIX: &str = "@@@@";
+/// No space around the end of a line.
+const LINES: [(&str, &str); 2] = [(" \n", "\n"), ("\n ", "\n")];
 
 /// A vocabulary and what its tokens are.
 #[derive(Clone, Debug)]
@@ -31,11 +33,13 @@ pub struct Words<'a> {
     pub special: &'a [&'a str],
     /// Tokens that are found as they are, before the pattern is tried, and shown in text.
     pub markers: &'a [&'a str],
+    /// What decoding would write, and what the text has in its place: spaces that are not there.
+    pub tight: &'a [(&'a str, &'a str)],
 }
 
 impl Tokenizer {
-    /// A tokenizer of words. Text comes back from ids with one space between words, none before `.` and `?`, none around
-    /// the end of a line.
+    /// A tokenizer of words. Text comes back from ids with one space between words, none before `.`, `,` and `?`, none
+    /// around the end of a line, and none where the words say so.
     ///
     /// # Errors
     /// If the pattern or the vocabulary is wrong.
@@ -52,7 +56,7 @@ impl Tokenizer {
         let pattern = SplitPattern::Regex(words.pattern.to_owned());
         let split = Split::new(pattern, SplitDelimiterBehavior::Removed, true).map_err(refused)?;
         inner.with_pre_tokenizer(Some(split));
-        inner.with_decoder(Some(decoder().map_err(refused)?));
+        inner.with_decoder(Some(decoder(words.tight).map_err(refused)?));
         let exact = |special| {
             move |&word: &&str| AddedToken::from(word.to_owned(), special).normalized(false)
         };
@@ -68,11 +72,13 @@ impl Tokenizer {
 }
 
 /// Spaces between words, cleaned up before punctuation, then taken away around the ends of lines.
-fn decoder() -> Result<DecoderWrapper, tokenizers::Error> {
-    Ok(DecoderWrapper::Sequence(Sequence::new(vec![
+fn decoder(tight: &[(&str, &str)]) -> Result<DecoderWrapper, tokenizers::Error> {
+    let mut steps = vec![
         DecoderWrapper::WordPiece(WordPiece::new(NO_PREFIX.to_owned(), true)),
         DecoderWrapper::Fuse(Fuse::new()),
-        DecoderWrapper::Replace(Replace::new(" \n", "\n")?),
-        DecoderWrapper::Replace(Replace::new("\n ", "\n")?),
-    ])))
+    ];
+    for (loose, tight) in LINES.iter().chain(tight) {
+        steps.push(DecoderWrapper::Replace(Replace::new(*loose, *tight)?));
+    }
+    Ok(DecoderWrapper::Sequence(Sequence::new(steps)))
 }

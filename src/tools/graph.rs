@@ -196,7 +196,7 @@ pub fn apart(text: &str) -> (&str, &str) {
 }
 
 /// The sentences of a text, each with what ends it.
-fn sentences(text: &str) -> impl Iterator<Item = &str> {
+pub fn sentences(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text.trim_start();
     std::iter::from_fn(move || {
         let end = |(at, letter): (usize, char)| {

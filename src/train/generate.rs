@@ -15,6 +15,18 @@ use candle_core::Tensor;
 /// # Errors
 /// If the programs differ in more, or are longer than the model's positions.
 pub fn generate(model: &Model, programs: &[Program]) -> Result<Vec<Vec<u32>>> {
+    generate_until(model, programs, &|_, _| false)
+}
+
+/// The same, with answers that end earlier, too: where `complete` says so of a program's index and its answer so far.
+///
+/// # Errors
+/// Those of [`generate`].
+pub fn generate_until(
+    model: &Model,
+    programs: &[Program],
+    complete: &impl Fn(usize, &[u32]) -> bool,
+) -> Result<Vec<Vec<u32>>> {
     let Some(first) = programs.first() else { return Ok(Vec::new()) };
     let alike = |program: &&Program| {
         let (prompt, max_tokens) = (first.prompt.clone(), first.max_tokens);
@@ -37,8 +49,9 @@ pub fn generate(model: &Model, programs: &[Program]) -> Result<Vec<Vec<u32>>> {
     loop {
         let logits = model.logits(&last)?.to_vec2::<f32>()?;
         let chosen: Vec<u32> = logits.iter().map(|row| most_likely(row, &first.masked)).collect();
-        for ((answer, id), program) in answers.iter_mut().zip(&chosen).zip(programs) {
-            answer.push(*id, program);
+        for (index, answer) in answers.iter_mut().enumerate().filter(|(_, answer)| !answer.done) {
+            answer.push(chosen[index], &programs[index]);
+            answer.done |= complete(index, &answer.ids);
         }
         if answers.iter().all(|answer| answer.done) {
             return Ok(answers.into_iter().map(|answer| answer.ids).collect());
@@ -109,9 +122,6 @@ struct Answer {
 
 impl Answer {
     fn push(&mut self, id: u32, program: &Program) {
-        if self.done {
-            return;
-        }
         match program.stop.eos.contains(&id) {
             true => self.eos_seen += 1,
             false => self.ids.push(id),

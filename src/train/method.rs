@@ -8,6 +8,9 @@ use crate::latent::recipe::LatentSteps;
 use crate::latent::recipe::Recipe;
 use crate::text::TextError;
 use crate::text::Tokenizer;
+use crate::tools::react::ReactForm;
+use crate::train::encoded::Encoded;
+use crate::train::react;
 use crate::train::sequence::Sequence;
 use rand::Rng;
 use serde::Deserialize;
@@ -23,6 +26,10 @@ pub enum Method {
     Cot,
     /// The answer alone.
     NoCot,
+    /// Thoughts, actions and observations of a dialogue with tools; observations are not learnt (Yao et al., 2022).
+    React,
+    /// The same without thoughts.
+    Act,
     /// Stepwise internalisation: one token of the chain after the other is left out (Deng et al., 2024).
     Icot(Removal),
 }
@@ -108,17 +115,6 @@ pub struct Special {
     pub eos: u32,
 }
 
-/// A question in ids.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoded {
-    /// The prompt.
-    pub question: Vec<u32>,
-    /// Each with its newline (iCoT: with the space between).
-    pub steps: Vec<Vec<u32>>,
-    /// `### ` and the answer, without end of sequence.
-    pub answer: Vec<u32>,
-}
-
 /// Where a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
@@ -161,7 +157,16 @@ impl Method {
                 }
                 Ok(())
             }
-            Self::Cot | Self::NoCot => Ok(()),
+            Self::Cot | Self::NoCot | Self::React | Self::Act => Ok(()),
+        }
+    }
+
+    /// How dialogues with tools are written, where they are what is taught.
+    pub fn form(&self) -> Option<ReactForm> {
+        match self {
+            Self::React => Some(ReactForm::react()),
+            Self::Act => Some(ReactForm::act()),
+            Self::Coconut(_) | Self::Cot | Self::NoCot | Self::Icot(_) => None,
         }
     }
 
@@ -175,6 +180,9 @@ impl Method {
         tokenizer: &Tokenizer,
         eos_text: &str,
     ) -> Result<Encoded, TextError> {
+        if let Some(form) = self.form() {
+            return react::encode(&form, example, tokenizer);
+        }
         let icot = matches!(self, Self::Icot(_));
         let question = match icot {
             true => format!(" {} {eos_text}", example.question),
@@ -188,6 +196,7 @@ impl Method {
         Ok(Encoded {
             question: tokenizer.encode(&question, true)?,
             steps: example.steps.iter().map(step).collect::<Result<_, _>>()?,
+            observed: Vec::new(),
             answer: tokenizer.encode(&format!("{answer}{}", example.answer), false)?,
         })
     }
@@ -197,7 +206,7 @@ impl Method {
         match self {
             Self::Coconut(curriculum) => curriculum.stage(moment.epoch),
             Self::Icot(removal) => removal.stage(moment),
-            Self::Cot | Self::NoCot => 0,
+            Self::Cot | Self::NoCot | Self::React | Self::Act => 0,
         }
     }
 
@@ -217,7 +226,7 @@ impl Method {
                     && removal.stage(moment) != stage
                     && !removal.removes_all(stage)
             }
-            Self::Cot | Self::NoCot => false,
+            Self::Cot | Self::NoCot | Self::React | Self::Act => false,
         }
     }
 
@@ -240,6 +249,7 @@ impl Method {
             }
             Self::Cot => encoded.steps.concat(),
             Self::NoCot => Vec::new(),
+            Self::React | Self::Act => return react::sequence(encoded, special.eos),
             Self::Icot(removal) => {
                 let mut chain = encoded.steps.concat();
                 chain.drain(..removal.removed(stage, random).min(chain.len()));
@@ -253,12 +263,11 @@ impl Method {
 
     /// Positions that a question can take at any stage.
     pub fn longest(&self, encoded: &Encoded) -> usize {
-        let chain: usize = encoded.steps.iter().map(Vec::len).sum();
         let extra = match self {
             Self::Coconut(curriculum) => 2 + curriculum.max_latent_stage * curriculum.c_thought,
-            Self::Cot | Self::NoCot | Self::Icot(_) => 1,
+            Self::Cot | Self::NoCot | Self::React | Self::Act | Self::Icot(_) => 1,
         };
-        encoded.question.len() + chain + extra + encoded.answer.len() + 1
+        encoded.positions() + extra + 1
     }
 
     /// How a model trained to this stage is asked.
@@ -270,6 +279,8 @@ impl Method {
                 curriculum.recipe(curriculum.c_thought * stage, special)
             }
             Self::Cot => families::chain_of_thought(eos),
+            Self::React => react::recipe(&ReactForm::react(), eos),
+            Self::Act => react::recipe(&ReactForm::act(), eos),
             Self::NoCot => families::language_model("no-cot", eos),
             Self::Icot(_) => families::internalized(eos, eos_text),
         }

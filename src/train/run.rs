@@ -278,7 +278,7 @@ impl<'a> Run<'a> {
         let Some(validation) = &self.validation else { return Ok(()) };
         let recipe = task.recipe(self.position.step);
         let latent_steps = recipe.latent_steps.default;
-        let score = validation.exam().ask(&self.frozen, &recipe, latent_steps)?;
+        let score = validation.ask(&self.frozen, &recipe, task.form().as_ref())?;
         let stage = task.stage(self.position.step - 1);
         let event = Event::Validate {
             step: self.position.total_step,

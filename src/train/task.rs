@@ -10,11 +10,12 @@ use crate::latent::families::Markers;
 use crate::latent::recipe::LatentSteps;
 use crate::latent::recipe::Recipe;
 use crate::text::Tokenizer;
+use crate::tools::react::ReactForm;
 use crate::train::batch::Batch;
+use crate::train::encoded::Encoded;
 use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::init::stream;
-use crate::train::method::Encoded;
 use crate::train::method::Moment;
 use crate::train::method::Special;
 use crate::train::settings::Objective;
@@ -143,6 +144,14 @@ impl<'a> Task<'a> {
         }
     }
 
+    /// How dialogues with tools are written, where the model is taught them.
+    pub fn form(&self) -> Option<ReactForm> {
+        match &self.kind {
+            Kind::Questions { work, .. } => work.method.form(),
+            Kind::Graphs(_) => None,
+        }
+    }
+
     /// The batches whose gradients make one update.
     ///
     /// # Errors
@@ -189,7 +198,11 @@ fn encode(
     left_out: &mut Vec<String>,
 ) -> Result<Vec<Encoded>> {
     let limit = work.max_positions.unwrap_or(context.max_positions).min(context.max_positions);
-    let wanted = Wanted { fields: work.fields.clone(), steps: Steps::Read };
+    let steps = match work.method.form() {
+        Some(_) => Steps::Trajectory,
+        None => Steps::Read,
+    };
+    let wanted = Wanted { fields: work.fields.clone(), steps };
     let reading = Reading { wanted, strict: work.strict, limit: None };
     let read = Questions::read(&work.train, &reading)?;
     let file = work.train.display();

@@ -8,8 +8,11 @@ use crate::data::questions::Reading;
 use crate::latent::recipe::Recipe;
 use crate::model::Model;
 use crate::text::Tokenizer;
+use crate::tools::react::ReactForm;
 use crate::train::error::Result;
 use crate::train::evaluate::Exam;
+use crate::train::evaluate::Score;
+use crate::train::rounds;
 use crate::train::settings::Validate;
 
 /// What a run is validated on.
@@ -43,6 +46,17 @@ impl<'a> Validation<'a> {
     pub fn exam(&self) -> Exam<'_> {
         let Validate { max_tokens, batch_size, .. } = *self.settings;
         Exam { examples: &self.examples, tokenizer: self.tokenizer, max_tokens, batch_size }
+    }
+
+    /// Asks all questions by `recipe`: in dialogues with tools where `form` says how these are written.
+    ///
+    /// # Errors
+    /// What the tokenizer or the model refuses.
+    pub fn ask(&self, model: &Model, recipe: &Recipe, form: Option<&ReactForm>) -> Result<Score> {
+        match form {
+            Some(form) => rounds::ask(&self.exam(), model, recipe, form),
+            None => self.exam().ask(model, recipe, recipe.latent_steps.default),
+        }
     }
 
     /// Rows that are no questions, and questions that are longer than the model at the end of one of these recipes; in

@@ -43,6 +43,7 @@ mod precision;
 mod probe;
 mod prompts;
 mod questions;
+mod react;
 mod reuse;
 mod scripts;
 mod serve;

@@ -24,7 +24,7 @@ fn with_steps() -> Reading {
 
 /// Each row as `question | steps | answer`, with what else would be right behind it.
 fn shown(questions: &Questions) -> Vec<String> {
-    let row = |Example { question, steps, answer, also }: Example| {
+    let row = |Example { question, steps, answer, also, .. }: Example| {
         let also: String = also.iter().map(|also| format!(" = {also}")).collect();
         format!("{question} | {} | {answer}{also}", steps.join(" / ")).replace('\n', "\\n")
     };

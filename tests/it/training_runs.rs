@@ -219,6 +219,7 @@ fn prosqa_words() -> (Tokenizer, Special) {
         unknown: words::UNKNOWN,
         special: &[words::PAD, words::END_OF_TEXT],
         markers: &words::MARKERS,
+        tight: &[],
     })
     .unwrap();
     let [start, end, latent] = words::MARKERS.map(|marker| tokenizer.id(marker).unwrap());

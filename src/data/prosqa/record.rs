@@ -87,7 +87,7 @@ impl Record {
     /// What training and evaluation need of it.
     pub fn example(&self) -> Example {
         let Self { question, answer, steps, .. } = self.clone();
-        Example { question, steps, answer, also: Vec::new() }
+        Example { question, steps, answer, ..Example::default() }
     }
 
     /// Whether its numbers name nodes, and every edge leads to a larger one.

@@ -1,7 +1,17 @@
 //! `coconut generate-data`: questions to train and evaluate on, and the tokenizer for them. Flags, files and what is
 //! printed; what questions are is known below.
 
+mod out;
+mod react;
+
 use crate::cli::counts::count;
+use crate::cli::generate_data::out::MAX_QUESTIONS;
+use crate::cli::generate_data::out::json_form;
+use crate::cli::generate_data::out::parse_range;
+use crate::cli::generate_data::out::report;
+use crate::cli::generate_data::out::shown;
+use crate::cli::generate_data::out::tell;
+use crate::cli::generate_data::react::ReactArgs;
 use crate::data::error::Error;
 use crate::data::fields::Steps;
 use crate::data::fields::Wanted;
@@ -16,6 +26,7 @@ use crate::data::prosqa::record::symbols;
 use crate::data::prosqa::stats::Statistics;
 use crate::data::prosqa::words;
 use crate::data::questions::Skipped;
+use crate::data::react::words as react_words;
 use crate::data::read::Examples;
 use crate::data::write::Form;
 use crate::data::write::Writer;
@@ -29,13 +40,8 @@ use clap::ValueEnum;
 use clap::value_parser;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use std::io::Write as _;
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::path::PathBuf;
-
-/// More than any disk is meant for.
-const MAX_QUESTIONS: u64 = 1_000_000_000;
 
 /// Flags of `coconut generate-data`.
 #[derive(Debug, Args)]
@@ -52,6 +58,8 @@ enum Data {
     Multiplication(MultiplicationArgs),
     /// GSM8K-Aug as the JSON that training reads, from iCoT's text lines (question||steps #### answer).
     Gsm8kAug(ConvertTextArgs),
+    /// Questions with the dialogue of thoughts, actions and observations that answers them (ReAct).
+    React(ReactArgs),
     /// A tokenizer for questions with few words.
     Tokenizer(TokenizerArgs),
 }
@@ -134,7 +142,10 @@ struct TokenizerArgs {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Vocabulary {
+    /// ProsQA.
     Prosqa,
+    /// Dialogues about ProsQA's graphs.
+    ProsqaReact,
 }
 
 impl GenerateDataArgs {
@@ -144,6 +155,7 @@ impl GenerateDataArgs {
             Data::Prosqa(args) => args.run(),
             Data::Multiplication(args) => args.run(),
             Data::Gsm8kAug(args) => args.run(),
+            Data::React(args) => args.run(),
             Data::Tokenizer(args) => args.run(),
         }
     }
@@ -215,7 +227,11 @@ impl ConvertTextArgs {
 impl TokenizerArgs {
     fn run(self) -> anyhow::Result<()> {
         let tokenizer = match self.of {
-            Vocabulary::Prosqa => prosqa_tokenizer()?,
+            Vocabulary::Prosqa => tokenizer(&words::vocabulary(), words::PATTERN, &[])?,
+            Vocabulary::ProsqaReact => {
+                let vocabulary = react_words::vocabulary();
+                tokenizer(&vocabulary, react_words::PATTERN, &react_words::TIGHT)?
+            }
         };
         let mut writer = Writer::create(&self.out, Form::Text)?;
         writer.line(&tokenizer.to_json()?)?;
@@ -224,44 +240,19 @@ impl TokenizerArgs {
     }
 }
 
-/// The tokenizer of ProsQA's words.
-fn prosqa_tokenizer() -> anyhow::Result<Tokenizer> {
+/// A tokenizer of words.
+fn tokenizer(
+    vocabulary: &[&str],
+    pattern: &str,
+    tight: &[(&str, &str)],
+) -> anyhow::Result<Tokenizer> {
     let words = Words {
-        vocabulary: &words::vocabulary(),
-        pattern: words::PATTERN,
+        vocabulary,
+        pattern,
+        tight,
         unknown: words::UNKNOWN,
         special: &[words::PAD, words::END_OF_TEXT],
         markers: &words::MARKERS,
     };
     Tokenizer::of_words(&words).context("cannot build the tokenizer")
-}
-
-fn json_form(jsonl: bool) -> Form {
-    if jsonl { Form::JsonLines } else { Form::JsonList }
-}
-
-fn report(written: u64, out: &Path) -> anyhow::Result<()> {
-    tell(format_args!("{written} questions in {}\n", shown(out)))
-}
-
-fn shown(out: &Path) -> std::path::Display<'_> {
-    match out == Path::new("-") {
-        true => Path::new("standard output").display(),
-        false => out.display(),
-    }
-}
-
-/// To standard error: standard output may be the file.
-fn tell(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
-    Ok(std::io::stderr().write_fmt(text)?)
-}
-
-/// `A..B`, both included, or one number.
-fn parse_range(text: &str) -> Result<RangeInclusive<usize>, String> {
-    let number =
-        |text: &str| text.trim().parse::<usize>().map_err(|_| format!("{text:?} is no number"));
-    match text.split_once("..") {
-        Some((low, high)) => Ok(number(low)?..=number(high.trim_start_matches('='))?),
-        None => number(text).map(|nodes| nodes..=nodes),
-    }
 }
