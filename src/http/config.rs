@@ -13,12 +13,23 @@ pub struct Config {
     pub protect_metrics: bool,
     /// Which web pages may read answers.
     pub cors: Cors,
+    /// Whether there is a page at `/`.
+    pub playground: Playground,
     /// Largest request body, in bytes.
     pub max_body_bytes: usize,
     /// Longest time from a request's head to its complete answer.
     pub request_timeout: Duration,
     /// Time of silence after which a stream carries a comment.
     pub ping_interval: Duration,
+}
+
+/// The page on which thoughts can be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Playground {
+    /// At `/`, for everybody; what it asks of the API needs a key where all need one.
+    Served,
+    /// Nowhere.
+    Absent,
 }
 
 /// Which origins may read answers in a browser.
@@ -77,6 +88,7 @@ impl Default for Config {
             api_keys: ApiKeys::default(),
             protect_metrics: false,
             cors: Cors::Off,
+            playground: Playground::Served,
             max_body_bytes: 1 << 20,
             request_timeout: Duration::from_secs(60),
             ping_interval: Duration::from_secs(15),

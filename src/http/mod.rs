@@ -17,6 +17,7 @@ mod keys;
 mod linger;
 mod models;
 mod operations;
+mod playground;
 mod reason;
 mod request_id;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub mod shutdown;
 pub use config::Config;
 pub use config::Cors;
 pub use config::CorsError;
+pub use config::Playground;
 pub use docs::document;
 pub use keys::ApiKeys;
 pub use state::AppState;
@@ -60,6 +62,10 @@ use utoipa_axum::routes;
 /// Everything that this server answers.
 pub fn router(state: &AppState) -> Router {
     let (router, document) = routes(state);
+    let router = match state.config().playground {
+        Playground::Served => router.merge(playground::pages()),
+        Playground::Absent => router,
+    };
     let router = router
         .merge(docs::pages(document))
         .fallback(async || ApiError::NotFound)

@@ -36,6 +36,7 @@ mod numbers_in_files;
 mod openapi;
 mod packaging;
 mod parity;
+mod playground;
 mod precision;
 mod probe;
 mod questions;
