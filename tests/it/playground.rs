@@ -37,7 +37,9 @@ async fn files(wire: &Wire) -> BTreeMap<String, String> {
         }
         let reply = wire.get(&path).await;
         assert_eq!(reply.status, 200, "{path}");
-        left.extend(names.captures_iter(&reply.body).map(|name| format!("/playground/{}", &name[1])));
+        left.extend(
+            names.captures_iter(&reply.body).map(|name| format!("/playground/{}", &name[1])),
+        );
         found.insert(path, reply.body);
     }
     found
@@ -72,7 +74,11 @@ async fn every_file_is_used_typed_and_all_are_small() {
     let written: BTreeSet<String> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .map(|name| if name == "index.html" { "/".to_owned() } else { format!("/playground/{name}") })
+        .map(
+            |name| {
+                if name == "index.html" { "/".to_owned() } else { format!("/playground/{name}") }
+            },
+        )
         .collect();
     assert_eq!(files.keys().cloned().collect::<BTreeSet<_>>(), written);
 
@@ -117,7 +123,9 @@ async fn its_head_comes_without_its_body() {
 
 #[tokio::test]
 async fn what_is_no_file_of_it_stays_an_error_of_the_api() {
-    for path in ["/index.html", "/playground", "/playground/", "/playground/none.js", "/v1", "/main.js"] {
+    for path in
+        ["/index.html", "/playground", "/playground/", "/playground/none.js", "/v1", "/main.js"]
+    {
         assert_eq!(wire().get(path).await.blames(404, "not_found"), None, "{path}");
     }
     let reply = wire().send(request(Method::POST, "/")).await;

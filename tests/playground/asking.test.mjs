@@ -1,8 +1,9 @@
 // Load, ask, stream, stop, refusals, keys, the address: what the page does with one question.
 
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { after, before, test } from 'node:test';
-import { ask, finish, gate, launch, open, ready, serve } from './support.mjs';
+import { ask, finish, gate, launch, open, ready, serve, serveLoading } from './support.mjs';
 
 const ANSWER = 'Polly is a kerpus.';
 const REFUSED = /Failed to load resource: the server responded with a status of (401|422)/;
@@ -206,7 +207,7 @@ test('a key is asked for once it is needed, and kept in the tab only', async () 
   await page.waitForFunction(() => document.getElementById('model').textContent !== '');
   assert.equal(await page.locator('#key-form').isVisible(), false);
   await ask(page);
-  assert.equal(before.seen.at(-1).headers.authorization, 'Bearer open sesame');
+  assert.equal(before.asked().at(-1).headers.authorization, 'Bearer open sesame');
   assert.deepEqual(await page.evaluate(() => [localStorage.length, document.cookie]), [0, '']);
   assert.equal(page.url().includes('sesame'), false);
   assert.match(await page.textContent('#curl'), /Bearer \$COCONUT_API_KEY/);
@@ -215,6 +216,27 @@ test('a key is asked for once it is needed, and kept in the tab only', async () 
   await finish(opened, REFUSED);
   await before.close();
   await keyed.stop();
+});
+
+test('a page that is open while the model is loaded goes on by itself', async () => {
+  // A hub that takes questions and never answers.
+  const hub = http.createServer(() => {});
+  await new Promise((resolve) => { hub.listen(0, '127.0.0.1', resolve); });
+  const loading = await serveLoading('--model', 'someone/something', '--hf-endpoint', `http://127.0.0.1:${hub.address().port}`);
+  const before = await gate(loading);
+  const opened = await open(browser, before.url);
+  const { page } = opened;
+  await page.waitForSelector('#problem:visible');
+  assert.match(await page.textContent('#problem'), /being loaded; this page waits/);
+  before.lead(server);
+  await page.waitForFunction(() => document.getElementById('model').textContent !== '');
+  assert.equal(await page.locator('#problem').isVisible(), false);
+  await ask(page);
+  await finish(opened, /status of 503/);
+  await before.close();
+  hub.closeAllConnections();
+  hub.close();
+  await loading.stop();
 });
 
 test('the address says the state, and a link shows it again', async () => {

@@ -4,7 +4,7 @@
 #
 #   bash tests/playground/run.sh                                     # a debug build
 #   COCONUT=target/release/coconut bash tests/playground/run.sh
-#   PICTURES=docs/images bash tests/playground/run.sh                # takes the README's pictures anew
+#   PICTURES=docs/images bash tests/playground/run.sh                # takes the README's pictures anew (shrink them: pngquant 64)
 #
 # Needs node 20, npm's registry (or MODULES, a folder with its node_modules), python3, curl and a Chromium (CHROMIUM, or one on
 # the path; Debian: apt-get install chromium). Further words go to node's test runner, such as --test-name-pattern.
@@ -31,4 +31,4 @@ if [[ ! -d $MODULES/node_modules/playwright-core || ! -d $MODULES/node_modules/@
 fi
 
 export CHROMIUM
-COCONUT=$(realpath "$COCONUT") MODULES=$(realpath "$MODULES") node --test --test-concurrency=1 "$@" tests/playground/*.test.mjs
+COCONUT=$(realpath "$COCONUT") MODULES=$(realpath "$MODULES") node --test --test-concurrency=1 --test-timeout=600000 "$@" tests/playground/*.test.mjs

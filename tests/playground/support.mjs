@@ -13,21 +13,26 @@ const { chromium } = require('playwright-core');
 const { AxeBuilder } = require('@axe-core/playwright');
 
 // A server that answers, at a port of its own.
-export async function serve(...flags) {
+export const serve = (...flags) => start(/ ready/, flags);
+
+// One that has begun, and may be loading for ever.
+export const serveLoading = (...flags) => start(/ listening/, flags);
+
+async function start(until, flags) {
   const words = ['serve', '--listen', '127.0.0.1:0', '--drain-delay', '0', ...flags];
-  const child = spawn(process.env.COCONUT, words, { stdio: ['ignore', 'pipe', 'pipe'] });
-  child.stderr.pipe(process.stderr);
+  const child = spawn(process.env.COCONUT, words, { stdio: ['ignore', 'ignore', 'pipe'] });
+  process.once('exit', () => child.kill());
   const ended = once(child, 'exit').then(() => { throw new Error(`the server ended: ${words.join(' ')}`); });
   ended.catch(() => {});
   let address;
   const ready = (async () => {
-    for await (const line of createInterface({ input: child.stdout })) {
+    for await (const line of createInterface({ input: child.stderr })) {
       address ??= /address=(\S+)/.exec(line.replaceAll(/\x1b\[[0-9;]*m/g, ''))?.[1];
-      if (/ ready/.test(line)) return;
+      if (until.test(line)) return;
     }
   })();
   await Promise.race([ready, ended]);
-  child.stdout.resume();
+  child.stderr.resume();
   const stop = async () => {
     const gone = once(child, 'exit');
     child.kill('SIGTERM');
@@ -39,8 +44,7 @@ export async function serve(...flags) {
 // A proxy before a server. While it holds, the events of a stream pass only when a test lets one through; while it is shut, it
 // hangs up.
 export async function gate(server) {
-  const [host, port] = server.address.split(':');
-  const state = { mode: 'open', held: null, seen: [] };
+  const state = { server, mode: 'open', held: null, seen: [] };
   const listener = http.createServer((request, response) => {
     if (state.mode === 'shut') return request.socket.destroy();
     const chunks = [];
@@ -49,6 +53,7 @@ export async function gate(server) {
       const body = Buffer.concat(chunks);
       state.seen.push({ path: request.url, headers: request.headers, body: body.length ? JSON.parse(body) : null });
       const { method, url: path, headers } = request;
+      const [host, port] = state.server.address.split(':');
       const upstream = http.request({ host, port, method, path, headers }, (answer) => {
         response.writeHead(answer.statusCode, answer.headers);
         const stream = answer.headers['content-type'] === 'text/event-stream';
@@ -62,8 +67,11 @@ export async function gate(server) {
   await new Promise((resolve) => { listener.listen(0, '127.0.0.1', resolve); });
   return {
     url: `http://127.0.0.1:${listener.address().port}/`,
-    seen: state.seen,
+    // The questions that came through, in order.
+    asked: () => state.seen.filter(({ path }) => path === '/v1/reason'),
     set: (mode) => { state.mode = mode; },
+    // From now on before another server.
+    lead: (to) => { state.server = to; },
     hold() {
       state.mode = 'held';
       state.held = { pending: Promise.withResolvers?.() ?? deferred() };
@@ -142,7 +150,6 @@ export async function finish({ context, account }, ...expected) {
 
 // Everything that axe knows, on the page as it stands, with all tables open.
 export async function accessible(page) {
-  for (const closed of await page.locator('details:not([open]) > summary:visible').all()) await closed.click();
   await page.evaluate(() => { for (const details of document.querySelectorAll('details')) details.open = true; });
   const { violations } = await new AxeBuilder({ page }).analyze();
   const told = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 160)).join(' | ')}`);

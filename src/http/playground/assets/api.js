@@ -36,8 +36,8 @@ function post(body, signal) {
   return send('v1/reason', { method: 'POST', headers, body: JSON.stringify(body), signal });
 }
 
-export async function servedModel(signal) {
-  const list = await (await send('v1/models', { signal })).json();
+export async function servedModel() {
+  const list = await (await send('v1/models', {})).json();
   return list.data[0];
 }
 

@@ -60,5 +60,5 @@ export function gauge(name, share, extra) {
 
 // One polite region for the whole page, for summaries only: what is read aloud should be worth listening to.
 export function announce(text) {
-  $('live').textContent = text;
+  if ($('live').textContent !== text) $('live').textContent = text;
 }

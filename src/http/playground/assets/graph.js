@@ -16,11 +16,12 @@ export function graphPanel(choose) {
     stop();
     const same = JSON.stringify(graph) === JSON.stringify(state.graph);
     $('graph').hidden = !graph;
-    if (!graph || same) return;
-    Object.assign(state, { graph, drawing: drawn(graph), thoughts: [] });
+    if (same) return;
+    Object.assign(state, { graph, drawing: graph && drawn(graph), thoughts: [] });
+    if (!graph) return;
     $('picture').replaceChildren(state.drawing.picture);
     // On narrow screens the start is what is seen first.
-    $('picture').scrollLeft = state.drawing.start - $('picture').clientWidth / 2;
+    $('picture').scrollLeft = state.drawing.start * $('picture').scrollWidth - $('picture').clientWidth / 2;
     fill();
   }
 
@@ -106,9 +107,9 @@ function drawn(graph) {
   const [width, height] = [plan.width + 2 * MARGIN, plan.height + HEIGHT + 2 * MARGIN];
   const edges = plan.ways.map((way) => svg('path', { class: 'edge', d: curve(way) }));
   const nodes = graph.names.map((name, at) => node(graph, name, at, plan.nodes[at]));
-  const picture = svg('svg', { viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', 'aria-label': described(graph) },
+  const picture = svg('svg', { viewBox: `0 0 ${width} ${height}`, size: { '--whole': `${width}px` }, role: 'img', 'aria-label': described(graph) },
     svg('g', { transform: `translate(${MARGIN} ${MARGIN + HEIGHT / 2})` }, edges, nodes.map(({ group }) => group)));
-  return { picture, nodes, edges, start: plan.nodes[graph.root].x + MARGIN };
+  return { picture, nodes, edges, start: (plan.nodes[graph.root].x + MARGIN) / width };
 }
 
 function described(graph) {

@@ -13,6 +13,14 @@ const OPS = [
   { op: 'skip', name: 'Leave out', says: 'one thought fewer' },
 ];
 
+// In the places of all thoughts at once: the controls that tell whether they matter at all. `at` is 0.
+const CONTROLS = [
+  { op: 'shuffle', name: 'Another order' },
+  { op: 'random', name: 'Random vectors' },
+  { op: 'pause', name: 'A pause word' },
+  { op: 'none', name: 'Nothing' },
+];
+
 const SHOWN = 3;
 
 export function intervenePanel(app) {
@@ -20,11 +28,13 @@ export function intervenePanel(app) {
   let known = new Map();
 
   function body(op, at) {
+    const asked = { ...app.base(), include: app.include(), top_thought_tokens: SHOWN };
+    if (at === 0) return { ...asked, feedback: op, seed: settings.seed };
     const change = { step: at, op };
     if (op === 'noise') change.alpha = settings.alpha;
     if (op === 'noise' || op === 'random') change.seed = settings.seed;
     if (op === 'copy') change.from = settings.other?.trim() ? { question: settings.other, step: at } : { step: 1 };
-    return { ...app.base(), interventions: [change], include: app.include(), top_thought_tokens: SHOWN };
+    return { ...asked, interventions: [change] };
   }
 
   // Asks for one change and notes what came of it.
@@ -53,6 +63,8 @@ export function intervenePanel(app) {
         drawMatrix();
       }
     }
+    for (const { op } of CONTROLS) await ask(op, 0, signal);
+    drawMatrix();
     const changed = [...known.values()].filter(Boolean).length;
     const summary = `${changed} of ${known.size} changes give another answer.`;
     $('change-result').replaceChildren(h('p', { class: 'verdict' }, summary));
@@ -70,20 +82,23 @@ export function intervenePanel(app) {
         h('caption', { class: 'unseen' }, 'Changes by thought; each cell asks'),
         h('thead', {}, h('tr', {}, h('td'), columns.map((at) => h('th', { scope: 'col' }, h('span', { class: 'unseen' }, 'Thought '), `${at}`)))),
         h('tbody', {}, OPS.map((row) => h('tr', {},
-          h('th', { scope: 'row' }, row.name, h('span', { class: 'soft' }, ` ${row.says}`)), columns.map((at) => cell(row, at))))))));
+          h('th', { scope: 'row' }, row.name, h('span', { class: 'soft' }, ` ${row.says}`)), columns.map((at) => cell(row, at)))))),
+      h('fieldset', { class: 'chips' }, h('legend', {}, 'In the places of all thoughts'), CONTROLS.map(control))));
     if (focused) document.querySelector(`[data-cell="${focused}"]`)?.focus();
   }
 
-  function cell({ op, name, from }, at) {
-    if (at < (from ?? 1)) return h('td');
+  const cell = (row, at) => h('td', {}, at >= (row.from ?? 1) && button(row, at, (sign) => sign, `${row.name}, thought ${at}`));
+
+  const control = (row) => button(row, 0, (sign) => `${row.name} ${sign}`, `${row.name}, in the places of all thoughts`);
+
+  function button({ op }, at, content, label) {
     const changed = known.get(`${op} ${at}`);
-    const came = changed === undefined ? '' : changed ? ': the answer changes' : ': the answer stays';
-    const button = h('button', {
-      type: 'button', 'data-cell': `${op}-${at}`, 'aria-label': `${name}, thought ${at}${came}`,
+    const [sign, came] = changed === undefined ? ['·', ''] : changed ? ['≠', ': the answer changes'] : ['=', ': the answer stays'];
+    return h('button', {
+      type: 'button', 'data-cell': `${op}-${at}`, 'aria-label': label + came,
       'aria-pressed': `${settings.op === op && settings.at === at}`, class: changed ? 'other' : '',
-    }, changed === undefined ? '·' : changed ? '≠' : '=');
-    button.addEventListener('click', () => app.exclusively((signal) => show(op, at, signal)));
-    return h('td', {}, button);
+      on: { click: () => app.exclusively((signal) => show(op, at, signal)) },
+    }, content(sign));
   }
 
   app.task($('change-all'), 'Stop', all);
@@ -98,13 +113,15 @@ export function intervenePanel(app) {
     // What the address asked for, once there is an answer to hold it against.
     async resume(signal) {
       const { op, at } = settings;
-      const wanted = OPS.find((row) => row.op === op);
-      if (wanted && at >= (wanted.from ?? 1) && at <= app.base().latent_steps) await show(op, at, signal);
+      const steps = app.base().latent_steps;
+      const wanted = at === 0 ? CONTROLS.some((row) => row.op === op) : OPS.some((row) => row.op === op && at >= (row.from ?? 1));
+      if (wanted && steps > 0 && at <= steps) await show(op, at, signal);
     },
   };
 }
 
 const title = (op, at) => {
+  if (at === 0) return `In the places of all thoughts: ${CONTROLS.find((row) => row.op === op).name.toLowerCase()}`;
   const { name, says } = OPS.find((row) => row.op === op);
   return `Thought ${at}: ${name.toLowerCase()} ${says}`;
 };
@@ -115,12 +132,21 @@ function summed(plain, changed) {
   return `The answer does not change: “${plain.answer}”. Its least probable word had ${percent(least(plain))}, now ${percent(least(changed))}.`;
 }
 
+// A thought that is left out is told of by nobody: it gets a column all the same, with nothing in it.
 function side(name, result, tokens, change) {
-  const columns = (result.thoughts ?? []).map((thought) => {
-    const here = change && thought.step === change.at ? change.op : undefined;
+  const thoughts = [...(result.thoughts ?? [])];
+  if (change?.op === 'skip' && change.at > 0) thoughts.splice(change.at - 1, 0, { step: change.at });
+  const columns = thoughts.map((thought) => {
+    const here = change?.at === thought.step ? change.op : undefined;
     return h('li', { class: `thought ${here ? 'changed' : ''}` }, column(thought, SHOWN, here));
   });
   return h('article', {}, h('h3', {}, name), answerOf(result.answer, tokens),
     h('ol', { class: 'thoughts' }, columns),
-    change ? h('p', { class: 'soft small' }, 'At the changed thought the bars are what the head read before the change.') : '');
+    change ? h('p', { class: 'soft small' }, note(change, thoughts)) : '');
+}
+
+function note({ op, at }, thoughts) {
+  if (thoughts.length === 0) return 'No thought was computed.';
+  if (op === 'skip') return '';
+  return `${at === 0 ? 'Everywhere' : 'At the changed thought'} the bars are what the head read before the change.`;
 }

@@ -6,10 +6,36 @@
 const NODE = { width: 84, gap: 14 };
 const BEND = { width: 10, gap: 10 };
 const LAYER = 78;
+const APART = 36;
 const SWEEPS = 24;
 
-// Where each node's middle is, the points that each arrow passes, and how large all of it is.
+// Where each node's middle is, the points that each arrow passes, and how large all of it is. Parts that no arrow joins stand
+// side by side, the one with the first node of all on the left.
 export function layered(nodeCount, edges) {
+  const drawing = { nodes: [], ways: [], width: -APART, height: 0 };
+  for (const part of parts(nodeCount, edges)) {
+    const inside = edges.map((edge, at) => ({ edge, at })).filter(({ edge }) => part.includes(edge[0]));
+    const plan = connected(part.length, inside.map(({ edge }) => edge.map((node) => part.indexOf(node))));
+    const moved = ({ x, y }) => ({ x: x + drawing.width + APART, y });
+    part.forEach((node, at) => { drawing.nodes[node] = moved(plan.nodes[at]); });
+    inside.forEach(({ at }, index) => { drawing.ways[at] = plan.ways[index].map(moved); });
+    drawing.width += APART + plan.width;
+    drawing.height = Math.max(drawing.height, plan.height);
+  }
+  return drawing;
+}
+
+// Nodes that arrows join, whichever way they point.
+function parts(nodeCount, edges) {
+  const part = Array.from({ length: nodeCount }, (_, node) => node);
+  for (const [from, to] of edges) {
+    const [kept, gone] = [Math.min(part[from], part[to]), Math.max(part[from], part[to])];
+    part.forEach((of, node) => { if (of === gone) part[node] = kept; });
+  }
+  return [...new Set(part)].map((of) => part.flatMap((other, node) => (other === of ? [node] : [])));
+}
+
+function connected(nodeCount, edges) {
   const forward = withoutCircles(nodeCount, edges);
   const layerOf = longestWays(nodeCount, forward);
   const { layers, chains, links } = bent(nodeCount, edges, layerOf);

@@ -123,14 +123,13 @@ async function exclusively(run) {
   document.body.classList.add('busy');
   try {
     await run(mine.signal);
-    again = null;
   } catch (error) {
     if (error.name === 'AbortError') {
       if (running === mine) announce('Stopped.');
     } else if (error instanceof Refused) {
       refused(error, run);
     } else {
-      throw error;
+      failed(error);
     }
   } finally {
     if (running === mine) {
@@ -174,13 +173,20 @@ function refused(error, run) {
   announce(`No answer: ${message}`);
 }
 
+// A fault of the page itself is not hidden.
+function failed(error) {
+  refused(new Refused(0, { message: `this page failed: ${error.message}` }));
+  throw error;
+}
+
 function clearProblems() {
   for (const place of document.querySelectorAll('.problem')) place.hidden = true;
   for (const field of document.querySelectorAll('[aria-invalid]')) field.removeAttribute('aria-invalid');
 }
 
+// Without `run` it is the model's card that was asked for.
 function askForKey(error, run) {
-  again = run;
+  again = run ?? null;
   $('key-form').hidden = false;
   $('key-problem').hidden = error.code !== 'invalid_api_key';
   $('key-problem').textContent = error.message;
@@ -188,24 +194,24 @@ function askForKey(error, run) {
   announce(error.message);
 }
 
-$('key-form').addEventListener('submit', (event) => {
+$('key-form').addEventListener('submit', async (event) => {
   event.preventDefault();
   key.set($('key').value.trim());
   $('key-form').hidden = true;
   $('run').focus();
   const wanted = again;
-  exclusively(async (signal) => {
-    if (!model) await load(signal);
-    if (wanted && wanted !== load) await wanted(signal);
-  });
+  again = null;
+  if (!model) await load();
+  if (wanted) exclusively(wanted);
 });
 
 // ===== settings =====
 
-// Another question or number of thoughts: what is on show is not about it.
+// Another question or number of thoughts: what is on show, or on its way, is not about it.
 function questionChanged() {
+  running?.abort();
   const { question, latent_steps: steps } = app.base();
-  Object.assign(settings, { q: question, n: steps });
+  settings.q = question;
   $('steps-value').textContent = steps;
   if (last?.asked !== JSON.stringify(app.base())) {
     last = null;
@@ -240,7 +246,10 @@ function listen() {
   });
   $('stop').addEventListener('click', () => running?.abort());
   $('question').addEventListener('input', questionChanged);
-  $('steps').addEventListener('input', questionChanged);
+  $('steps').addEventListener('input', () => {
+    settings.n = Number($('steps').value);
+    questionChanged();
+  });
   $('other').addEventListener('input', () => {
     settings.other = $('other').value;
     change.clear();
@@ -266,30 +275,19 @@ function listen() {
 
 // ===== beginning =====
 
-// The model's card; a server that is loading is asked again.
-async function load(signal) {
-  for (;;) {
-    try {
-      model = await servedModel(signal);
-      $('problem').hidden = true;
-      begin();
-      return;
-    } catch (error) {
-      if (!(error instanceof Refused) || error.status !== 503) throw error;
-      $('problem').textContent = `${error.message}; this page tries again every second`;
-      $('problem').hidden = false;
-      await pause(signal);
-    }
+// The model's card; a server that is loading is asked again, whatever else goes on.
+async function load() {
+  try {
+    model = await servedModel();
+  } catch (error) {
+    if (!(error instanceof Refused)) return failed(error);
+    if (error.status !== 503) return refused(error);
+    refused(new Refused(503, { message: `${error.message}; this page waits for it` }));
+    return setTimeout(load, RETRY_MS);
   }
+  clearProblems();
+  return begin();
 }
-
-const pause = (signal) => new Promise((resolve, reject) => {
-  const timer = setTimeout(resolve, RETRY_MS);
-  signal.addEventListener('abort', () => {
-    clearTimeout(timer);
-    reject(signal.reason);
-  });
-});
 
 function begin() {
   const { about, examples, first, other } = examplesFor(model);
@@ -309,5 +307,6 @@ function begin() {
 const weights = (parameters) => (parameters >= 1e9 ? `${(parameters / 1e9).toFixed(1)} billion` : `${(parameters / 1e6).toFixed(1)} million`);
 
 fromAddress();
+$('question').value = settings.q ?? '';
 listen();
-exclusively(load);
+load();
