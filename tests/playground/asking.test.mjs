@@ -221,8 +221,15 @@ test('a key is asked for once it is needed, and kept in the tab only', async () 
 test('a page that is open while the model is loaded goes on by itself', async () => {
   // A hub that takes questions and never answers.
   const hub = http.createServer(() => {});
-  await new Promise((resolve) => { hub.listen(0, '127.0.0.1', resolve); });
-  const loading = await serveLoading('--model', 'someone/something', '--hf-endpoint', `http://127.0.0.1:${hub.address().port}`);
+  await new Promise((resolve) => {
+    hub.listen(0, '127.0.0.1', resolve);
+  });
+  const loading = await serveLoading(
+    '--model',
+    'someone/something',
+    '--hf-endpoint',
+    `http://127.0.0.1:${hub.address().port}`,
+  );
   const before = await gate(loading);
   const opened = await open(browser, before.url);
   const { page } = opened;

@@ -52,7 +52,9 @@ test('a refusal and the question for a key pass axe too', async () => {
   await opened.page.fill('#question', '');
   await opened.page.click('#run');
   await opened.page.waitForSelector('#question-problem:visible');
-  await opened.page.evaluate(() => { document.getElementById('key-form').hidden = false; });
+  await opened.page.evaluate(() => {
+    document.getElementById('key-form').hidden = false;
+  });
   await accessible(opened.page);
   await finish(opened, /Failed to load resource/);
 });
@@ -62,10 +64,15 @@ for (const width of [320, 390, 768, 1920]) {
     const opened = await ready(browser, url, { viewport: { width, height: 700 } });
     const { page } = opened;
     await everything(page);
-    await page.evaluate(() => { for (const details of document.querySelectorAll('details')) details.open = true; });
+    await page.evaluate(() => {
+      for (const details of document.querySelectorAll('details')) details.open = true;
+    });
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
-    const cut = await page.evaluate(() => [...document.querySelectorAll('#thought-list .name')]
-      .filter((name) => name.scrollWidth > name.clientWidth).map((name) => name.textContent));
+    const cut = await page.evaluate(() =>
+      [...document.querySelectorAll('#thought-list .name')]
+        .filter((name) => name.scrollWidth > name.clientWidth)
+        .map((name) => name.textContent),
+    );
     assert.deepEqual(cut, [], 'words of thoughts are whole');
     await finish(opened);
   });
@@ -134,11 +141,14 @@ test('pictures for the README', { skip: !process.env.PICTURES }, async () => {
   await page.evaluate(() => document.activeElement.blur());
   const section = async (id) => {
     const { y, height } = await page.locator(id).boundingBox();
-    return { from: y + await page.evaluate(() => scrollY), to: y + height + await page.evaluate(() => scrollY) };
+    return { from: y + (await page.evaluate(() => scrollY)), to: y + height + (await page.evaluate(() => scrollY)) };
   };
-  const take = (name, from, to) => page.screenshot({
-    path: `${process.env.PICTURES}/${name}.png`, fullPage: true, clip: { x: 0, y: from, width: 1180, height: to - from },
-  });
+  const take = (name, from, to) =>
+    page.screenshot({
+      path: `${process.env.PICTURES}/${name}.png`,
+      fullPage: true,
+      clip: { x: 0, y: from, width: 1180, height: to - from },
+    });
   const [answer, graph, details] = [await section('#answer'), await section('#graph'), await section('#graph-table')];
   await take('playground', 0, answer.to + 16);
   await take('playground-graph', graph.from + 8, details.from);

@@ -31,4 +31,5 @@ if [[ ! -d $MODULES/node_modules/playwright-core || ! -d $MODULES/node_modules/@
 fi
 
 export CHROMIUM
-COCONUT=$(realpath "$COCONUT") MODULES=$(realpath "$MODULES") node --test --test-concurrency=1 --test-timeout=600000 "$@" tests/playground/*.test.mjs
+COCONUT=$(realpath "$COCONUT") MODULES=$(realpath "$MODULES") \
+  node --test --test-concurrency=1 --test-timeout=600000 "$@" tests/playground/*.test.mjs

@@ -22,7 +22,9 @@ async function start(until, flags) {
   const words = ['serve', '--listen', '127.0.0.1:0', '--drain-delay', '0', ...flags];
   const child = spawn(process.env.COCONUT, words, { stdio: ['ignore', 'ignore', 'pipe'] });
   process.once('exit', () => child.kill());
-  const ended = once(child, 'exit').then(() => { throw new Error(`the server ended: ${words.join(' ')}`); });
+  const ended = once(child, 'exit').then(() => {
+    throw new Error(`the server ended: ${words.join(' ')}`);
+  });
   ended.catch(() => {});
   let address;
   const ready = (async () => {
@@ -57,30 +59,38 @@ export async function gate(server) {
       const upstream = http.request({ host, port, method, path, headers }, (answer) => {
         response.writeHead(answer.statusCode, answer.headers);
         const stream = answer.headers['content-type'] === 'text/event-stream';
-        if (state.mode === 'held' && stream) hold(state, answer, response); else answer.pipe(response);
+        if (state.mode === 'held' && stream) hold(state, answer, response);
+        else answer.pipe(response);
       });
       upstream.on('error', () => response.destroy());
       response.on('close', () => upstream.destroy());
       upstream.end(body);
     });
   });
-  await new Promise((resolve) => { listener.listen(0, '127.0.0.1', resolve); });
+  await new Promise((resolve) => {
+    listener.listen(0, '127.0.0.1', resolve);
+  });
   return {
     url: `http://127.0.0.1:${listener.address().port}/`,
     // The questions that came through, in order.
     asked: () => state.seen.filter(({ path }) => path === '/v1/reason'),
-    set: (mode) => { state.mode = mode; },
+    set: (mode) => {
+      state.mode = mode;
+    },
     // From now on before another server.
-    lead: (to) => { state.server = to; },
+    lead: (to) => {
+      state.server = to;
+    },
     hold() {
       state.mode = 'held';
       state.held = { pending: Promise.withResolvers?.() ?? deferred() };
       return state.held;
     },
-    close: () => new Promise((resolve) => {
-      listener.close(resolve);
-      listener.closeAllConnections();
-    }),
+    close: () =>
+      new Promise((resolve) => {
+        listener.close(resolve);
+        listener.closeAllConnections();
+      }),
   };
 }
 
@@ -97,7 +107,10 @@ async function hold(state, answer, response) {
   response.flushHeaders();
   let text = '';
   for await (const chunk of answer) text += chunk;
-  held.events = text.split('\n\n').filter(Boolean).map((event) => `${event}\n\n`);
+  held.events = text
+    .split('\n\n')
+    .filter(Boolean)
+    .map((event) => `${event}\n\n`);
   held.pass = (n) => {
     response.write(held.events.splice(0, n).join(''));
     if (held.events.length === 0) response.end();
@@ -107,22 +120,41 @@ async function hold(state, answer, response) {
 
 export async function launch() {
   // No sandbox: as root Chromium does not start with one.
-  return chromium.launch({ executablePath: process.env.CHROMIUM, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] });
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM,
+    args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
+  });
 }
 
 // A page, and an account of it.
 export async function open(browser, url, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, reducedMotion: 'reduce', ...options });
+  const context = await browser.newContext({
+    viewport: { width: 1280, height: 860 },
+    reducedMotion: 'reduce',
+    ...options,
+  });
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
   const account = { problems: [], elsewhere: [], bytes: new Map() };
   page.on('pageerror', (error) => account.problems.push(error.stack));
-  page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) account.problems.push(message.text()); });
-  page.on('request', (request) => { if (!request.url().startsWith(new URL(url).origin) && !request.url().startsWith('blob:')) account.elsewhere.push(request.url()); });
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) account.problems.push(message.text());
+  });
+  page.on('request', (request) => {
+    if (!request.url().startsWith(new URL(url).origin) && !request.url().startsWith('blob:'))
+      account.elsewhere.push(request.url());
+  });
   page.on('response', (response) => {
     const path = new URL(response.url()).pathname;
-    if (!path.startsWith('/v1')) account.bytes.set(path, response.body().then((body) => body.length, () => 0));
+    if (!path.startsWith('/v1'))
+      account.bytes.set(
+        path,
+        response.body().then(
+          (body) => body.length,
+          () => 0,
+        ),
+      );
   });
   await page.goto(url);
   return { page, context, account };
@@ -150,8 +182,12 @@ export async function finish({ context, account }, ...expected) {
 
 // Everything that axe knows, on the page as it stands, with all tables open.
 export async function accessible(page) {
-  await page.evaluate(() => { for (const details of document.querySelectorAll('details')) details.open = true; });
+  await page.evaluate(() => {
+    for (const details of document.querySelectorAll('details')) details.open = true;
+  });
   const { violations } = await new AxeBuilder({ page }).analyze();
-  const told = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 160)).join(' | ')}`);
+  const told = violations.map(
+    ({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 160)).join(' | ')}`,
+  );
   assert.deepEqual(told, []);
 }

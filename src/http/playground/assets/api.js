@@ -66,7 +66,12 @@ export async function streamed(body, signal, on) {
 
 // Comments, which keep the connection alive, have neither field.
 function parsed(block) {
-  const field = (name) => block.split('\n').find((line) => line.startsWith(name))?.slice(name.length).trim();
+  const field = (name) =>
+    block
+      .split('\n')
+      .find((line) => line.startsWith(name))
+      ?.slice(name.length)
+      .trim();
   const [event, data] = [field('event:'), field('data:')];
   return event && data ? { event, data: JSON.parse(data) } : {};
 }

@@ -40,22 +40,45 @@ export const count = (n, word) => `${n} ${word}${n === 1 ? '' : 's'}`;
 // Head and rows are lists of texts or elements; the first cell of a row names it.
 export function table(caption, head, rows) {
   const cells = (row) => row.map((cell, at) => (at === 0 ? h('th', { scope: 'row' }, cell) : h('td', {}, cell)));
-  return h('table', {},
+  return h(
+    'table',
+    {},
     h('caption', {}, caption),
-    h('thead', {}, h('tr', {}, head.map((cell) => h('th', { scope: 'col' }, cell)))),
-    h('tbody', {}, rows.map((row) => h('tr', {}, cells(row)))));
+    h(
+      'thead',
+      {},
+      h(
+        'tr',
+        {},
+        head.map((cell) => h('th', { scope: 'col' }, cell)),
+      ),
+    ),
+    h(
+      'tbody',
+      {},
+      rows.map((row) => h('tr', {}, cells(row))),
+    ),
+  );
 }
 
 // A table that is opened below its picture.
 export function unfold(summary, content) {
-  return h('details', {}, h('summary', {}, summary),
-    h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': summary }, content));
+  return h(
+    'details',
+    {},
+    h('summary', {}, summary),
+    h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': summary }, content),
+  );
 }
 
 // One bar: a name, and a share that fills it.
 export function gauge(name, share, extra) {
-  return h('span', { class: 'gauge', size: { '--share': share } },
-    h('span', { class: 'name' }, name), h('span', { class: 'share' }, extra ?? percent(share)));
+  return h(
+    'span',
+    { class: 'gauge', size: { '--share': share } },
+    h('span', { class: 'name' }, name),
+    h('span', { class: 'share' }, extra ?? percent(share)),
+  );
 }
 
 // One polite region for the whole page, for summaries only: what is read aloud should be worth listening to.

@@ -66,13 +66,23 @@ export function graphPanel(choose) {
   function tell(graph, thought, shares, ring, hops) {
     const sum = (wanted) => shares.reduce((total, share, at) => total + (wanted(at) ? share : 0), 0);
     const [on, off] = [sum((at) => ring.has(at)), sum((at) => !ring.has(at))];
-    const line = (name, share) => h('div', {}, h('dt', {}, name), h('dd', { class: 'gauge', size: { '--share': share } }, thought ? percent(share) : '–'));
-    $('mass').replaceChildren(line('Read on the ring', on), line('Read elsewhere in the graph', off),
-      line('Read on other words', thought ? Math.max(0, 1 - on - off) : 0));
+    const line = (name, share) =>
+      h(
+        'div',
+        {},
+        h('dt', {}, name),
+        h('dd', { class: 'gauge', size: { '--share': share } }, thought ? percent(share) : '–'),
+      );
+    $('mass').replaceChildren(
+      line('Read on the ring', on),
+      line('Read elsewhere in the graph', off),
+      line('Read on other words', thought ? Math.max(0, 1 - on - off) : 0),
+    );
     const names = [...ring].map((at) => graph.names[at]);
+    const far = `exactly ${count(hops, 'arrow')} from ${graph.names[graph.root]}`;
     $('ring-says').textContent = names.length
-      ? `Ring: ${names.join(', ')}: ${count(names.length, 'node')}, exactly ${count(hops, 'arrow')} from ${graph.names[graph.root]}.`
-      : `No node is exactly ${count(hops, 'arrow')} from ${graph.names[graph.root]}.`;
+      ? `Ring: ${names.join(', ')}: ${count(names.length, 'node')}, ${far}.`
+      : `No node is ${far}.`;
   }
 
   function stop() {
@@ -107,27 +117,57 @@ function drawn(graph) {
   const [width, height] = [plan.width + 2 * MARGIN, plan.height + HEIGHT + 2 * MARGIN];
   const edges = plan.ways.map((way) => svg('path', { class: 'edge', d: curve(way) }));
   const nodes = graph.names.map((name, at) => node(graph, name, at, plan.nodes[at]));
-  const picture = svg('svg', { viewBox: `0 0 ${width} ${height}`, size: { '--whole': `${width}px` }, role: 'img', 'aria-label': described(graph) },
-    svg('g', { transform: `translate(${MARGIN} ${MARGIN + HEIGHT / 2})` }, edges, nodes.map(({ group }) => group)));
+  const picture = svg(
+    'svg',
+    {
+      viewBox: `0 0 ${width} ${height}`,
+      size: { '--whole': `${width}px` },
+      role: 'img',
+      'aria-label': described(graph),
+    },
+    svg(
+      'g',
+      { transform: `translate(${MARGIN} ${MARGIN + HEIGHT / 2})` },
+      edges,
+      nodes.map(({ group }) => group),
+    ),
+  );
   return { picture, nodes, edges, start: (plan.nodes[graph.root].x + MARGIN) / width };
 }
 
 function described(graph) {
   const right = truth(graph);
   const follows = right === null ? '' : ` It follows that ${graph.names[graph.root]} is a ${graph.names[right]}.`;
-  return `${count(graph.names.length, 'node')} and ${count(graph.edges.length, 'arrow')}, from ${graph.names[graph.root]} to `
-    + `${graph.candidates.map((at) => graph.names[at]).join(' or ')}.${follows} The table below has all of it.`;
+  return (
+    `${count(graph.names.length, 'node')} and ${count(graph.edges.length, 'arrow')}, from ${graph.names[graph.root]} to ` +
+    `${graph.candidates.map((at) => graph.names[at]).join(' or ')}.${follows} The table below has all of it.`
+  );
 }
 
 function node(graph, name, at, { x, y }) {
   const tag = at === graph.root ? 'start' : graph.candidates.includes(at) ? 'asked for' : '';
-  const outline = (cls, grow) => svg('rect', { class: cls, x: -WIDTH / 2 - grow, y: -HEIGHT / 2 - grow, width: WIDTH + 2 * grow,
-    height: HEIGHT + 2 * grow, rx: 10 + grow });
+  const outline = (cls, grow) =>
+    svg('rect', {
+      class: cls,
+      x: -WIDTH / 2 - grow,
+      y: -HEIGHT / 2 - grow,
+      width: WIDTH + 2 * grow,
+      height: HEIGHT + 2 * grow,
+      rx: 10 + grow,
+    });
   const bar = outline('fill', 0);
   const share = svg('text', { class: 'percent', y: 13 });
-  const group = svg('g', { class: `node ${tag ? 'marked' : ''}`, transform: `translate(${x} ${y})` },
-    outline('halo', 4), outline('body', 0), bar, outline('frame', 0), svg('text', { class: 'word' }, name), share,
-    tag ? svg('text', { class: 'tag', y: -HEIGHT / 2 - 8 }, tag) : null);
+  const group = svg(
+    'g',
+    { class: `node ${tag ? 'marked' : ''}`, transform: `translate(${x} ${y})` },
+    outline('halo', 4),
+    outline('body', 0),
+    bar,
+    outline('frame', 0),
+    svg('text', { class: 'word' }, name),
+    share,
+    tag ? svg('text', { class: 'tag', y: -HEIGHT / 2 - 8 }, tag) : null,
+  );
   return { group, bar, share };
 }
 
@@ -154,8 +194,19 @@ function tabulate({ graph, thoughts, offset }) {
   const shares = thoughts.map((thought) => probabilities(graph, thought));
   const rows = graph.names.map((name, at) => {
     const to = graph.edges.filter(([from]) => from === at).map(([, other]) => graph.names[other]);
-    return [name, to.join(', ') || '–', ...thoughts.map((_, step) => (rings[step].has(at) ? '◯ ' : '') + percent(shares[step][at]))];
+    return [
+      name,
+      to.join(', ') || '–',
+      ...thoughts.map((_, step) => (rings[step].has(at) ? '◯ ' : '') + percent(shares[step][at])),
+    ];
   });
-  $('graph-table').querySelector('.scroll').replaceChildren(table('Probability that the head reads; ◯ is a ring',
-    ['Node', 'Arrows to', ...thoughts.map(({ step }) => `Thought ${step}`)], rows));
+  $('graph-table')
+    .querySelector('.scroll')
+    .replaceChildren(
+      table(
+        'Probability that the head reads; ◯ is a ring',
+        ['Node', 'Arrows to', ...thoughts.map(({ step }) => `Thought ${step}`)],
+        rows,
+      ),
+    );
 }

@@ -51,8 +51,15 @@ export function intervenePanel(app) {
     const { plain, changed } = await ask(op, at, signal);
     drawMatrix();
     const summary = summed(plain, changed);
-    $('change-result').replaceChildren(h('p', { class: 'verdict' }, summary), h('div', { class: 'sides' },
-      side('Unchanged', plain, app.tokensOf(plain)), side(title(op, at), changed, app.tokensOf(changed), { op, at })));
+    $('change-result').replaceChildren(
+      h('p', { class: 'verdict' }, summary),
+      h(
+        'div',
+        { class: 'sides' },
+        side('Unchanged', plain, app.tokensOf(plain)),
+        side(title(op, at), changed, app.tokensOf(changed), { op, at }),
+      ),
+    );
     announce(summary);
   }
 
@@ -77,28 +84,67 @@ export function intervenePanel(app) {
     const focused = document.activeElement?.dataset?.cell;
     const columns = Array.from({ length: steps }, (_, at) => at + 1);
     $('change-all').hidden = steps === 0;
-    $('change-matrix').replaceChildren(steps === 0 ? h('p', { class: 'note' }, 'With no thoughts there is none to change.')
-      : h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Changes to thoughts' }, h('table', { class: 'matrix' },
-        h('caption', { class: 'unseen' }, 'Changes by thought; each cell asks'),
-        h('thead', {}, h('tr', {}, h('td'), columns.map((at) => h('th', { scope: 'col' }, h('span', { class: 'unseen' }, 'Thought '), `${at}`)))),
-        h('tbody', {}, OPS.map((row) => h('tr', {},
-          h('th', { scope: 'row' }, row.name, h('span', { class: 'soft' }, ` ${row.says}`)), columns.map((at) => cell(row, at)))))),
-      h('fieldset', { class: 'chips' }, h('legend', {}, 'In the places of all thoughts'), CONTROLS.map(control))));
+    $('change-matrix').replaceChildren(
+      steps === 0
+        ? h('p', { class: 'note' }, 'With no thoughts there is none to change.')
+        : h(
+            'div',
+            { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Changes to thoughts' },
+            h(
+              'table',
+              { class: 'matrix' },
+              h('caption', { class: 'unseen' }, 'Changes by thought; each cell asks'),
+              h(
+                'thead',
+                {},
+                h(
+                  'tr',
+                  {},
+                  h('td'),
+                  columns.map((at) => h('th', { scope: 'col' }, h('span', { class: 'unseen' }, 'Thought '), `${at}`)),
+                ),
+              ),
+              h(
+                'tbody',
+                {},
+                OPS.map((row) =>
+                  h(
+                    'tr',
+                    {},
+                    h('th', { scope: 'row' }, row.name, h('span', { class: 'soft' }, ` ${row.says}`)),
+                    columns.map((at) => cell(row, at)),
+                  ),
+                ),
+              ),
+            ),
+            h('fieldset', { class: 'chips' }, h('legend', {}, 'In the places of all thoughts'), CONTROLS.map(control)),
+          ),
+    );
     if (focused) document.querySelector(`[data-cell="${focused}"]`)?.focus();
   }
 
-  const cell = (row, at) => h('td', {}, at >= (row.from ?? 1) && button(row, at, (sign) => sign, `${row.name}, thought ${at}`));
+  const cell = (row, at) =>
+    h('td', {}, at >= (row.from ?? 1) && button(row, at, (sign) => sign, `${row.name}, thought ${at}`));
 
-  const control = (row) => button(row, 0, (sign) => `${row.name} ${sign}`, `${row.name}, in the places of all thoughts`);
+  const control = (row) =>
+    button(row, 0, (sign) => `${row.name} ${sign}`, `${row.name}, in the places of all thoughts`);
 
   function button({ op }, at, content, label) {
     const changed = known.get(`${op} ${at}`);
-    const [sign, came] = changed === undefined ? ['·', ''] : changed ? ['≠', ': the answer changes'] : ['=', ': the answer stays'];
-    return h('button', {
-      type: 'button', 'data-cell': `${op}-${at}`, 'aria-label': label + came,
-      'aria-pressed': `${settings.op === op && settings.at === at}`, class: changed ? 'other' : '',
-      on: { click: () => app.exclusively((signal) => show(op, at, signal)) },
-    }, content(sign));
+    const [sign, came] =
+      changed === undefined ? ['·', ''] : changed ? ['≠', ': the answer changes'] : ['=', ': the answer stays'];
+    return h(
+      'button',
+      {
+        type: 'button',
+        'data-cell': `${op}-${at}`,
+        'aria-label': label + came,
+        'aria-pressed': `${settings.op === op && settings.at === at}`,
+        class: changed ? 'other' : '',
+        on: { click: () => app.exclusively((signal) => show(op, at, signal)) },
+      },
+      content(sign),
+    );
   }
 
   app.task($('change-all'), 'Stop', all);
@@ -114,7 +160,8 @@ export function intervenePanel(app) {
     async resume(signal) {
       const { op, at } = settings;
       const steps = app.base().latent_steps;
-      const wanted = at === 0 ? CONTROLS.some((row) => row.op === op) : OPS.some((row) => row.op === op && at >= (row.from ?? 1));
+      const wanted =
+        at === 0 ? CONTROLS.some((row) => row.op === op) : OPS.some((row) => row.op === op && at >= (row.from ?? 1));
       if (wanted && steps > 0 && at <= steps) await show(op, at, signal);
     },
   };
@@ -129,7 +176,8 @@ const title = (op, at) => {
 function summed(plain, changed) {
   if (plain.answer !== changed.answer) return `The answer changes: “${plain.answer}” becomes “${changed.answer}”.`;
   const least = (result) => Math.exp(Math.min(...(result.logprobs ?? []).map(({ logprob }) => logprob ?? 0)));
-  return `The answer does not change: “${plain.answer}”. Its least probable word had ${percent(least(plain))}, now ${percent(least(changed))}.`;
+  const words = `Its least probable word had ${percent(least(plain))}, now ${percent(least(changed))}.`;
+  return `The answer does not change: “${plain.answer}”. ${words}`;
 }
 
 // A thought that is left out is told of by nobody: it gets a column all the same, with nothing in it.
@@ -140,9 +188,14 @@ function side(name, result, tokens, change) {
     const here = change?.at === thought.step ? change.op : undefined;
     return h('li', { class: `thought ${here ? 'changed' : ''}` }, column(thought, SHOWN, here));
   });
-  return h('article', {}, h('h3', {}, name), answerOf(result.answer, tokens),
+  return h(
+    'article',
+    {},
+    h('h3', {}, name),
+    answerOf(result.answer, tokens),
     h('ol', { class: 'thoughts' }, columns),
-    change ? h('p', { class: 'soft small' }, note(change, thoughts)) : '');
+    change ? h('p', { class: 'soft small' }, note(change, thoughts)) : '',
+  );
 }
 
 function note({ op, at }, thoughts) {

@@ -15,10 +15,17 @@ export function layered(nodeCount, edges) {
   const drawing = { nodes: [], ways: [], width: -APART, height: 0 };
   for (const part of parts(nodeCount, edges)) {
     const inside = edges.map((edge, at) => ({ edge, at })).filter(({ edge }) => part.includes(edge[0]));
-    const plan = connected(part.length, inside.map(({ edge }) => edge.map((node) => part.indexOf(node))));
+    const plan = connected(
+      part.length,
+      inside.map(({ edge }) => edge.map((node) => part.indexOf(node))),
+    );
     const moved = ({ x, y }) => ({ x: x + drawing.width + APART, y });
-    part.forEach((node, at) => { drawing.nodes[node] = moved(plan.nodes[at]); });
-    inside.forEach(({ at }, index) => { drawing.ways[at] = plan.ways[index].map(moved); });
+    part.forEach((node, at) => {
+      drawing.nodes[node] = moved(plan.nodes[at]);
+    });
+    inside.forEach(({ at }, index) => {
+      drawing.ways[at] = plan.ways[index].map(moved);
+    });
     drawing.width += APART + plan.width;
     drawing.height = Math.max(drawing.height, plan.height);
   }
@@ -30,7 +37,9 @@ function parts(nodeCount, edges) {
   const part = Array.from({ length: nodeCount }, (_, node) => node);
   for (const [from, to] of edges) {
     const [kept, gone] = [Math.min(part[from], part[to]), Math.max(part[from], part[to])];
-    part.forEach((of, node) => { if (of === gone) part[node] = kept; });
+    part.forEach((of, node) => {
+      if (of === gone) part[node] = kept;
+    });
   }
   return [...new Set(part)].map((of) => part.flatMap((other, node) => (other === of ? [node] : [])));
 }
@@ -126,22 +135,33 @@ function untangle(layers, links) {
     const down = sweep % 2 === 0;
     const order = layers.map((_, at) => (down ? at : layers.length - 1 - at));
     for (const at of order) {
-      const place = new Map(layers.flatMap((layer) => layer.map((index, position) => [index, position / layer.length])));
+      const place = new Map(
+        layers.flatMap((layer) => layer.map((index, position) => [index, position / layer.length])),
+      );
       const wish = (index) => {
         const near = (down ? above : below).get(index);
         return near ? mean(near.map((other) => place.get(other))) : place.get(index);
       };
-      layers[at] = layers[at].map((index) => [wish(index), index]).sort((a, b) => a[0] - b[0]).map(([, index]) => index);
+      layers[at] = layers[at]
+        .map((index) => [wish(index), index])
+        .sort((a, b) => a[0] - b[0])
+        .map(([, index]) => index);
     }
     const crossings = crossed(layers, links);
     if (crossings < best.crossings) best = { crossings, layers: layers.map((layer) => [...layer]) };
   }
-  best.layers.forEach((layer, at) => { layers[at] = layer; });
+  best.layers.forEach((layer, at) => {
+    layers[at] = layer;
+  });
 }
 
 function crossed(layers, links) {
   const place = new Map(layers.flatMap((layer, at) => layer.map((index, position) => [index, { at, position }])));
-  const ends = links.map(([from, to]) => ({ at: place.get(from).at, a: place.get(from).position, b: place.get(to).position }));
+  const ends = links.map(([from, to]) => ({
+    at: place.get(from).at,
+    a: place.get(from).position,
+    b: place.get(to).position,
+  }));
   let crossings = 0;
   for (let one = 0; one < ends.length; one += 1) {
     for (let other = one + 1; other < ends.length; other += 1) {
@@ -156,7 +176,13 @@ function crossed(layers, links) {
 function placed(layers, links, nodeCount) {
   const near = [neighbours(links, 'above'), neighbours(links, 'below')];
   const x = [];
-  for (const layer of layers) spread(layer, layer.map((_, at) => at * NODE.width), nodeCount, x);
+  for (const layer of layers)
+    spread(
+      layer,
+      layer.map((_, at) => at * NODE.width),
+      nodeCount,
+      x,
+    );
   for (let sweep = 0; sweep < SWEEPS; sweep += 1) {
     for (const layer of sweep % 2 === 0 ? layers : [...layers].reverse()) {
       const wishes = layer.map((index) => {

@@ -18,8 +18,14 @@ const SLIDER_MOST = 12;
 
 // Which of a request's fields is which input of the page.
 const FIELDS = [
-  [/^interventions\[\d+\]\.alpha/, 'alpha'], [/^interventions\[\d+\]\.from/, 'other'], [/^question/, 'question'],
-  [/^(latent_steps|sweep)/, 'steps'], [/^latent_noise/, 'noise'], [/^temperature/, 'temperature'], [/^n$/, 'samples'], [/^seed/, 'seed'],
+  [/^interventions\[\d+\]\.alpha/, 'alpha'],
+  [/^interventions\[\d+\]\.from/, 'other'],
+  [/^question/, 'question'],
+  [/^(latent_steps|sweep)/, 'steps'],
+  [/^latent_noise/, 'noise'],
+  [/^temperature/, 'temperature'],
+  [/^n$/, 'samples'],
+  [/^seed/, 'seed'],
 ];
 const NUMBERS = ['alpha', 'samples', 'noise', 'temperature', 'seed'];
 
@@ -86,7 +92,8 @@ async function askPlain(signal) {
   });
   const asked = graphOf(question);
   const right = asked ? isRight(asked, result.answer) : null;
-  const verdict = right === null ? '' : right ? 'It follows from the sentences.' : 'It does not follow from the sentences.';
+  const verdict =
+    right === null ? '' : right ? 'It follows from the sentences.' : 'It does not follow from the sentences.';
   last = { asked: JSON.stringify({ question, latent_steps: steps }), result, tokens: thoughts.tokens() };
   thoughts.finish(result, verdict);
   request.remember(body, result);
@@ -296,15 +303,31 @@ function begin() {
   $('about').hidden = !about;
   $('model').textContent = `${model.id}, ${weights(model.coconut.parameters)} weights`;
   $('examples').hidden = examples.length === 0;
-  $('examples').replaceChildren($('examples').querySelector('legend'), ...examples.map(({ name, question }) => h('button', {
-    type: 'button', on: { click: () => { $('question').value = question; questionChanged(); } },
-  }, name)));
+  $('examples').replaceChildren(
+    $('examples').querySelector('legend'),
+    ...examples.map(({ name, question }) =>
+      h(
+        'button',
+        {
+          type: 'button',
+          on: {
+            click: () => {
+              $('question').value = question;
+              questionChanged();
+            },
+          },
+        },
+        name,
+      ),
+    ),
+  );
   $('question').placeholder = 'Ask what the served model was trained on';
   showSettings();
   questionChanged();
 }
 
-const weights = (parameters) => (parameters >= 1e9 ? `${(parameters / 1e9).toFixed(1)} billion` : `${(parameters / 1e6).toFixed(1)} million`);
+const weights = (parameters) =>
+  parameters >= 1e9 ? `${(parameters / 1e9).toFixed(1)} billion` : `${(parameters / 1e6).toFixed(1)} million`;
 
 fromAddress();
 $('question').value = settings.q ?? '';

@@ -43,24 +43,42 @@ export function requestPanel() {
 // Browsers give no clipboard to pages from other machines without TLS.
 async function copy(button, text) {
   const said = button.textContent;
-  const done = await navigator.clipboard?.writeText(text).then(() => true, () => false);
+  const done = await navigator.clipboard?.writeText(text).then(
+    () => true,
+    () => false,
+  );
   announce(done ? 'Copied.' : 'This browser gives pages like this one no clipboard: select and copy by hand.');
   button.textContent = done ? 'Copied' : 'No clipboard here';
-  setTimeout(() => { button.textContent = said; }, 1500);
+  setTimeout(() => {
+    button.textContent = said;
+  }, 1500);
 }
 
 function timings({ timings: took, usage }) {
   const total = took.total_ms || 1;
-  const bar = h('div', { class: 'phases', 'aria-hidden': 'true' }, PHASES.map(([field], at) => h('span',
-    { class: `phase p${at}`, size: { '--share': took[field] / total } })));
-  const rows = PHASES.map(([field, name], at) => [h('span', {}, h('span', { class: `key p${at}`, 'aria-hidden': 'true' }), name),
-    `${number(took[field], 1)} ms`]);
+  const bar = h(
+    'div',
+    { class: 'phases', 'aria-hidden': 'true' },
+    PHASES.map(([field], at) => h('span', { class: `phase p${at}`, size: { '--share': took[field] / total } })),
+  );
+  const rows = PHASES.map(([field, name], at) => [
+    h('span', {}, h('span', { class: `key p${at}`, 'aria-hidden': 'true' }), name),
+    `${number(took[field], 1)} ms`,
+  ]);
+  const before = usage.cached_thoughts ? `, and ${count(usage.cached_thoughts, 'thought')} computed before` : '';
   const cached = usage.cached_positions
-    ? ` From memory, since an earlier question began like this one: ${count(usage.cached_positions, 'position')}, ${count(usage.cached_thoughts, 'thought')} among them computed before.`
+    ? ` An earlier question began like this one: ${count(usage.cached_positions, 'position')} read from memory${before}.`
     : '';
-  return [bar, table(`${number(took.total_ms, 1)} ms on the server`, ['Phase', 'Time'], rows),
-    h('p', { class: 'soft', id: 'usage' }, `${count(usage.prompt_tokens, 'token')} read, ${count(usage.latent_steps, 'thought')}, `
-      + `${count(usage.completion_tokens, 'token')} answered.${cached}`)];
+  return [
+    bar,
+    table(`${number(took.total_ms, 1)} ms on the server`, ['Phase', 'Time'], rows),
+    h(
+      'p',
+      { class: 'soft', id: 'usage' },
+      `${count(usage.prompt_tokens, 'token')} read, ${count(usage.latent_steps, 'thought')}, ` +
+        `${count(usage.completion_tokens, 'token')} answered.${cached}`,
+    ),
+  ];
 }
 
 function curl(url, body) {

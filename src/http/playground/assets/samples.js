@@ -22,14 +22,32 @@ export function samplesPanel(app) {
     const ranked = [...votes].sort((a, b) => b[1] - a[1]);
     const vote = result.vote ?? { answer: result.answer, count: 1, agreement: 1 };
     const verdict = graph ? isRight(graph, vote.answer) : null;
-    const follows = verdict === null ? '' : verdict ? ' It follows from the sentences.' : ' It does not follow from the sentences.';
+    const follows =
+      verdict === null ? '' : verdict ? ' It follows from the sentences.' : ' It does not follow from the sentences.';
     const summary = `The vote is “${vote.answer}”, by ${vote.count} of ${count(choices.length, 'sample')}.${follows}`;
     $('samples-result').replaceChildren(
       h('p', { class: 'verdict' }, summary),
-      h('ol', { class: 'votes' }, ranked.map(([answer, times]) => h('li', {},
-        gauge(answer || '(nothing)', times / choices.length, `${times} of ${choices.length}`)))),
-      unfold('Samples as a table', table('Samples', ['Sample', 'Seed', 'Answer', 'Its probability'],
-        choices.map((choice) => [`${choice.index + 1}`, `${choice.seed ?? ''}`, choice.answer, percent(sureness(choice))]))));
+      h(
+        'ol',
+        { class: 'votes' },
+        ranked.map(([answer, times]) =>
+          h('li', {}, gauge(answer || '(nothing)', times / choices.length, `${times} of ${choices.length}`)),
+        ),
+      ),
+      unfold(
+        'Samples as a table',
+        table(
+          'Samples',
+          ['Sample', 'Seed', 'Answer', 'Its probability'],
+          choices.map((choice) => [
+            `${choice.index + 1}`,
+            `${choice.seed ?? ''}`,
+            choice.answer,
+            percent(sureness(choice)),
+          ]),
+        ),
+      ),
+    );
     announce(summary);
   }
 
