@@ -69,8 +69,8 @@ for (const width of [320, 390, 768, 1920]) {
     });
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
     const cut = await page.evaluate(() =>
-      [...document.querySelectorAll('#thought-list .name')]
-        .filter((name) => name.scrollWidth > name.clientWidth)
+      [...document.querySelectorAll('#thought-list .name, .sides .name')]
+        .filter((name) => name.scrollWidth > name.clientWidth && !name.textContent.startsWith('<|'))
         .map((name) => name.textContent),
     );
     assert.deepEqual(cut, [], 'words of thoughts are whole');
