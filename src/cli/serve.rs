@@ -13,6 +13,7 @@ use crate::http;
 use crate::http::ApiKeys;
 use crate::http::Cors;
 use crate::http::MetricsCompat;
+use crate::http::Playground;
 use crate::http::listen::Limits;
 use crate::http::serve;
 use crate::http::shutdown::until_second_signal;
@@ -113,6 +114,9 @@ struct AccessArgs {
     /// Origins of web pages that may read answers, separated by commas: `https://example.org`, or `*` for all.
     #[arg(long, env = "COCONUT_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     cors_origins: Vec<String>,
+    /// Serve the API only: no page at / on which questions can be asked and thoughts be seen.
+    #[arg(long, env = "COCONUT_NO_UI", value_parser = FalseyValueParser::new())]
+    no_ui: bool,
 }
 
 /// A server whose metrics others know.
@@ -180,6 +184,7 @@ impl ServeArgs {
                     Compat::Vllm => MetricsCompat::Vllm,
                 }),
                 cors: Cors::of(&self.access.cors_origins).context("--cors-origins")?,
+                playground: if self.access.no_ui { Playground::Absent } else { Playground::Served },
                 max_body_bytes: network.max_body,
                 request_timeout: network.request_timeout,
                 ping_interval: network.ping_interval,

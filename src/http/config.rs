@@ -15,6 +15,8 @@ pub struct Config {
     pub metrics_compat: Option<MetricsCompat>,
     /// Which web pages may read answers.
     pub cors: Cors,
+    /// Whether there is a page at `/`.
+    pub playground: Playground,
     /// Largest request body, in bytes.
     pub max_body_bytes: usize,
     /// Longest time from a request's head to its complete answer.
@@ -28,6 +30,15 @@ pub struct Config {
 pub enum MetricsCompat {
     /// vLLM.
     Vllm,
+}
+
+/// The page on which thoughts can be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Playground {
+    /// At `/`, for everybody; what it asks of the API needs a key where all need one.
+    Served,
+    /// Nowhere.
+    Absent,
 }
 
 /// Which origins may read answers in a browser.
@@ -87,6 +98,7 @@ impl Default for Config {
             protect_metrics: false,
             metrics_compat: None,
             cors: Cors::Off,
+            playground: Playground::Served,
             max_body_bytes: 1 << 20,
             request_timeout: Duration::from_secs(60),
             ping_interval: Duration::from_secs(15),

@@ -18,6 +18,7 @@ mod linger;
 mod models;
 mod openai;
 mod operations;
+mod playground;
 mod reason;
 mod request_id;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use config::Config;
 pub use config::Cors;
 pub use config::CorsError;
 pub use config::MetricsCompat;
+pub use config::Playground;
 pub use docs::document;
 pub use keys::ApiKeys;
 pub use state::AppState;
@@ -63,6 +65,10 @@ use utoipa_axum::routes;
 /// Everything that this server answers.
 pub fn router(state: &AppState) -> Router {
     let (router, document) = routes(state);
+    let router = match state.config().playground {
+        Playground::Served => router.merge(playground::pages()),
+        Playground::Absent => router,
+    };
     let router = router
         .merge(docs::pages(document))
         .fallback(async || ApiError::NotFound)

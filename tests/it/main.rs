@@ -39,6 +39,7 @@ mod openai;
 mod openapi;
 mod packaging;
 mod parity;
+mod playground;
 mod precision;
 mod probe;
 mod prompts;
