@@ -235,8 +235,8 @@ fn steps_of(value: &Value) -> Result<Vec<String>, String> {
 fn trajectory(row: &Value) -> Result<Vec<Round>, String> {
     let rounds = row.get(TRAJECTORY).ok_or_else(no_trajectory)?;
     let rounds: Vec<Round> = serde_path_to_error::deserialize(rounds).map_err(|error| {
-        let dot = if error.path().iter().next().is_some() { "" } else { ":" };
-        format!("{TRAJECTORY}{dot}{error}")
+        let colon = if error.path().iter().next().is_some() { "" } else { ": " };
+        format!("{TRAJECTORY}{colon}{error}")
     })?;
     match rounds.split_last() {
         None => Err(format!("{TRAJECTORY}: is empty")),

@@ -85,7 +85,7 @@ impl Examples {
     }
 
     /// The line on which the last row begins, from 1.
-    pub fn line(&self) -> u64 {
+    pub fn begun_line(&self) -> u64 {
         self.source.begun
     }
 

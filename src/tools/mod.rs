@@ -2,3 +2,5 @@
 
 pub mod graph;
 pub mod react;
+#[cfg(test)]
+mod react_tests;

@@ -39,6 +39,7 @@ mod parity;
 mod precision;
 mod probe;
 mod questions;
+mod react;
 mod reuse;
 mod scripts;
 mod serve;

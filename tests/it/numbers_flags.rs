@@ -28,7 +28,7 @@ fn words(command: &[String], questions: &str) -> Vec<String> {
         ["bench"] => &["--url", "http://127.0.0.1:1", "--data", questions, "--requests", "1"],
         ["healthcheck"] => &["--address", "127.0.0.1:1"],
         ["train"] => &["--config", "no/such/file.toml"],
-        ["generate-data", "prosqa"] => &["--count", "1", "--out", "-"],
+        ["generate-data", "prosqa" | "react"] => &["--count", "1", "--out", "-"],
         ["generate-data", "multiplication"] => &["--count", "1", "--digits", "2", "--out", "-"],
         _ => panic!("{command:?} has a flag with a number: give it a working command line"),
     };

@@ -1,9 +1,16 @@
 //! `coconut generate-data`: questions to train and evaluate on, and the tokenizer for them. Flags, files and what is
 //! printed; what questions are is known below.
 
+mod out;
 mod react;
 
 use crate::cli::counts::count;
+use crate::cli::generate_data::out::MAX_QUESTIONS;
+use crate::cli::generate_data::out::json_form;
+use crate::cli::generate_data::out::parse_range;
+use crate::cli::generate_data::out::report;
+use crate::cli::generate_data::out::shown;
+use crate::cli::generate_data::out::tell;
 use crate::cli::generate_data::react::ReactArgs;
 use crate::data::error::Error;
 use crate::data::fields::Steps;
@@ -33,13 +40,8 @@ use clap::ValueEnum;
 use clap::value_parser;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use std::io::Write as _;
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::path::PathBuf;
-
-/// More than any disk is meant for.
-const MAX_QUESTIONS: u64 = 1_000_000_000;
 
 /// Flags of `coconut generate-data`.
 #[derive(Debug, Args)]
@@ -253,34 +255,4 @@ fn tokenizer(
         markers: &words::MARKERS,
     };
     Tokenizer::of_words(&words).context("cannot build the tokenizer")
-}
-
-fn json_form(jsonl: bool) -> Form {
-    if jsonl { Form::JsonLines } else { Form::JsonList }
-}
-
-fn report(written: u64, out: &Path) -> anyhow::Result<()> {
-    tell(format_args!("{written} questions in {}\n", shown(out)))
-}
-
-fn shown(out: &Path) -> std::path::Display<'_> {
-    match out == Path::new("-") {
-        true => Path::new("standard output").display(),
-        false => out.display(),
-    }
-}
-
-/// To standard error: standard output may be the file.
-fn tell(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
-    Ok(std::io::stderr().write_fmt(text)?)
-}
-
-/// `A..B`, both included, or one number.
-fn parse_range(text: &str) -> Result<RangeInclusive<usize>, String> {
-    let number =
-        |text: &str| text.trim().parse::<usize>().map_err(|_| format!("{text:?} is no number"));
-    match text.split_once("..") {
-        Some((low, high)) => Ok(number(low)?..=number(high.trim_start_matches('='))?),
-        None => number(text).map(|nodes| nodes..=nodes),
-    }
 }

@@ -2,11 +2,11 @@
 //! file of questions. Flags and files; how a question is answered with tools is known below.
 
 use crate::cli::counts::count;
-use crate::cli::generate_data::MAX_QUESTIONS;
-use crate::cli::generate_data::json_form;
-use crate::cli::generate_data::parse_range;
-use crate::cli::generate_data::report;
-use crate::cli::generate_data::tell;
+use crate::cli::generate_data::out::MAX_QUESTIONS;
+use crate::cli::generate_data::out::json_form;
+use crate::cli::generate_data::out::parse_range;
+use crate::cli::generate_data::out::report;
+use crate::cli::generate_data::out::tell;
 use crate::data::error::Error;
 use crate::data::fields::Steps;
 use crate::data::fields::Wanted;
@@ -137,7 +137,7 @@ impl ReactArgs {
         let mut number = 0;
         while let Some(example) = examples.next() {
             number += 1;
-            let (path, line) = (from.to_owned(), examples.line());
+            let (path, line) = (from.to_owned(), examples.begun_line());
             let wrong = |reason| Error::Malformed { path, line, number, reason };
             match example.and_then(|example| record(&example, dialogues.facts).map_err(wrong)) {
                 Ok(record) => dialogues.add(&record)?,

@@ -1,0 +1,40 @@
+//! What all of `coconut generate-data` has in common: the form of its files, ranges, and what is said on standard error.
+//! Knows no questions.
+
+use crate::data::write::Form;
+use std::io::Write as _;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+/// More than any disk is meant for.
+pub(super) const MAX_QUESTIONS: u64 = 1_000_000_000;
+
+pub(super) fn json_form(jsonl: bool) -> Form {
+    if jsonl { Form::JsonLines } else { Form::JsonList }
+}
+
+pub(super) fn report(written: u64, out: &Path) -> anyhow::Result<()> {
+    tell(format_args!("{written} questions in {}\n", shown(out)))
+}
+
+pub(super) fn shown(out: &Path) -> std::path::Display<'_> {
+    match out == Path::new("-") {
+        true => Path::new("standard output").display(),
+        false => out.display(),
+    }
+}
+
+/// To standard error: standard output may be the file.
+pub(super) fn tell(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
+    Ok(std::io::stderr().write_fmt(text)?)
+}
+
+/// `A..B`, both included, or one number.
+pub(super) fn parse_range(text: &str) -> Result<RangeInclusive<usize>, String> {
+    let number =
+        |text: &str| text.trim().parse::<usize>().map_err(|_| format!("{text:?} is no number"));
+    match text.split_once("..") {
+        Some((low, high)) => Ok(number(low)?..=number(high.trim_start_matches('='))?),
+        None => number(text).map(|nodes| nodes..=nodes),
+    }
+}
