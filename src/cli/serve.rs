@@ -21,6 +21,7 @@ use crate::reason::reasoner::Reasoner;
 use crate::reason::reasoner::ReasonerConfig;
 use crate::text::units::parse_bytes;
 use crate::text::units::parse_seconds;
+use crate::tools::set::ToolSet;
 use anyhow::Context as _;
 use anyhow::ensure;
 use clap::Args;
@@ -52,6 +53,8 @@ pub(super) struct ServeArgs {
     hub: HubArgs,
     #[command(flatten, next_help_heading = "Engine")]
     engine: EngineArgs,
+    #[command(flatten, next_help_heading = "Tools")]
+    tools: ToolArgs,
     #[command(flatten, next_help_heading = "Network")]
     network: NetworkArgs,
     #[command(flatten, next_help_heading = "Access")]
@@ -119,6 +122,17 @@ struct AccessArgs {
     no_ui: bool,
 }
 
+#[derive(Debug, Args)]
+struct ToolArgs {
+    /// Tools that models may call whose recipe says how: calculator, graph, lookup=FOLDER, http=HOST[:PORT] and, where the
+    /// program was built for it, mcp=COMMAND or mcp=URL; separated by commas. None without this. A request can have fewer.
+    #[arg(long, env = "COCONUT_TOOLS", value_name = "TOOLS", value_delimiter = ',')]
+    tools: Vec<String>,
+    /// Longest time for one call of a tool; the model is told that it was cut.
+    #[arg(long, env = "COCONUT_TOOL_TIMEOUT", value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
+    tool_timeout: Duration,
+}
+
 /// A server whose metrics others know.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Compat {
@@ -147,7 +161,10 @@ impl ServeArgs {
         let thought_means = self.thought_means;
         let (processor, precision) = (self.engine.compute.device, self.engine.compute.precision());
         let (sought, built_in) = self.model.sought(&self.hub)?;
+        let tools = self.tools.tools;
         block_on(async {
+            let mut config = config;
+            config.http.tools = ToolSet::open(tools).await?;
             let listener = TcpListener::bind(listen)
                 .await
                 .with_context(|| format!("cannot listen on {listen}"))?;
@@ -180,6 +197,8 @@ impl ServeArgs {
             http: http::Config {
                 api_keys,
                 protect_metrics: self.access.protect_metrics,
+                tools: ToolSet::default(),
+                tool_timeout: self.tools.tool_timeout,
                 metrics_compat: self.access.metrics_compat.map(|compat| match compat {
                     Compat::Vllm => MetricsCompat::Vllm,
                 }),

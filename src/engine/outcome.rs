@@ -47,7 +47,7 @@ pub(crate) fn admitted(sequence: &Sequence, live: &mut Live, now: Instant, metri
     metrics.queue_seconds.observe((now - live.stamps.submitted).as_secs_f64());
     let (opening, reused) = (sequence.opening(), sequence.reused());
     live.thoughts.truncate(reused.thoughts);
-    let positions = opening.prompt.len() + opening.thoughts;
+    let positions = opening.prompt.len() + opening.thoughts + opening.after.len();
     metrics.prefix_cache_queries_total.inc_by(positions as u64);
     metrics.prefix_cache_hits_total.inc_by(reused.positions as u64);
     metrics.thought_cache_queries_total.inc_by(opening.thoughts as u64);

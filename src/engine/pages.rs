@@ -3,6 +3,7 @@
 //! pages, no tensor.
 
 use crate::engine::reuse::Content;
+use crate::engine::reuse::Fed;
 use crate::engine::reuse::Node;
 use crate::engine::reuse::PageTree;
 use crate::engine::reuse::Shareable;
@@ -31,6 +32,8 @@ pub(crate) struct Reservation {
     filled: usize,
     /// What will have been fed at the positions of the whole pages that others may read.
     contents: Vec<Content>,
+    /// What will have been fed behind these, up to where the next page is whole; nothing where no more is to be shared.
+    rest: Option<Vec<Fed>>,
     /// The last page that others may read.
     published: Node,
     ledger: Arc<Mutex<Ledger>>,
@@ -82,7 +85,7 @@ impl PagePool {
         shareable: Shareable,
     ) -> Option<(Reservation, Reserve)> {
         let mut ledger = lock(&self.ledger);
-        let Shareable { contents, skippable } = shareable;
+        let Shareable { contents, skippable, rest } = shareable;
         let shared = ledger.tree.find(&contents[..skippable]);
         let own = pages - shared.len();
         let wakes = shared.iter().filter(|(_, page)| ledger.idle.contains(page)).count();
@@ -106,6 +109,7 @@ impl PagePool {
             reused,
             filled: reused,
             contents,
+            rest,
             published: shared.last().map_or(Node::ROOT, |&(node, _)| node),
             ledger: Arc::clone(&self.ledger),
         };
@@ -197,6 +201,20 @@ impl Reservation {
     /// Lets others read no page that ends behind so many positions.
     pub(crate) fn share_up_to(&mut self, positions: usize) {
         self.contents.truncate(positions / PAGE_POSITIONS);
+        self.rest = None;
+    }
+
+    /// Notes that `id` is fed at this position, so that others may read the page that it becomes part of.
+    pub(crate) fn feed(&mut self, position: usize, id: u32) {
+        let Some(rest) = &mut self.rest else { return };
+        if position != self.contents.len() * PAGE_POSITIONS + rest.len() {
+            return;
+        }
+        rest.push(Fed::Id(id));
+        if let Ok(content) = Content::try_from(&rest[..]) {
+            self.contents.push(content);
+            rest.clear();
+        }
     }
 
     /// What goes on from the end of this one: it shares the whole pages, and has `own` for a copy of the one that is not
@@ -221,6 +239,7 @@ impl Reservation {
             reused: 0,
             filled: self.filled,
             contents: Vec::new(),
+            rest: None,
             published: Node::ROOT,
             ledger: Arc::clone(&self.ledger),
         };

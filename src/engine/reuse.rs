@@ -30,24 +30,30 @@ impl Node {
 /// What of a request other requests may have, too.
 #[derive(Debug, Default)]
 pub(crate) struct Shareable {
-    /// The whole pages of prompt and thoughts.
+    /// The whole pages of prompt, thoughts and what is known behind them.
     pub(crate) contents: Vec<Content>,
     /// How many of these the request can do without computing.
     pub(crate) skippable: usize,
+    /// What comes behind the whole pages, where what is said can be shared, too.
+    pub(crate) rest: Option<Vec<Fed>>,
 }
 
 impl Shareable {
     /// Of a request whose first `known` thoughts are known.
     pub(crate) fn of(opening: &Opening, known: usize) -> Self {
         let ids = opening.prompt.iter().map(|&id| Fed::Id(id));
-        let fed: Vec<Fed> = ids.chain((0..opening.thoughts).map(|_| Fed::Thought)).collect();
-        let contents = fed.as_chunks().0.to_vec();
+        let after = opening.after.iter().map(|&id| Fed::Id(id));
+        let thoughts = (0..opening.thoughts).map(|_| Fed::Thought);
+        let fed: Vec<Fed> = ids.chain(thoughts).chain(after).collect();
+        let (whole, rest) = fed.as_chunks();
         // Thoughts that are not known have to be computed, for they are reported; and the last position before what is
         // computed next always is, for its hidden state.
-        let is_followed = opening.is_followed && known == opening.thoughts;
-        let before = opening.prompt.len() + known;
+        let are_known = known == opening.thoughts;
+        let is_followed = opening.is_followed && are_known && opening.after.is_empty();
+        let after = if are_known { opening.after.len() } else { 0 };
+        let before = opening.prompt.len() + known + after;
         let skippable = (before - usize::from(!is_followed && before > 0)) / PAGE_POSITIONS;
-        Self { contents, skippable }
+        Self { contents: whole.to_vec(), skippable, rest: opening.goes_on.then(|| rest.to_vec()) }
     }
 }
 

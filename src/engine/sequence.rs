@@ -223,6 +223,11 @@ impl Sequence {
 
     /// Takes in what came of `segment`.
     pub(crate) fn advance(&mut self, segment: &Segment, outcome: Outcome) -> Advanced {
+        for (position, input) in (segment.start..).zip(&segment.inputs) {
+            if let Input::Id(id) = input {
+                self.reservation.feed(position, *id);
+            }
+        }
         self.reservation.fill(segment.rows());
         self.cursor.fed(segment.rows());
         match (outcome, segment.yields) {
@@ -244,8 +249,10 @@ impl Sequence {
         let step = self.cursor.thought(vector);
         if is_opening && !matches!(self.cursor.doing(), Doing::Think { .. }) {
             // It may have settled before its time: then what follows is no thought.
-            self.opening.thoughts = step;
-            self.reservation.share_up_to(self.opening.prompt.len() + step);
+            if step < self.opening.thoughts {
+                self.opening.thoughts = step;
+                self.reservation.share_up_to(self.opening.prompt.len() + step);
+            }
         }
         Advanced::Thought { step }
     }

@@ -1,6 +1,7 @@
 //! The settings of the wire. Does not know where they come from.
 
 use crate::http::keys::ApiKeys;
+use crate::tools::set::ToolSet;
 use axum::http::HeaderValue;
 use std::time::Duration;
 
@@ -11,6 +12,10 @@ pub struct Config {
     pub api_keys: ApiKeys,
     /// Whether `/metrics` asks for a key too.
     pub protect_metrics: bool,
+    /// What models may do that call tools.
+    pub tools: ToolSet,
+    /// Longest time for one call of a tool.
+    pub tool_timeout: Duration,
     /// Whose names metrics have beside ours.
     pub metrics_compat: Option<MetricsCompat>,
     /// Which web pages may read answers.
@@ -96,6 +101,8 @@ impl Default for Config {
         Self {
             api_keys: ApiKeys::default(),
             protect_metrics: false,
+            tools: ToolSet::default(),
+            tool_timeout: Duration::from_secs(10),
             metrics_compat: None,
             cors: Cors::Off,
             playground: Playground::Served,

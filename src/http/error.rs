@@ -169,6 +169,7 @@ impl ApiError {
                 | Rejected::Malformed(_),
             ) => Self::invalid(fields.question, error),
             AskError::TooLong { .. } => Self::FarTooLong { error, param: fields.question },
+            AskError::Acting(_) => Self::invalid("tools", error),
             AskError::Feedback(_) => Self::invalid("feedback", error),
             AskError::Intervention { index, field, .. } => {
                 Self::invalid(&format!("interventions[{index}].{field}"), error)

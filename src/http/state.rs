@@ -15,6 +15,9 @@ use tokio::sync::Semaphore;
 /// How many large questions may wait to be read.
 const MOST_QUESTIONS: usize = 256;
 
+/// How many dialogues with tools may be under way: each holds what was said so far, and a connection.
+const MOST_DIALOGUES: usize = 256;
+
 /// Cheap to clone; all clones are the same state.
 #[derive(Clone, Debug)]
 pub struct AppState(Arc<Shared>);
@@ -27,6 +30,7 @@ struct Shared {
     draining: AtomicBool,
     reading: Desk,
     writing: Desk,
+    dialogues: Arc<Semaphore>,
 }
 
 /// A loaded model.
@@ -46,6 +50,7 @@ impl AppState {
             draining: AtomicBool::new(false),
             reading: Desk::new(MOST_QUESTIONS),
             writing: Desk::new(Semaphore::MAX_PERMITS),
+            dialogues: Arc::new(Semaphore::new(MOST_DIALOGUES)),
         }))
     }
 
@@ -75,6 +80,11 @@ impl AppState {
     /// Where large answers are written. Only questions that the engine accepted have answers: that is their bound.
     pub(super) fn writing(&self) -> &Desk {
         &self.0.writing
+    }
+
+    /// Places for dialogues with tools, which may wait for these as long as they like within their deadlines.
+    pub(super) fn dialogues(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.dialogues)
     }
 
     pub(super) fn config(&self) -> &Config {

@@ -79,6 +79,7 @@ pub fn language_model(family: &str, eos: Vec<u32>) -> Recipe {
         answer: AnswerRule::AfterHash,
         question: QuestionRule::AsIs,
         chat: None,
+        tools: None,
         max_tokens: None,
         pause: None,
         lora_alpha: None,

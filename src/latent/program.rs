@@ -48,7 +48,12 @@ impl Program {
     /// The most answer tokens that so many positions leave; there is always room for one, which is never fed.
     pub fn room(&self, positions: usize) -> usize {
         let latent = self.latent_steps.saturating_add(self.forced.len());
-        let taken = self.prompt.len().saturating_add(latent);
-        positions.saturating_sub(taken).saturating_add(1)
+        room(positions, self.prompt.len().saturating_add(latent))
     }
+}
+
+/// The most answer tokens that so many positions leave behind `taken` of them; there is always room for one, which is never
+/// fed.
+pub fn room(positions: usize, taken: usize) -> usize {
+    positions.saturating_sub(taken).saturating_add(1)
 }

@@ -6,6 +6,7 @@ use crate::latent::answer::AnswerRule;
 use crate::latent::script::StopRule;
 use crate::model::config::Config;
 use crate::model::config::MAX_SIZE;
+use crate::tools::react::ReactForm;
 use serde::Deserialize;
 use serde::Deserializer;
 use serde::Serialize;
@@ -58,6 +59,9 @@ pub struct Recipe {
     /// How a conversation becomes a prompt; where absent, by the checkpoint's chat template if it has one and does not think.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat: Option<ChatRule>,
+    /// How the model calls tools, if it learnt that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<ToolForm>,
     /// Answer tokens where a request names no number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<usize>,
@@ -90,6 +94,18 @@ pub enum QuestionRule {
     AsIs,
     /// Trimmed, each pair of spaces made one (the CODI code's `test.py`).
     Tidied,
+}
+
+/// How calls of tools are written.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(tag = "form", rename_all = "snake_case")]
+pub enum ToolForm {
+    /// Lines of thoughts, actions and observations.
+    React(ReactForm),
+    /// As Hermes and Qwen write them.
+    Hermes,
+    /// As Llama 3 writes them.
+    Llama,
 }
 
 /// How a conversation becomes a prompt.
@@ -292,7 +308,7 @@ mod tests {
         let recipe: Value = json!({
             "family": "mine", "prompt": "{question}?", "add_special_tokens": false, "start": [1], "end": [2],
             "latent_steps": {"default": 2, "max": 3}, "eos": [3], "eos_count": 2, "masked": [4],
-            "answer": "whole", "question": "tidied", "chat": "question", "max_tokens": 5, "pause": 6,
+            "answer": "whole", "question": "tidied", "chat": "question", "tools": {"form": "react", "thoughts": false}, "max_tokens": 5, "pause": 6,
             "lora_alpha": 1.5,
         });
         let read = Recipe::from_json(&recipe.to_string()).unwrap();

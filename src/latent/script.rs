@@ -129,9 +129,23 @@ pub struct Opening {
     pub thoughts: usize,
     /// Whether something known is fed behind the last of them.
     pub is_followed: bool,
+    /// The ids that are fed there, where the number of thoughts is certain.
+    pub after: Vec<u32>,
+    /// Whether what is said comes right behind all this, so that it can be shared like what is fed.
+    pub goes_on: bool,
     until: Option<Until>,
     /// Inputs of the first act.
     first_act: usize,
+}
+
+impl Fed {
+    /// The token's id, where it is one.
+    pub fn id(&self) -> Option<u32> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Vector(_) => None,
+        }
+    }
 }
 
 impl StopRule {
@@ -257,13 +271,21 @@ impl Branch {
                     opening.until = Some(think.until);
                     break;
                 }
-                Act::Say(_) | Act::Score(_) => return opening,
+                Act::Say(_) => return Opening { goes_on: true, ..opening },
+                Act::Score(_) => return opening,
             }
         }
         let is_whole = opening.until.is_some_and(|until| until.most() == opening.thoughts);
         let next = acts.next();
         opening.is_followed =
             is_whole && matches!(next, Some(Act::Feed(inputs)) if !inputs.is_empty());
+        if let (true, Some(Until::Steps(_)), Some(Act::Feed(inputs))) =
+            (is_whole, opening.until, next)
+        {
+            opening.after = inputs.iter().map_while(Fed::id).collect();
+            opening.goes_on =
+                opening.after.len() == inputs.len() && matches!(acts.next(), Some(Act::Say(_)));
+        }
         opening
     }
 }
@@ -275,7 +297,8 @@ impl Opening {
             self.prompt.truncate(self.first_act);
             (self.thoughts, self.until) = (0, None);
         }
-        self.is_followed = false;
+        self.after.clear();
+        (self.is_followed, self.goes_on) = (false, false);
     }
 
     /// Where the known ones of its thoughts settle, they are its last: `known` and the opening are cut there.

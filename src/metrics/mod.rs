@@ -134,6 +134,15 @@ metrics! {
         /// Requests not accepted, by `reason`: `queue_full`, `too_long`, `stopping`, `dead`, `invalid`, `loading`.
         pub rejected_total: IntCounterVec["reason"],
 
+        /// Dialogues with tools under way.
+        pub dialogues: IntGauge,
+        /// Calls of tools that run.
+        pub tools_running: IntGauge,
+        /// Calls of tools, by `tool` (`unknown` where there is none such) and `outcome`: `found`, `error`.
+        pub tool_calls_total: IntCounterVec["tool", "outcome"],
+        /// Time of a call, by tool.
+        pub tool_seconds: HistogramVec["tool"],
+
         /// HTTP requests by route, method and status.
         pub http_requests_total: IntCounterVec["route", "method", "status"],
         /// Time from an HTTP request's head to the end of its response's body, by route.

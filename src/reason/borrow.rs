@@ -62,6 +62,7 @@ impl Question {
             then: Then::Nothing,
             report: Report { thought_vectors: true, ..Report::default() },
             inside: None,
+            acting: None,
             timeout,
         }
     }

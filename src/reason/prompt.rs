@@ -4,6 +4,8 @@
 use crate::latent::chat::Chat;
 use crate::latent::recipe::ChatRule;
 use crate::latent::recipe::Recipe;
+use crate::latent::script::Fed;
+use crate::latent::script::ids;
 use crate::reason::question::AskError;
 use crate::reason::question::Asked;
 use crate::reason::question::THOUGHTS_HERE;
@@ -15,10 +17,10 @@ use crate::text::encode::Unknown;
 use crate::text::encode::Within;
 
 /// Ids around the thoughts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Prompt {
     /// With the start markers.
-    pub(crate) before: Vec<u32>,
+    pub(crate) before: Vec<Fed>,
     /// Behind the end markers.
     pub(crate) after: Vec<u32>,
     pub(crate) unknown: Unknown,
@@ -44,6 +46,12 @@ impl Reader<'_> {
             Asked::Question(question) => self.question(question),
             Asked::Text(text) => self.text(text, self.recipe.add_special_tokens),
             Asked::Ids(ids) => self.placed(ids.clone(), Unknown::default()),
+            Asked::Inputs(inputs) => Ok(Prompt {
+                before: inputs.before.iter().cloned().chain(ids(&self.recipe.start)).collect(),
+                after: inputs.after.clone(),
+                unknown: Unknown::default(),
+                is_marked: true,
+            }),
             Asked::Chat(conversation) => match self.template()? {
                 Some(template) => {
                     let text = template.render(conversation).map_err(AskError::Conversation)?;
@@ -74,7 +82,7 @@ impl Reader<'_> {
         let Encoded { ids: mut before, unknown } =
             self.encode(&text, self.recipe.add_special_tokens)?;
         before.extend(&self.recipe.start);
-        Ok(Prompt { before, after: Vec::new(), unknown, is_marked: false })
+        Ok(Prompt { before: ids(&before), unknown, ..Prompt::default() })
     }
 
     fn text(&self, text: &str, add_special_tokens: bool) -> Result<Prompt, AskError> {
@@ -83,8 +91,8 @@ impl Reader<'_> {
             return self.placed(ids, unknown);
         };
         if !self.recipe.thinks() {
-            let Encoded { ids, unknown } = self.encode(text, add_special_tokens)?;
-            return Ok(Prompt { before: ids, unknown, ..Prompt::default() });
+            let Encoded { ids: read, unknown } = self.encode(text, add_special_tokens)?;
+            return Ok(Prompt { before: ids(&read), unknown, ..Prompt::default() });
         }
         if after.contains(THOUGHTS_HERE) {
             return Err(AskError::Prompt(TWICE));
@@ -99,25 +107,25 @@ impl Reader<'_> {
         let Encoded { ids: mut first, unknown } = self.encode(before, add_special_tokens)?;
         first.extend(&self.recipe.start);
         let after = self.encode(after, false)?.ids;
-        Ok(Prompt { before: first, after, unknown, is_marked: true })
+        Ok(Prompt { before: ids(&first), after, unknown, is_marked: true })
     }
 
     /// Parts ids where the start markers are among them; else thoughts go behind all.
-    fn placed(&self, mut ids: Vec<u32>, unknown: Unknown) -> Result<Prompt, AskError> {
+    fn placed(&self, mut all: Vec<u32>, unknown: Unknown) -> Result<Prompt, AskError> {
         let start = &self.recipe.start;
-        let end = if self.has_marked_start() { ids.len() } else { 0 };
-        let found: Vec<usize> = (0..end).filter(|&at| ids[at..].starts_with(start)).collect();
+        let end = if self.has_marked_start() { all.len() } else { 0 };
+        let found: Vec<usize> = (0..end).filter(|&at| all[at..].starts_with(start)).collect();
         match found[..] {
             [] => {
-                ids.extend(start);
-                Ok(Prompt { before: ids, unknown, ..Prompt::default() })
+                all.extend(start);
+                Ok(Prompt { before: ids(&all), unknown, ..Prompt::default() })
             }
             [at] => {
-                let after = ids.split_off(at + start.len());
+                let after = all.split_off(at + start.len());
                 // Who writes the end markers as well means those that are fed anyway.
                 let end = &self.recipe.end[..];
                 let after = after.strip_prefix(end).map(<[u32]>::to_vec).unwrap_or(after);
-                Ok(Prompt { before: ids, after, unknown, is_marked: true })
+                Ok(Prompt { before: ids(&all), after, unknown, is_marked: true })
             }
             _ => Err(AskError::Prompt(TWICE)),
         }

@@ -3,10 +3,12 @@
 
 use crate::engine::request::Rejected;
 use crate::engine::request::Report;
+use crate::latent::script::Fed;
 use crate::latent::script::Sampling;
 use crate::model::config::MAX_SIZE;
 use crate::reason::inside::Insides;
 use crate::text::chat::Conversation;
+use crate::tools::set::ToolSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +27,23 @@ pub struct Question {
     pub report: Report,
     /// What to see of the inside of the model.
     pub inside: Option<Insides>,
+    /// What the model may do on its way to the answer, where its recipe knows calls.
+    pub acting: Option<Acting>,
     /// Time from now within which the answer must be complete.
     pub timeout: Duration,
+}
+
+/// What a model may do.
+#[derive(Clone, Debug, Default)]
+pub struct Acting {
+    /// The tools that it may call.
+    pub tools: ToolSet,
+    /// What these know of the question.
+    pub facts: Option<Arc<str>>,
+    /// Most rounds; the recipe's where `None`.
+    pub max_rounds: Option<usize>,
+    /// Longest time for one call.
+    pub call_timeout: Duration,
 }
 
 /// What is asked, as the user wrote it.
@@ -38,8 +55,19 @@ pub enum Asked {
     Text(String),
     /// The same in ids. Thoughts stand behind the recipe's start markers, if these are among them.
     Ids(Vec<u32>),
+    /// What was fed and said so far, vectors among it, as it stands.
+    Inputs(Arc<Inputs>),
     /// A conversation, in the checkpoint's chat template; where it has none, or thinks, the last user message is the question.
     Chat(Conversation),
+}
+
+/// What is fed around the thoughts, but for the recipe's markers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inputs {
+    /// Before the start markers.
+    pub before: Vec<Fed>,
+    /// Behind the end markers.
+    pub after: Vec<u32>,
 }
 
 /// What in a text marks the place of the thoughts, whatever a checkpoint's own markers are.
@@ -182,8 +210,10 @@ pub struct Saying {
     pub ignore_eos: bool,
     /// How answer tokens are chosen; sample i has this seed plus i.
     pub sampling: Sampling,
-    /// Strings that end an answer; they are not part of it.
+    /// Strings that end an answer.
     pub stop: Vec<String>,
+    /// Whether the one that ended it is part of it.
+    pub shows_stop: bool,
     /// How many answers, at least 1; more only for one number of thoughts.
     pub samples: usize,
 }
@@ -192,7 +222,14 @@ impl Default for Saying {
     /// One answer, always the most likely token.
     fn default() -> Self {
         let (max_tokens, stop) = (None, Vec::new());
-        Self { max_tokens, ignore_eos: false, sampling: Sampling::GREEDY, stop, samples: 1 }
+        Self {
+            max_tokens,
+            ignore_eos: false,
+            sampling: Sampling::GREEDY,
+            stop,
+            shows_stop: false,
+            samples: 1,
+        }
     }
 }
 
@@ -262,6 +299,9 @@ pub enum AskError {
     /// The prompt does not say where thoughts go.
     #[error("{0}")]
     Prompt(&'static str),
+    /// Tools have no place here.
+    #[error("{0}")]
+    Acting(&'static str),
     /// There is no prompt for the conversation.
     #[error("{0}")]
     Conversation(String),
@@ -312,6 +352,7 @@ impl Question {
             then: Then::Say(Saying::default()),
             report: Report::default(),
             inside: None,
+            acting: None,
             timeout,
         }
     }
@@ -330,7 +371,7 @@ impl Asked {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Question(text) | Self::Text(text) => text.len(),
-            Self::Ids(_) => 0,
+            Self::Ids(_) | Self::Inputs(_) => 0,
             Self::Chat(conversation) => {
                 let contents = conversation.messages.iter().map(|message| &message.content);
                 contents.flatten().map(String::len).sum()

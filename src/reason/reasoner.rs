@@ -12,6 +12,7 @@ use crate::latent::checkpoint::Checkpoint;
 use crate::latent::checkpoint::CheckpointError;
 use crate::latent::checkpoint::Location;
 use crate::latent::recipe::Recipe;
+use crate::latent::script::Fed;
 use crate::latent::script::Script;
 use crate::latent::script::StopRule;
 use crate::metrics::Metrics;
@@ -222,7 +223,8 @@ impl Reasoner {
             deadline: Instant::now() + question.timeout.min(LONGEST_WAIT),
         })?;
         let reading = (Arc::clone(&self.tokenizer), self.recipe.answer);
-        let stop = question.saying().map_or(&[][..], |saying| &saying.stop);
+        let saying = question.saying();
+        let stop = saying.map_or((&[][..], false), |saying| (&saying.stop, saying.shows_stop));
         let transcript = Transcript::new(reading, stop, ends, prompt, ticket.submitted());
         Ok(Reply::new(ticket, transcript))
     }
@@ -242,14 +244,17 @@ impl Reasoner {
         }
         let is_scored = question.echo == Echo::Scored;
         let tokens = before.len() + after.len();
-        let goes_on = match &question.asked {
-            Asked::Text(_) | Asked::Ids(_) if !self.recipe.thinks() => &before[..],
-            Asked::Text(_) | Asked::Ids(_) => &after,
-            Asked::Question(_) | Asked::Chat(_) => &[],
+        let is_text = matches!(question.asked, Asked::Text(_) | Asked::Ids(_));
+        let lead = match (is_text, self.recipe.thinks()) {
+            (false, _) => Vec::new(),
+            (true, false) => {
+                before[before.len().saturating_sub(LEAD)..].iter().filter_map(Fed::id).collect()
+            }
+            (true, true) => after[after.len().saturating_sub(LEAD)..].to_vec(),
         };
-        let lead = goes_on[goes_on.len().saturating_sub(LEAD)..].to_vec();
-        let prompt = before.iter().chain(&after).filter(|_| is_scored);
-        let echoed = prompt.map(|&id| PromptToken { id, logprob: None, top: Vec::new() }).collect();
+        let prompt = before.iter().filter_map(Fed::id).chain(after.iter().copied());
+        let prompt = prompt.filter(|_| is_scored);
+        let echoed = prompt.map(|id| PromptToken { id, logprob: None, top: Vec::new() }).collect();
         let shape = Shape {
             before,
             after,

@@ -67,11 +67,7 @@ impl Reply {
             match part {
                 Part::Done(answer) => return Ok(*answer),
                 Part::Failed(failure) => return Err(failure),
-                Part::Thought { .. }
-                | Part::Token { .. }
-                | Part::Scored { .. }
-                | Part::Prompt(_)
-                | Part::Inside { .. } => {}
+                _ => {}
             }
         }
         Err(Failure::Engine)

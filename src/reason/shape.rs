@@ -4,9 +4,10 @@
 use crate::latent::edits::Edit;
 use crate::latent::edits::Edits;
 use crate::latent::edits::Steps;
-use crate::latent::program::Program;
+use crate::latent::program::room;
 use crate::latent::script::Act;
 use crate::latent::script::Branch;
+use crate::latent::script::Fed;
 use crate::latent::script::Sampling;
 use crate::latent::script::Say;
 use crate::latent::script::Script;
@@ -20,7 +21,7 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
     /// Prompt and start markers.
-    pub(crate) before: Vec<u32>,
+    pub(crate) before: Vec<Fed>,
     /// What is fed behind the end markers.
     pub(crate) after: Vec<u32>,
     /// Whether each id of both, but the first, is scored.
@@ -136,9 +137,10 @@ impl Shape {
     fn opening(&self) -> Vec<Act> {
         match self.before.split_at_checked(1) {
             Some((first, rest)) if self.is_scored && !rest.is_empty() => {
-                vec![Act::Feed(ids(first)), Act::Score(rest.to_vec())]
+                let rest = rest.iter().filter_map(Fed::id).collect();
+                vec![Act::Feed(first.to_vec()), Act::Score(rest)]
             }
-            _ => vec![Act::Feed(ids(&self.before))],
+            _ => vec![Act::Feed(self.before.clone())],
         }
     }
 
@@ -235,15 +237,8 @@ impl Shape {
         let max_tokens = match *max_tokens {
             MaxTokens::Exactly(most) => most,
             MaxTokens::Within(most, positions) => {
-                let program = Program {
-                    prompt: self.before.clone(),
-                    latent_steps,
-                    forced: [&self.forced[..], &self.after].concat(),
-                    max_tokens: 1,
-                    stop: StopRule::NEVER,
-                    masked: Vec::new(),
-                };
-                most.min(program.room(positions))
+                let fed = self.before.len() + self.forced.len() + self.after.len();
+                most.min(room(positions, fed.saturating_add(latent_steps)))
             }
         };
         let seed = sampling.seed.wrapping_add(sample as u64);

@@ -83,12 +83,14 @@ pub(crate) enum Goes {
 impl Transcript {
     pub(crate) fn new(
         (tokenizer, rule): (Arc<Tokenizer>, AnswerRule),
-        stop: &[String],
+        (stop, shows_stop): (&[String], bool),
         ends: Vec<End>,
         heading: Heading,
         submitted: Instant,
     ) -> Self {
-        let voice = |end| (end, Voice::new(Arc::clone(&tokenizer), stop.to_vec(), &heading.lead));
+        let voice = |end| {
+            (end, Voice::new(Arc::clone(&tokenizer), (stop.to_vec(), shows_stop), &heading.lead))
+        };
         Self {
             rule,
             voices: ends.into_iter().map(voice).collect(),
@@ -257,6 +259,7 @@ impl Transcript {
             prompt: std::mem::take(&mut self.heading.echoed),
             thoughts: std::mem::take(&mut self.thoughts),
             insides: std::mem::take(&mut self.insides),
+            turns: Vec::new(),
             usage,
             timings: self.clock.timings(at),
             warnings: warning.into_iter().collect(),

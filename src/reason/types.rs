@@ -8,6 +8,8 @@ use crate::engine::request::Reused;
 use crate::engine::request::Scored;
 use crate::engine::request::Thought;
 use crate::text::encode::Unknown;
+use crate::tools::call::Call;
+use crate::tools::call::Observation;
 use std::time::Duration;
 
 /// A part of an answer as it comes into being.
@@ -36,6 +38,15 @@ pub enum Part {
     },
     /// All ids of the prompt have their scores.
     Prompt(Vec<PromptToken>),
+    /// Something is to be done.
+    Action(Action),
+    /// And what came of it.
+    Observed {
+        /// In which round.
+        round: usize,
+        /// What the model is told.
+        observation: Observation,
+    },
     /// A continuation has its scores.
     Scored {
         /// Which of the choices.
@@ -49,6 +60,30 @@ pub enum Part {
     Done(Box<Answer>),
     /// There will be no complete answer; nothing follows.
     Failed(Failure),
+}
+
+/// What a model wants to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Action {
+    /// Counted from 1.
+    pub round: usize,
+    /// Why, if it says so.
+    pub thought: String,
+    /// What; `None` where what it said is no call.
+    pub call: Option<Call>,
+    /// As it was said.
+    pub said: String,
+}
+
+/// A round of a dialogue with tools.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Turn {
+    /// What was to be done.
+    pub action: Action,
+    /// What came of it; nothing where it was the last.
+    pub observation: Option<Observation>,
+    /// How long that took.
+    pub took: Duration,
 }
 
 /// An answer token with the text that it completes.
@@ -99,6 +134,8 @@ pub struct Answer {
     pub thoughts: Vec<Thought>,
     /// Rows that were to be looked into, each with the only choice that it belongs to, where there is one.
     pub insides: Vec<(Option<usize>, InsideRow)>,
+    /// What was done on the way, where tools could be called.
+    pub turns: Vec<Turn>,
     /// Counts.
     pub usage: Usage,
     /// Durations.

@@ -30,11 +30,16 @@ pub(crate) struct Voice {
     pub(crate) first_logits: Option<Vec<f32>>,
     pub(crate) scores: Vec<Given>,
     finish: Option<Finish>,
+    shows_stop: bool,
 }
 
 impl Voice {
     /// A voice whose text goes on behind that of `lead`.
-    pub(crate) fn new(tokenizer: Arc<Tokenizer>, stop: Vec<String>, lead: &[u32]) -> Self {
+    pub(crate) fn new(
+        tokenizer: Arc<Tokenizer>,
+        (stop, shows_stop): (Vec<String>, bool),
+        lead: &[u32],
+    ) -> Self {
         let mut decoder = tokenizer.decoder();
         for &id in lead {
             decoder.push(tokenizer.token(id));
@@ -50,6 +55,7 @@ impl Voice {
             first_logits: None,
             scores: Vec::new(),
             finish: None,
+            shows_stop,
         }
     }
 
@@ -77,8 +83,8 @@ impl Voice {
             top: token.top,
         });
         match self.watch.push(&fresh) {
-            Watched::Stopped(text) => {
-                settled.extend(self.settle(&text));
+            Watched::Stopped { before, by } => {
+                settled.extend(self.settle(&self.with_stop(before, &by)));
                 self.finish = Some(Finish::Stop);
             }
             Watched::Go(text) => {
@@ -96,11 +102,16 @@ impl Voice {
     pub(crate) fn finish(&mut self, finish: Finish) -> Vec<TokenText> {
         let rest = self.decoder.finish();
         let (text, finish) = match self.watch.push(&rest) {
-            Watched::Stopped(text) => (text, Finish::Stop),
+            Watched::Stopped { before, by } => (self.with_stop(before, &by), Finish::Stop),
             Watched::Go(text) => (text + &self.watch.finish(), finish),
         };
         self.finish = Some(finish);
         self.settle(&text)
+    }
+
+    /// What precedes a stop string, with that where it is to be shown.
+    fn with_stop(&self, before: String, by: &str) -> String {
+        if self.shows_stop { before + by } else { before }
     }
 
     /// Gives out the token held back, with `text` behind its own.

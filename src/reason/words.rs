@@ -1,5 +1,7 @@
 //! What a served checkpoint makes of text: ids, their texts, what is beside its tokenizer. No question is asked here.
 
+use crate::latent::recipe::ToolForm;
+use crate::latent::script::Fed;
 use crate::reason::prompt::Reader;
 use crate::reason::question::AskError;
 use crate::reason::question::Asked;
@@ -24,6 +26,39 @@ impl Reasoner {
         (is_open && is_chat).then(|| self.engine.max_positions())
     }
 
+    /// How calls of tools are written, if this model knows that.
+    pub fn tool_form(&self) -> Option<&ToolForm> {
+        self.recipe.tools.as_ref()
+    }
+
+    /// Whether this model asks tools on its way to an answer.
+    pub fn acts(&self) -> bool {
+        matches!(self.recipe.tools, Some(ToolForm::React(_)))
+    }
+
+    /// Whether thoughts or markers come before what is said.
+    pub(super) fn thinks(&self) -> bool {
+        self.recipe.thinks()
+    }
+
+    /// The markers before and behind thoughts.
+    pub(super) fn markers(&self) -> (&[u32], &[u32]) {
+        (&self.recipe.start, &self.recipe.end)
+    }
+
+    /// The ids of a text in the middle of others.
+    pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>, AskError> {
+        let ids = self.tokenizer.encode(text, false);
+        ids.map_err(|error| AskError::Tokenizer(error.to_string()))
+    }
+
+    /// What is asked, without the start markers.
+    pub(super) fn unmarked(&self, asked: &Asked) -> Result<Vec<Fed>, AskError> {
+        let mut before = self.reader().read(asked)?.before;
+        before.truncate(before.len().saturating_sub(self.recipe.start.len()));
+        Ok(before)
+    }
+
     /// The ids of what is asked, with nothing said about thoughts; `is_special` is whether a text gets the tokenizer's own
     /// special tokens.
     ///
@@ -35,7 +70,10 @@ impl Reasoner {
                 let ids = self.tokenizer.encode(text, is_special);
                 ids.map_err(|error| AskError::Tokenizer(error.to_string()))
             }
-            _ => self.reader().read(asked).map(|prompt| prompt.before),
+            _ => {
+                let prompt = self.reader().read(asked)?;
+                Ok(prompt.before.iter().filter_map(Fed::id).collect())
+            }
         }
     }
 

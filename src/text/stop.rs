@@ -15,8 +15,13 @@ pub struct StopWatch {
 pub enum Watched {
     /// This much is certainly part of the answer.
     Go(String),
-    /// A stop string appeared; this much precedes it, and nothing after it counts.
-    Stopped(String),
+    /// A stop string appeared, and nothing after it counts.
+    Stopped {
+        /// What precedes it.
+        before: String,
+        /// The string.
+        by: String,
+    },
 }
 
 impl StopWatch {
@@ -31,9 +36,10 @@ impl StopWatch {
             return Watched::Go(piece.to_owned());
         }
         self.held.push_str(piece);
-        if let Some(at) = self.stops.iter().filter_map(|stop| self.held.find(stop.as_str())).min() {
+        let found = |stop: &String| Some((self.held.find(stop.as_str())?, stop.clone()));
+        if let Some((at, by)) = self.stops.iter().filter_map(found).min() {
             self.held.truncate(at);
-            return Watched::Stopped(std::mem::take(&mut self.held));
+            return Watched::Stopped { before: std::mem::take(&mut self.held), by };
         }
         let keep = self.stops.iter().map(|stop| overlap(&self.held, stop)).max().unwrap_or(0);
         let go = self.held.drain(..self.held.len() - keep).collect();
@@ -56,6 +62,10 @@ mod tests {
     use super::StopWatch;
     use super::Watched;
 
+    fn stopped(before: &str, by: &str) -> Watched {
+        Watched::Stopped { before: before.to_owned(), by: by.to_owned() }
+    }
+
     fn go(text: &str) -> Watched {
         Watched::Go(text.to_owned())
     }
@@ -67,13 +77,13 @@ mod tests {
         assert_eq!(watch.push("N"), go(""));
         assert_eq!(watch.push("T"), go("ENT"));
         assert_eq!(watch.push("EN"), go(""));
-        assert_eq!(watch.push("D and more"), Watched::Stopped(String::new()));
+        assert_eq!(watch.push("D and more"), stopped("", "END"));
     }
 
     #[test]
     fn the_first_stop_string_in_the_text_counts() {
         let mut watch = StopWatch::new(vec!["b".to_owned(), "a".to_owned()]);
-        assert_eq!(watch.push("xxayb"), Watched::Stopped("xx".to_owned()));
+        assert_eq!(watch.push("xxayb"), stopped("xx", "a"));
     }
 
     #[test]

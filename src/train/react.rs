@@ -5,6 +5,7 @@ use crate::data::example::Example;
 use crate::latent::answer::AnswerRule;
 use crate::latent::families;
 use crate::latent::recipe::Recipe;
+use crate::latent::recipe::ToolForm;
 use crate::text::TextError;
 use crate::text::Tokenizer;
 use crate::tools::react::ReactForm;
@@ -79,6 +80,7 @@ pub fn recipe(form: &ReactForm, eos: Vec<u32>) -> Recipe {
     let family = if form.thoughts { "react" } else { "act" };
     Recipe {
         answer: AnswerRule::Whole,
+        tools: Some(ToolForm::React(form.clone())),
         max_tokens: Some(MAX_TOKENS),
         ..families::language_model(family, eos)
     }

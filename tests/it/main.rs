@@ -51,6 +51,7 @@ mod serve;
 mod support;
 mod text;
 mod tidy;
+mod tools;
 mod trainers;
 mod training;
 mod training_ends;

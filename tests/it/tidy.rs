@@ -22,13 +22,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("bench", &["data", "files"]),
     ("hub", &["files", "web"]),
     ("model", &["files"]),
-    ("latent", &["files", "hub", "model", "text"]),
+    ("latent", &["files", "hub", "model", "text", "tools"]),
     ("engine", &["latent", "metrics", "model"]),
     ("train", &["data", "files", "latent", "model", "text", "tools"]),
-    ("reason", &["engine", "latent", "metrics", "model", "text"]),
-    ("eval", &["data", "engine", "latent", "reason"]),
+    ("reason", &["engine", "latent", "metrics", "model", "text", "tools"]),
+    ("eval", &["data", "engine", "latent", "prompting", "reason", "tools"]),
     ("probe", &["data", "engine", "eval", "files", "latent", "reason"]),
-    ("http", &["engine", "files", "latent", "metrics", "reason", "text"]),
+    ("http", &["engine", "files", "latent", "metrics", "reason", "text", "tools"]),
 ];
 
 /// External crates that a layer must stay ignorant of.

@@ -2,6 +2,7 @@
 
 use crate::support::F32;
 use crate::support::data;
+use crate::support::models;
 use axum::Router;
 use axum::body::Body;
 use axum::body::to_bytes;
@@ -18,9 +19,11 @@ use coconut::metrics::Metrics;
 use coconut::model::device::Processor;
 use coconut::reason::reasoner::Reasoner;
 use coconut::reason::reasoner::ReasonerConfig;
+use coconut::tools::set::ToolSet;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tower::ServiceExt as _;
 
 /// The checkpoint that answers.
@@ -85,6 +88,15 @@ impl Wire {
     pub fn limited(config: Config) -> Self {
         let metrics = Arc::new(Metrics::new());
         let reasoner = Arc::new(reasoner(EngineConfig::default(), Arc::clone(&metrics)));
+        Self::with_config(config, reasoner, metrics)
+    }
+
+    /// A server with a checkpoint of the project that calls tools, and these.
+    pub fn acting(model: &str, tools: ToolSet, tool_timeout: Duration) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let reasoning = config(Location::folder(models(model)), EngineConfig::default(), None);
+        let reasoner = Arc::new(Reasoner::load(&reasoning, Arc::clone(&metrics)).unwrap());
+        let config = Config { tools, tool_timeout, ..Config::default() };
         Self::with_config(config, reasoner, metrics)
     }
 

@@ -280,7 +280,7 @@ pub(in crate::http) fn finish_reason(finish: Finish) -> &'static str {
 }
 
 /// To the microsecond.
-fn milliseconds(duration: Duration) -> f64 {
+pub(in crate::http) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 

@@ -1,6 +1,7 @@
 //! The questions of one request, side by side: as many as the engine's queue takes, the others as it has room again. Their
 //! parts come as they are computed. Knows no route's JSON.
 
+use crate::http::asking::acting::Dialogue;
 use crate::http::asking::ask::Asking;
 use crate::http::asking::ask::ask;
 use crate::http::error::ApiError;
@@ -21,7 +22,7 @@ pub(in crate::http) struct Several {
     reasoner: Arc<Reasoner>,
     asking: Asking,
     waiting: VecDeque<(usize, Question)>,
-    running: SelectAll<BoxStream<'static, (usize, Part)>>,
+    running: SelectAll<BoxStream<'static, (usize, Result<Part, ApiError>)>>,
     /// Positions of the prompts that are being answered.
     prompt_tokens: usize,
     questions: usize,
@@ -58,10 +59,10 @@ impl Several {
 
     async fn ask_more(&mut self) -> Result<(), ApiError> {
         while let Some((at, question)) = self.waiting.pop_front() {
-            match ask(&self.state, &self.reasoner, question.clone(), &self.asking).await {
-                Ok(reply) => {
-                    self.prompt_tokens += reply.prompt_tokens();
-                    self.running.push(reply.parts().map(move |part| (at, part)).boxed());
+            match begin(&self.state, &self.reasoner, question.clone(), &self.asking).await {
+                Ok((prompt_tokens, parts)) => {
+                    self.prompt_tokens += prompt_tokens;
+                    self.running.push(parts.map(move |part| (at, part)).boxed());
                 }
                 Err(ApiError::QueueFull { .. }) if !self.running.is_empty() => {
                     self.waiting.push_front((at, question));
@@ -79,6 +80,10 @@ impl Several {
     /// Where a question that waited is refused.
     pub(in crate::http) async fn next(&mut self) -> Option<Result<(usize, Part), ApiError>> {
         let (at, part) = self.running.next().await?;
+        let part = match part {
+            Ok(part) => part,
+            Err(error) => return Some(Err(error)),
+        };
         if matches!(part, Part::Done(_))
             && !self.waiting.is_empty()
             && let Err(error) = self.ask_more().await
@@ -103,4 +108,19 @@ impl Several {
         }
         answers.into_iter().collect::<Option<_>>().ok_or(ApiError::Internal)
     }
+}
+
+/// Positions of a question's prompt, and its parts as they come; in rounds, where the model may call tools.
+async fn begin(
+    state: &AppState,
+    reasoner: &Arc<Reasoner>,
+    question: Question,
+    asking: &Asking,
+) -> Result<(usize, BoxStream<'static, Result<Part, ApiError>>), ApiError> {
+    if question.acting.is_some() {
+        let dialogue = Dialogue::begin(state, reasoner, question, asking).await?;
+        return Ok((dialogue.prompt_tokens(), dialogue.parts().boxed()));
+    }
+    let reply = ask(state, reasoner, question, asking).await?;
+    Ok((reply.prompt_tokens(), reply.parts().map(Ok).boxed()))
 }

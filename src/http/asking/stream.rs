@@ -87,7 +87,7 @@ fn bytes(part: &Part) -> usize {
         Part::Scored { scores, .. } => 256 * scores.len(),
         Part::Prompt(tokens) => tokens.iter().map(|token| 256 * (1 + token.top.len())).sum(),
         Part::Token { token, .. } => 256 * token.top.len(),
-        Part::Failed(_) => 0,
+        Part::Action(_) | Part::Observed { .. } | Part::Failed(_) => 0,
     }
 }
 

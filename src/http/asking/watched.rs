@@ -40,11 +40,7 @@ impl Watched {
         match &part {
             Part::Done(answer) => self.record(answered(answer)),
             Part::Failed(failure) => self.record(failed(*failure)),
-            Part::Thought { .. }
-            | Part::Token { .. }
-            | Part::Prompt(_)
-            | Part::Scored { .. }
-            | Part::Inside { .. } => {}
+            _ => {}
         }
         part
     }
@@ -86,7 +82,8 @@ impl Drop for Watched {
     }
 }
 
-fn answered(answer: &Answer) -> Outcome {
+/// How a question ended that has its answer.
+pub(in crate::http) fn answered(answer: &Answer) -> Outcome {
     Outcome {
         finish: answer.choices.first().map_or("done", |choice| finish_reason(choice.finish)),
         prompt_tokens: answer.usage.prompt_tokens,
@@ -105,6 +102,7 @@ fn failed(failure: Failure) -> Outcome {
     })
 }
 
-fn without_answer(finish: &'static str) -> Outcome {
+/// How one ended that has none.
+pub(in crate::http) fn without_answer(finish: &'static str) -> Outcome {
     Outcome { finish, prompt_tokens: 0, latent_steps: 0, completion_tokens: 0 }
 }

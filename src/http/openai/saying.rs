@@ -51,6 +51,9 @@ pub(super) struct SayingFields {
     /// A string, or up to 16 of them, that end the answer and are not part of it.
     #[schema(schema_with = stop_schema)]
     stop: Option<Stop>,
+    /// Whether the string that ended the answer is part of it.
+    #[schema(default = false)]
+    include_stop_str_in_output: Option<bool>,
     /// Go on after end-of-sequence tokens, up to the most tokens.
     #[schema(default = false)]
     ignore_eos: Option<bool>,
@@ -184,10 +187,18 @@ impl SayingFields {
             thinking: extras.latent().checked(seed)?,
             then: match max_tokens {
                 Some(0) => Then::Nothing,
-                _ => Then::Say(Saying { max_tokens, ignore_eos, sampling, stop, samples }),
+                _ => Then::Say(Saying {
+                    max_tokens,
+                    ignore_eos,
+                    sampling,
+                    stop,
+                    shows_stop: self.include_stop_str_in_output.unwrap_or(false),
+                    samples,
+                }),
             },
             report,
             inside: InsideBody::checked(extras.inside.clone(), extras.include.as_deref())?,
+            acting: None,
             timeout,
         })
     }

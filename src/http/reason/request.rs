@@ -1,5 +1,6 @@
 //! The JSON of a question, and what it means to the layer below. Checks values that need no model to check.
 
+use crate::http::asking::acting::Wanted;
 use crate::http::asking::include::Include;
 use crate::http::asking::include::report;
 use crate::http::asking::include::within;
@@ -16,6 +17,7 @@ use crate::http::thinking::Steps;
 use crate::http::thinking::steps_schema;
 use crate::http::whole::Whole;
 use crate::http::whole::whole_or_none;
+use crate::reason::question::Acting;
 use crate::reason::question::Asked;
 use crate::reason::question::Echo;
 use crate::reason::question::MAX_COUNT;
@@ -53,6 +55,15 @@ pub(in crate::http) struct ReasonRequest {
     pub(super) interventions: Option<Vec<InterventionBody>>,
     /// Noise on every thought; each sample has its own.
     pub(super) latent_noise: Option<NoiseBody>,
+    /// Of a model that calls tools: only these of the server's. All where absent, none where empty.
+    #[schema(max_items = 256)]
+    pub(super) tools: Option<Vec<String>>,
+    /// Of a model that calls tools: what these know of the question, and the model does not, such as the facts for `graph`.
+    pub(super) facts: Option<String>,
+    /// Of a model that calls tools: most rounds; never more than its recipe allows.
+    #[serde(default, deserialize_with = "whole_or_none")]
+    #[schema(minimum = 1, maximum = 1_048_576, example = 7)]
+    pub(super) max_rounds: Option<usize>,
     /// How many samples to answer with; they come back in `choices`, with their vote.
     #[serde(default, deserialize_with = "whole_or_none")]
     #[schema(minimum = 1, maximum = 1024, default = 1)]
@@ -97,7 +108,12 @@ pub(in crate::http) struct ReasonRequest {
 
 impl ReasonRequest {
     /// The question to ask, or the first field whose value is not allowed. `seed` is for what the request does not seed.
-    pub(super) fn into_question(self, timeout: Duration, seed: u64) -> Result<Question, ApiError> {
+    pub(super) fn into_question(
+        self,
+        acting: Option<Acting>,
+        timeout: Duration,
+        seed: u64,
+    ) -> Result<Question, ApiError> {
         let report = report(self.include.as_deref(), self.top_thought_tokens)?;
         let inside = InsideBody::checked(self.inside.clone(), self.include.as_deref())?;
         let seed = self.seed.unwrap_or(seed);
@@ -109,6 +125,9 @@ impl ReasonRequest {
                 "a sweep has one answer for each number of thoughts",
             ));
         }
+        if acting.is_some() {
+            self.check_acting(samples)?;
+        }
         let latent = self.latent();
         let max_tokens = self.max_tokens.map(|count| within("max_tokens", count, 1..=MAX_COUNT));
         let max_tokens = max_tokens.transpose()?;
@@ -118,9 +137,17 @@ impl ReasonRequest {
             asked: Asked::Question(self.question),
             echo: Echo::No,
             thinking: latent.checked(sampling.seed)?,
-            then: Then::Say(Saying { max_tokens, ignore_eos, sampling, stop, samples }),
+            then: Then::Say(Saying {
+                max_tokens,
+                ignore_eos,
+                sampling,
+                stop,
+                shows_stop: false,
+                samples,
+            }),
             report,
             inside,
+            acting,
             timeout,
         })
     }
@@ -134,6 +161,29 @@ impl ReasonRequest {
             feedback: self.feedback,
             interventions: self.interventions.clone(),
             latent_noise: self.latent_noise,
+        }
+    }
+
+    /// What it says about tools.
+    pub(super) fn acting(&self) -> Wanted {
+        let (tools, facts) = (self.tools.clone(), self.facts.clone());
+        Wanted { tools, facts, max_rounds: self.max_rounds }
+    }
+
+    /// Refuses what a dialogue has no place for.
+    fn check_acting(&self, samples: usize) -> Result<(), ApiError> {
+        let impossible = [
+            ("n", samples > 1),
+            ("sweep", self.sweep.is_some()),
+            ("inside", self.inside.is_some()),
+            ("interventions", self.interventions.is_some()),
+            ("stop", self.stop.is_some()),
+        ];
+        match impossible.into_iter().find(|(_, is_there)| *is_there) {
+            Some((field, _)) => {
+                Err(ApiError::invalid(field, "this model answers in rounds, with tools in between"))
+            }
+            None => Ok(()),
         }
     }
 
@@ -155,7 +205,7 @@ mod tests {
     fn question(mut body: Value) -> Result<Question, ApiError> {
         body["question"] = json!("Why?");
         let request: ReasonRequest = serde_json::from_value(body).unwrap();
-        request.into_question(Duration::from_secs(1), 17)
+        request.into_question(None, Duration::from_secs(1), 17)
     }
 
     #[test]

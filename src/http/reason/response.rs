@@ -12,6 +12,9 @@ use crate::http::asking::parts::base64_f32;
 use crate::http::asking::parts::finish_reason;
 use crate::http::asking::stream;
 use crate::http::asking::stream::Show;
+use crate::http::asking::turns::ActionBody;
+use crate::http::asking::turns::ObservationBody;
+use crate::http::asking::turns::TurnBody;
 use crate::http::asking::view::View;
 use crate::http::asking::vote::VoteBody;
 use crate::http::error::ApiError;
@@ -66,6 +69,10 @@ pub(in crate::http) struct ReasonResponse {
     /// With `n` above 1: what most samples say.
     #[serde(skip_serializing_if = "Option::is_none")]
     vote: Option<VoteBody>,
+    /// What was done on the way, where the model calls tools.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    trajectory: Vec<TurnBody>,
     /// What was done about thoughts; absent where they were fed as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     resolved: Option<Resolved>,
@@ -144,6 +151,7 @@ impl View {
             answers,
             choices,
             vote,
+            trajectory: answer.turns.into_iter().map(TurnBody::from).collect(),
             resolved: self.resolved.clone(),
             usage: answer.usage.into(),
             timings: answer.timings.into(),
@@ -204,6 +212,10 @@ impl Show for Events {
                 stream::event("inside", self.view.inside(row, choice.and_then(place)))
             }
             Part::Done(answer) => stream::event("done", self.view.answer(*answer)),
+            Part::Action(action) => stream::event("action", ActionBody::from(action)),
+            Part::Observed { round, observation } => {
+                stream::event("observation", ObservationBody::of(round, observation))
+            }
             Part::Prompt(_) | Part::Scored { .. } | Part::Failed(_) => return Vec::new(),
         }]
     }
@@ -223,6 +235,8 @@ impl PartialSchema for ReasonEvent {
             ["thought", "ThoughtBody", "a latent step was computed"],
             ["inside", "InsideRowBody", "a position was computed that is looked into"],
             ["token", "TokenBody", "an answer token was chosen"],
+            ["action", "ActionBody", "the model wants something to be done"],
+            ["observation", "ObservationBody", "it was done, and this came of it"],
             ["done", "ReasonResponse", "the complete answer; nothing follows"],
             ["error", "ErrorBody", "there will be no answer; nothing follows"],
         ])
@@ -233,6 +247,8 @@ impl ToSchema for ReasonEvent {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((ThoughtBody::name().into_owned(), ThoughtBody::schema()));
         schemas.push((TokenBody::name().into_owned(), TokenBody::schema()));
+        schemas.push((ActionBody::name().into_owned(), ActionBody::schema()));
+        schemas.push((ObservationBody::name().into_owned(), ObservationBody::schema()));
         ThoughtBody::schemas(schemas);
         TokenBody::schemas(schemas);
     }

@@ -104,6 +104,7 @@ impl ScoreRequest {
             then: Then::Score(Scoring { prefix: self.prefix.unwrap_or_default(), continuations }),
             report: report(self.include.as_deref(), self.top_thought_tokens)?,
             inside,
+            acting: None,
             timeout,
         })
     }

@@ -133,10 +133,10 @@ impl Show for ScoreEvents {
                 let at = (choice, self.continuations);
                 stream::event("score", self.view.score(at, latent_steps, &scores))
             }
-            Part::Prompt(_) | Part::Token { .. } | Part::Failed(_) => return Vec::new(),
             Part::Done(answer) => {
                 stream::event("done", self.view.scores(*answer, self.continuations))
             }
+            _ => return Vec::new(),
         }]
     }
 

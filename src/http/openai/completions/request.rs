@@ -143,7 +143,7 @@ impl PromptBody {
         let is_empty = |asked: &Asked| match asked {
             Asked::Text(text) => text.is_empty(),
             Asked::Ids(ids) => ids.is_empty(),
-            Asked::Question(_) | Asked::Chat(_) => false,
+            Asked::Question(_) | Asked::Chat(_) | Asked::Inputs(_) => false,
         };
         match prompts.len() {
             0 => Err(ApiError::invalid("prompt", "must not be empty")),

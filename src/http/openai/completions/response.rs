@@ -182,7 +182,7 @@ impl Completions {
         let text = match asked {
             Asked::Text(text) => text.clone(),
             Asked::Ids(ids) => reasoner.pieces(ids).concat(),
-            Asked::Question(_) | Asked::Chat(_) => String::new(),
+            Asked::Question(_) | Asked::Chat(_) | Asked::Inputs(_) => String::new(),
         };
         (text, logprobs)
     }

@@ -1,0 +1,166 @@
+//! A model that calls tools, over HTTP: `models/prosqa-react`, which has never seen the facts, and a graph that knows them.
+
+mod bounds;
+
+use crate::support::models;
+use crate::support::questions_of;
+use crate::wire::Wire;
+use coconut::data::example::Example;
+use coconut::tools::graph::apart;
+use coconut::tools::set::ToolSet;
+use futures::future::join_all;
+use serde_json::Value;
+use serde_json::json;
+use std::path::Path;
+use std::time::Duration;
+
+pub const MODEL: &str = "prosqa-react";
+pub const ASKED: &str = "Is Tom a lempus or scrompus?";
+pub const FACTS: &str = "Tom is a terpus. Every terpus is a brimpus. Every brimpus is a lempus.";
+
+pub fn graph() -> ToolSet {
+    ToolSet::parse(&["graph".to_owned(), "calculator".to_owned()]).unwrap()
+}
+
+fn wire() -> Wire {
+    Wire::acting(MODEL, graph(), Duration::from_secs(60))
+}
+
+async fn answered(wire: &Wire, body: Value) -> Value {
+    let reply = wire.ask(body).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.json()
+}
+
+/// What of an answer follows from what was said and done.
+fn said(answer: &Value) -> Value {
+    let turns = answer["trajectory"].as_array().unwrap().iter().map(|turn| {
+        let fields = ["round", "thought", "name", "argument", "observation", "is_error"];
+        fields.iter().map(|field| turn[*field].clone()).collect::<Value>()
+    });
+    json!([answer["answer"], answer["text"], turns.collect::<Vec<_>>()])
+}
+
+#[tokio::test]
+async fn the_answer_is_in_the_tool_alone() {
+    let wire = wire();
+    let answer = answered(&wire, json!({"question": ASKED, "facts": FACTS})).await;
+    assert_eq!(
+        (&answer["answer"], &answer["finish_reason"]),
+        (&json!("Tom is a lempus."), &json!("stop"))
+    );
+    let turns = answer["trajectory"].as_array().unwrap();
+    assert_eq!(turns[0]["name"], json!("path"));
+    assert_eq!(turns[0]["observation"], json!(FACTS));
+    assert!(turns.last().unwrap().get("observation").is_none());
+    let usage = &answer["usage"];
+    assert_eq!(
+        usage["total_tokens"].as_u64().unwrap(),
+        usage["prompt_tokens"].as_u64().unwrap() + usage["completion_tokens"].as_u64().unwrap()
+    );
+    let other = FACTS.replace("lempus", "scrompus");
+    let answer = answered(&wire, json!({"question": ASKED, "facts": other})).await;
+    assert_eq!(answer["answer"], json!("Tom is a scrompus."));
+    assert_eq!(answer["trajectory"][0]["observation"], json!("unknown: lempus"), "{answer}");
+}
+
+#[tokio::test]
+async fn events_tell_what_is_done_as_it_is_done() {
+    let wire = wire();
+    let body = json!({"question": ASKED, "facts": FACTS});
+    let whole = answered(&wire, body.clone()).await;
+    let mut streamed = body;
+    streamed["stream"] = json!(true);
+    let events = wire.ask(streamed).await.events();
+    let done = &events.last().unwrap().data;
+    assert_eq!(said(done), said(&whole));
+    let texts = events.iter().filter(|event| event.name == "token");
+    let text: String = texts.map(|event| event.data["text"].as_str().unwrap()).collect();
+    assert_eq!(json!(text), whole["text"], "tokens are the text");
+    let names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
+    let at = |name: &str| names.iter().position(|found| *found == name).unwrap();
+    assert!(at("token") < at("action") && at("action") + 1 == at("observation"));
+    let observation = &events[at("observation")].data;
+    assert_eq!((&observation["round"], &observation["text"]), (&json!(1), &json!(FACTS)));
+}
+
+fn questions() -> Vec<Example> {
+    let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/prosqa_valid.json");
+    match published.is_file() {
+        true => questions_of(&published),
+        false => {
+            let question = format!("{FACTS} {ASKED}");
+            vec![Example { question, answer: "Tom is a lempus.".to_owned(), ..Example::default() }]
+        }
+    }
+}
+
+#[tokio::test]
+async fn thirty_two_at_once_are_answered_as_each_alone_and_rightly() {
+    let wire = wire();
+    let questions = questions();
+    let bodies: Vec<Value> = questions
+        .iter()
+        .cycle()
+        .take(32)
+        .map(|example| {
+            let (facts, question) = apart(&example.question);
+            json!({"question": question.trim(), "facts": facts})
+        })
+        .collect();
+    let together = join_all(bodies.iter().map(|body| answered(&wire, body.clone()))).await;
+    let mut right = 0;
+    for ((body, answer), example) in bodies.iter().zip(&together).zip(questions.iter().cycle()) {
+        let alone = answered(&wire, body.clone()).await;
+        assert_eq!(said(answer), said(&alone));
+        right += usize::from(answer["answer"] == json!(example.answer));
+    }
+    assert!(right >= 31, "{right} of 32");
+    assert_eq!(wire.metrics.dialogues.get() + wire.metrics.tools_running.get(), 0);
+    assert!(wire.metrics.tool_calls_total.with_label_values(&["path", "found"]).get() >= 64);
+}
+
+#[tokio::test]
+async fn a_request_can_have_fewer_tools_and_never_more() {
+    let wire = wire();
+    let answer = answered(
+        &wire,
+        json!({"question": ASKED, "facts": FACTS, "tools": ["calculator"], "max_rounds": 1}),
+    )
+    .await;
+    let turn = &answer["trajectory"][0];
+    assert!(
+        turn["is_error"] == json!(true)
+            && turn["observation"].as_str().unwrap().contains("there is no path")
+    );
+    assert_eq!((&answer["answer"], &answer["finish_reason"]), (&json!(""), &json!("length")));
+    for (extra, field) in [
+        (json!({"tools": ["graph", "http"]}), "tools"),
+        (json!({"max_rounds": 0}), "max_rounds"),
+        (json!({"n": 2}), "n"),
+        (json!({"sweep": [0]}), "sweep"),
+        (json!({"stop": "x"}), "stop"),
+    ] {
+        let mut body = json!({"question": ASKED});
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        assert_eq!(wire.ask(body).await.blames(422, "invalid_value").as_deref(), Some(field));
+    }
+    let plain = Wire::serving(models("prosqa"));
+    for field in [json!({"tools": []}), json!({"facts": FACTS}), json!({"max_rounds": 2})] {
+        let mut body = json!({"question": ASKED});
+        body.as_object_mut().unwrap().extend(field.as_object().unwrap().clone());
+        let name = field.as_object().unwrap().keys().next().unwrap();
+        assert_eq!(plain.ask(body).await.blames(422, "invalid_value").as_ref(), Some(name));
+    }
+}
+
+#[tokio::test]
+async fn a_dialogue_goes_on_from_what_is_in_memory() {
+    let wire = wire();
+    // Long enough to fill pages.
+    let facts =
+        FACTS.replace("Tom is a terpus.", "Tom is a terpus. Tom is a dumpus. Tom is a rorpus.");
+    answered(&wire, json!({"question": ASKED, "facts": facts})).await;
+    let hits = wire.metrics.prefix_cache_hits_total.get();
+    assert!(hits >= 16, "the second round reads what the first computed: {hits} positions");
+}
