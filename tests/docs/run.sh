@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs what docs/ says: every `sh` block in order, with what each is expected to say; then compares the documents with the
-# program and its source. tests/docs/run.py says how blocks are marked.
+# Compares docs/ with the source, then runs what it says: every `sh` block in order, with what each is expected to say.
+# tests/docs/run.py says how blocks are marked, tests/docs/facts.py what is compared.
 #
 #   COCONUT=target/release/coconut bash tests/docs/run.sh                # all of it
 #   bash tests/docs/run.sh api research                                  # some pages
 #
-# Needs python3 (3.11 or newer) and curl; promtool checks the alerts where it is installed. Minutes, most of them training.
+# Needs python3 (3.11 or newer) and curl; promtool checks the alerts where it is installed. A minute.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
