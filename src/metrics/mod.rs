@@ -180,6 +180,8 @@ impl Metrics {
         for reason in ["queue_full", "too_long", "stopping", "dead", "invalid", "loading"] {
             metrics.rejected_total.with_label_values(&[reason]);
         }
+        metrics.tool_calls_total.with_label_values(&["unknown", "error"]);
+        metrics.tool_seconds.with_label_values(&["unknown"]);
         let build = [env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH];
         metrics.build_info.with_label_values(&build).set(1);
         metrics

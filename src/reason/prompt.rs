@@ -4,6 +4,7 @@
 use crate::latent::chat::Chat;
 use crate::latent::recipe::ChatRule;
 use crate::latent::recipe::Recipe;
+use crate::latent::recipe::ToolForm;
 use crate::latent::script::Fed;
 use crate::latent::script::ids;
 use crate::reason::question::AskError;
@@ -12,9 +13,13 @@ use crate::reason::question::THOUGHTS_HERE;
 use crate::text::Tokenizer;
 use crate::text::chat::ChatTemplate;
 use crate::text::chat::Conversation;
+use crate::text::chat::Json;
+use crate::text::chat::Message;
 use crate::text::encode::Encoded;
 use crate::text::encode::Unknown;
 use crate::text::encode::Within;
+use crate::tools::react::ReactForm;
+use crate::tools::react::Round;
 
 /// Ids around the thoughts.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,7 +45,7 @@ pub(crate) struct Reader<'a> {
 
 const TWICE: &str = "says twice where thoughts go";
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     pub(crate) fn read(&self, asked: &Asked) -> Result<Prompt, AskError> {
         match asked {
             Asked::Question(question) => self.question(question),
@@ -55,15 +60,21 @@ impl Reader<'_> {
             Asked::Chat(conversation) => match self.template()? {
                 Some(template) => {
                     let text = template.render(conversation).map_err(AskError::Conversation)?;
-                    self.text(&text, false)
+                    let prompt = self.text(&text, false)?;
+                    self.led(prompt, &conversation.lead)
                 }
-                None => self.question(last_user_message(conversation)?),
+                None => match &self.recipe.tools {
+                    Some(ToolForm::React(form)) if conversation.tools.is_some() => {
+                        self.rounds(form, conversation)
+                    }
+                    _ => self.question(last_user_message(conversation)?),
+                },
             },
         }
     }
 
     /// The template that conversations go through.
-    pub(crate) fn template(&self) -> Result<Option<&ChatTemplate>, AskError> {
+    pub(crate) fn template(&self) -> Result<Option<&'a ChatTemplate>, AskError> {
         let template = match (self.recipe.chat, &self.chat.template) {
             (Some(ChatRule::Question), _) => return Ok(None),
             (None, _) if self.recipe.thinks() => return Ok(None),
@@ -72,6 +83,24 @@ impl Reader<'_> {
             (_, Some(template)) => template.as_ref().map_err(String::as_str),
         };
         template.map(Some).map_err(|reason| AskError::Conversation(reason.to_owned()))
+    }
+
+    /// With what is said for the model behind the thoughts.
+    fn led(&self, mut prompt: Prompt, lead: &str) -> Result<Prompt, AskError> {
+        if !lead.is_empty() {
+            prompt.after.extend(self.encode(lead, false)?.ids);
+        }
+        Ok(prompt)
+    }
+
+    /// A conversation in which a client's tools were called, as the dialogue that the model learnt.
+    fn rounds(&self, form: &ReactForm, conversation: &Conversation) -> Result<Prompt, AskError> {
+        let question = last_user_message(conversation)?;
+        let last = conversation.messages.iter().rposition(|message| message.role == "user");
+        let rounds = rounds(&conversation.messages[last.unwrap_or(0)..]);
+        let opening = form.opening(form.opens_with(), rounds.len() + 1);
+        let prompt = self.question(question)?;
+        self.led(prompt, &format!("{}{opening}", form.written(&rounds)))
     }
 
     fn question(&self, question: &str) -> Result<Prompt, AskError> {
@@ -152,4 +181,44 @@ fn last_user_message(conversation: &Conversation) -> Result<&str, AskError> {
     let last = conversation.messages.iter().rev().find(|message| message.role == "user");
     let content = last.and_then(|message| message.content.as_deref());
     content.ok_or_else(|| AskError::Conversation("there is no message of a user".to_owned()))
+}
+
+/// Calls and what came of them, in order.
+fn rounds(messages: &[Message]) -> Vec<Round> {
+    let mut rounds: Vec<Round> = Vec::new();
+    for message in messages {
+        match message.role.as_str() {
+            "assistant" => {
+                let calls = message.more.get("tool_calls").map(Json::items).unwrap_or_default();
+                let mut thought = message.content.clone().unwrap_or_default();
+                rounds.extend(
+                    calls.iter().map(|call| Round {
+                        thought: std::mem::take(&mut thought),
+                        ..called(call)
+                    }),
+                );
+            }
+            "tool" => {
+                let open = rounds.iter_mut().find(|round| round.observation.is_none());
+                if let Some(round) = open {
+                    round.observation = message.content.clone();
+                }
+            }
+            _ => {}
+        }
+    }
+    rounds
+}
+
+/// A call as it stands between brackets: the values of its arguments.
+fn called(call: &Json) -> Round {
+    let function = call.get("function").unwrap_or_default();
+    let action = function.get("name").and_then(|name| name.as_str().map(str::to_owned));
+    let arguments = function.get("arguments").unwrap_or_default();
+    let values = arguments.items().into_iter().map(|name| {
+        let value = name.as_str().and_then(|name| arguments.get(name)).unwrap_or_default();
+        value.to_string()
+    });
+    let argument = values.collect::<Vec<_>>().join(", ");
+    Round { action: action.unwrap_or_default(), argument, ..Round::default() }
 }

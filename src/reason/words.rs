@@ -6,6 +6,7 @@ use crate::reason::prompt::Reader;
 use crate::reason::question::AskError;
 use crate::reason::question::Asked;
 use crate::reason::reasoner::Reasoner;
+use crate::text::chat::ChatTemplate;
 
 impl Reasoner {
     pub(super) fn reader(&self) -> Reader<'_> {
@@ -29,6 +30,11 @@ impl Reasoner {
     /// How calls of tools are written, if this model knows that.
     pub fn tool_form(&self) -> Option<&ToolForm> {
         self.recipe.tools.as_ref()
+    }
+
+    /// The template that conversations go through.
+    pub fn chat_template(&self) -> Option<&str> {
+        self.reader().template().ok().flatten().map(ChatTemplate::source)
     }
 
     /// Whether this model asks tools on its way to an answer.

@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 use serde_json::ser::Serializer;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 
 /// Instructions of a template's machine: a long conversation takes a few ten thousand.
@@ -47,6 +48,8 @@ pub struct Conversation {
     pub messages: Vec<Message>,
     /// What can be called, as the client declares it.
     pub tools: Option<Json>,
+    /// What the assistant is made to begin with.
+    pub lead: String,
     /// What else the template is told.
     pub settings: BTreeMap<String, Json>,
 }
@@ -106,9 +109,26 @@ impl Json {
         self.0.get_attr(field).ok().filter(|value| !value.is_undefined()).map(Self)
     }
 
+    /// As serde's.
+    pub fn to_value(&self) -> serde_json::Value {
+        serde_json::to_value(&self.0).unwrap_or_default()
+    }
+
+    /// A list's values.
+    pub fn items(&self) -> Vec<Self> {
+        self.0.try_iter().into_iter().flatten().map(Self).collect()
+    }
+
     /// The text that it is.
     pub fn as_str(&self) -> Option<&str> {
         self.0.as_str()
+    }
+}
+
+impl fmt::Display for Json {
+    /// A text as it is, all else as JSON.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

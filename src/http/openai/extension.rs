@@ -6,6 +6,7 @@ use crate::http::asking::parts::ThoughtBody;
 use crate::http::asking::parts::TimingsBody;
 use crate::http::asking::parts::WarningBody;
 use crate::http::asking::parts::base64_f32;
+use crate::http::asking::turns::TurnBody;
 use crate::http::asking::view::View;
 use crate::http::asking::vote::VoteBody;
 use crate::http::thinking::Resolved;
@@ -28,6 +29,10 @@ pub(super) struct Extension {
     /// What was done about thoughts, with everything that the request left open.
     #[serde(skip_serializing_if = "Option::is_none")]
     resolved: Option<Resolved>,
+    /// What was done on the way, where the model calls the server's tools.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    trajectory: Vec<TurnBody>,
     /// What most of several samples say.
     #[serde(skip_serializing_if = "Option::is_none")]
     vote: Option<VoteBody>,
@@ -71,6 +76,7 @@ impl Extension {
             inside: view.insides(std::mem::take(&mut answer.insides)),
             resolved: view.resolved.clone(),
             vote,
+            trajectory: std::mem::take(&mut answer.turns).into_iter().map(TurnBody::from).collect(),
             timings: answer.timings.into(),
             warnings: answer.warnings.iter().map(WarningBody::from).collect(),
         }

@@ -33,6 +33,21 @@ impl CallForm {
         (names_result && template.contains("parameters")).then_some(Self::Llama)
     }
 
+    /// What a model is made to begin with, so that it calls: nothing, or something, or the tool of this name.
+    pub fn lead(self, called: Option<Option<&str>>) -> String {
+        let Some(name) = called else { return String::new() };
+        let (tag, arguments) = match self {
+            Self::Hermes => ("<tool_call>\n", "arguments"),
+            Self::Llama => ("", "parameters"),
+        };
+        match name {
+            None => format!("{tag}{{\"name\": \""),
+            Some(name) => {
+                format!("{tag}{{\"name\": {}, \"{arguments}\": ", Value::from(name))
+            }
+        }
+    }
+
     /// What a call begins with, where it is not bare.
     fn opening(self) -> &'static str {
         match self {

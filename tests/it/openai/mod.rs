@@ -1,5 +1,6 @@
 //! OpenAI's routes as their clients use them: each answer is held to what our own routes say of the same.
 
+mod calls;
 mod chat;
 mod completions;
 mod refusals;

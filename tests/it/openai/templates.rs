@@ -49,7 +49,8 @@ fn conversations_read_as_transformers_writes_them() {
         let source = fs::read_to_string(data("chat").join(&case.template)).unwrap();
         let template = ChatTemplate::parse(&source, expected.tokens.clone()).unwrap();
         let messages = case.messages.into_iter().map(message).collect();
-        let conversation = Conversation { messages, tools: case.tools, settings: case.settings };
+        let (tools, settings) = (case.tools, case.settings);
+        let conversation = Conversation { messages, tools, settings, ..Conversation::default() };
         let wanted = case.text.ok_or(case.refused.unwrap_or_default());
         assert_eq!(template.render(&conversation), wanted, "{} {}", case.template, case.name);
     }

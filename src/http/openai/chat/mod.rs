@@ -16,6 +16,7 @@ use crate::http::error::Fields;
 use crate::http::extract::Deadline;
 use crate::http::extract::Groups;
 use crate::http::extract::Headers;
+use crate::http::openai::calls::Speech;
 use crate::http::openai::usage::UsageCounts;
 use crate::http::state::AppState;
 use crate::http::track::OutcomeSlot;
@@ -64,14 +65,18 @@ pub(in crate::http) async fn chat(
     let id = Uuid::new_v4();
     let (random, timeout) = (random_seed(id), deadline.saturating_duration_since(Instant::now()));
     let shows_logprobs = request.shows_logprobs();
-    let (question, saying, extras) =
-        request.question(reasoner.room_in_chats(), (timeout, random))?;
+    let asked = request.question(&reasoner, (timeout, random))?;
+    let request::Asking { mut question, saying, extras, speech } = asked;
+    if matches!(speech, Speech::Plain) {
+        question.acting = extras.acting().checked(&state, &reasoner)?;
+    }
     let seen = (&extras.latent(), extras.inside.as_ref(), saying.seed_or(random));
     let view = View::new(id, extras.include.as_deref(), seen, Arc::clone(&reasoner));
     let asking = Asking { fields: FIELDS, deadline, outcome };
     let parts = Several::ask(&state, &reasoner, vec![question], asking).await?;
     let chat = Chat {
         view,
+        speech,
         shows_logprobs,
         options: saying.stream_options.unwrap_or_default(),
         so_far: UsageCounts::begun(parts.prompt_tokens()),

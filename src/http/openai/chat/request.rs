@@ -3,6 +3,9 @@
 use crate::http::error::ApiError;
 use crate::http::extract::FromGroups;
 use crate::http::extract::parse;
+use crate::http::openai::calls::Choice;
+use crate::http::openai::calls::Speech;
+use crate::http::openai::calls::declared;
 use crate::http::openai::chat::messages::ContentBody;
 use crate::http::openai::chat::messages::MessageBody;
 use crate::http::openai::chat::messages::messages;
@@ -14,6 +17,7 @@ use crate::http::whole::whole_or_none;
 use crate::reason::question::Asked;
 use crate::reason::question::Echo;
 use crate::reason::question::Question;
+use crate::reason::reasoner::Reasoner;
 use crate::text::chat::Conversation;
 use crate::text::chat::Json;
 use serde::Deserialize;
@@ -53,11 +57,11 @@ pub(super) struct Own {
     top_logprobs: Option<usize>,
     /// `{"type": "text"}`; others are refused.
     response_format: Option<FormatBody>,
-    /// What may be called: given to the chat template.
+    /// What may be called: what the answer calls of it comes in `tool_calls`.
     #[schema(value_type = Option<Vec<Object>>)]
     tools: Option<Vec<Json>>,
-    /// `auto` or `none`.
-    #[schema(value_type = Option<String>)]
+    /// `auto`, `none`, `required`, or a function by its name.
+    #[schema(value_type = Option<serde_json::Value>)]
     tool_choice: Option<Json>,
     /// What else the chat template is told.
     #[schema(value_type = Option<Object>)]
@@ -106,38 +110,46 @@ impl ToSchema for ChatRequest {
     }
 }
 
+/// What a request comes to.
+#[derive(Debug)]
+pub(super) struct Asking {
+    pub(super) question: Question,
+    pub(super) saying: SayingFields,
+    pub(super) extras: Extras,
+    /// How its answers are to be read.
+    pub(super) speech: Speech,
+}
+
 impl ChatRequest {
-    /// The question, or the first field whose value is not allowed. `room` is the most answer tokens where none are named.
+    /// The question, or the first field whose value is not allowed.
     pub(super) fn question(
         self,
-        room: Option<usize>,
+        reasoner: &Reasoner,
         at: (Duration, u64),
-    ) -> Result<(Question, SayingFields, Extras), ApiError> {
+    ) -> Result<Asking, ApiError> {
         let Self { own, saying, extras } = self;
         text_only("response_format.type", own.response_format.as_ref())?;
-        let is_open = |choice: &Json| matches!(choice.as_str(), Some("auto" | "none"));
-        if own.tool_choice.as_ref().is_some_and(|choice| !choice.is_null() && !is_open(choice)) {
-            let message = "`auto` and `none` are supported";
-            return Err(ApiError::invalid("tool_choice", message));
-        }
+        let choice = Choice::of(own.tool_choice.as_ref())?;
+        let tools = own.tools.clone().unwrap_or_default();
+        let speech = Speech::of(reasoner, declared(&tools)?, &choice)?;
         let logprobs = own.logprobs()?;
         let (max_tokens, name) = match (own.max_completion_tokens, own.max_tokens) {
             (Some(count), _) => (Some(count), "max_completion_tokens"),
-            (None, count) => (count.or(room), "max_tokens"),
+            (None, count) => (count.or(reasoner.room_in_chats()), "max_tokens"),
         };
         if max_tokens == Some(0) {
             return Err(ApiError::invalid(name, "must be at least 1"));
         }
         let wanted = Wanted { echo: Echo::No, max_tokens: (max_tokens, name), logprobs };
-        let is_none = own.tool_choice.as_ref().and_then(Json::as_str) == Some("none");
-        let tools = own.tools.filter(|tools| !tools.is_empty() && !is_none);
+        let is_open = !tools.is_empty() && choice != Choice::None;
         let asked = Asked::Chat(Conversation {
             messages: messages("messages", own.messages)?,
-            tools: tools.map(Json::list),
+            tools: is_open.then(|| Json::list(tools)),
+            lead: speech.lead().to_owned(),
             settings: own.chat_template_kwargs.unwrap_or_default(),
         });
         let question = saying.question(asked, wanted, &extras, at)?;
-        Ok((question, saying, extras))
+        Ok(Asking { question: speech.heard_in(question), saying, extras, speech })
     }
 
     pub(super) fn shows_logprobs(&self) -> bool {

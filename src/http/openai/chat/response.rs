@@ -1,9 +1,14 @@
 //! The JSON of chat completions, whole and in chunks. Does not know how they travel.
 
+use crate::engine::request::Finish;
 use crate::http::asking::parts::finish_reason;
 use crate::http::asking::stream::Show;
 use crate::http::asking::view::View;
 use crate::http::error::ApiError;
+use crate::http::openai::calls::Heard;
+use crate::http::openai::calls::Hearing;
+use crate::http::openai::calls::Speech;
+use crate::http::openai::calls::ToolCall;
 use crate::http::openai::extension::ChoiceExtension;
 use crate::http::openai::extension::Extension;
 use crate::http::openai::extension::Progress;
@@ -17,6 +22,7 @@ use crate::reason::types::Part;
 use crate::reason::types::TokenText;
 use axum::response::sse::Event;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use utoipa::ToSchema;
 
@@ -43,7 +49,7 @@ pub(super) struct ChatChoice {
     message: ReplyBody,
     #[schema(required)]
     logprobs: Option<ChatLogprobs>,
-    /// `stop` or `length`.
+    /// `stop`, `length` or `tool_calls`.
     finish_reason: &'static str,
     coconut: ChoiceExtension,
 }
@@ -53,7 +59,13 @@ pub(super) struct ChatChoice {
 pub(super) struct ReplyBody {
     /// `assistant`.
     role: &'static str,
-    content: String,
+    /// `null` where it only calls.
+    #[schema(required)]
+    content: Option<String>,
+    /// What it calls.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    tool_calls: Vec<ToolCall>,
     /// Always `null`.
     #[schema(required)]
     refusal: Option<String>,
@@ -133,6 +145,31 @@ pub(super) struct Delta {
     role: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    tool_calls: Vec<ToolCallDelta>,
+}
+
+/// What is new of a call.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ToolCallDelta {
+    index: usize,
+    /// With the first of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// `function`, with the first of it.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    function: FunctionDelta,
+}
+
+/// What is new of what is called.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FunctionDelta {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// More of the text of a JSON object.
+    arguments: String,
 }
 
 const ASSISTANT: &str = "assistant";
@@ -140,6 +177,7 @@ const ASSISTANT: &str = "assistant";
 /// All that the answers of one request have in common, and what of a stream was shown.
 pub(super) struct Chat {
     pub(super) view: View,
+    pub(super) speech: Speech,
     pub(super) shows_logprobs: bool,
     pub(super) options: StreamOptions,
     pub(super) so_far: UsageCounts,
@@ -151,6 +189,7 @@ pub(super) struct Chat {
 pub(super) struct Shown {
     /// Choices that began.
     begun: BTreeSet<usize>,
+    hearings: BTreeMap<usize, Hearing>,
     last: Option<(UsageCounts, Extension)>,
 }
 
@@ -202,13 +241,39 @@ impl Chat {
         let logprobs = choice.tokens.iter();
         let logprobs = logprobs.map(|token| TokenLogprob::of(token, &self.view.reasoner));
         let logprobs = ChatLogprobs { content: logprobs.collect(), refusal: None };
+        let index = self.view.place(rank);
+        let (content, tool_calls) = self.speech.whole(&choice.text, self.call_id(index));
+        let finish = finish(choice.finish, !tool_calls.is_empty());
+        let content = (!content.is_empty() || tool_calls.is_empty()).then_some(content);
         ChatChoice {
-            index: self.view.place(rank),
-            message: ReplyBody { role: ASSISTANT, content: choice.text, refusal: None },
+            index,
+            message: ReplyBody { role: ASSISTANT, content, tool_calls, refusal: None },
             logprobs: self.shows_logprobs.then_some(logprobs),
-            finish_reason: finish_reason(choice.finish),
+            finish_reason: finish,
             coconut,
         }
+    }
+
+    fn call_id(&self, index: usize) -> String {
+        format!("{}_{index}", self.view.id.simple())
+    }
+
+    /// A choice as it is heard.
+    fn hearing(&mut self, index: usize) -> &mut Hearing {
+        let id = self.call_id(index);
+        let speech = &self.speech;
+        self.shown.hearings.entry(index).or_insert_with(|| speech.hearing(id))
+    }
+
+    /// What is new of a choice, each as a delta.
+    fn deltas(&mut self, index: usize, heard: Vec<Heard>) -> Vec<Delta> {
+        let mut deltas = Vec::with_capacity(heard.len());
+        for heard in heard {
+            let role = self.shown.begun.insert(index).then_some(ASSISTANT);
+            let hearing = self.hearing(index);
+            deltas.push(delta(role, heard, hearing));
+        }
+        deltas
     }
 
     fn chunk(&self, choices: Vec<ChunkChoice>) -> ChatChunk {
@@ -225,19 +290,24 @@ impl Chat {
         }
     }
 
-    fn said(&mut self, rank: usize, token: &TokenText) -> Option<Event> {
+    fn said(&mut self, rank: usize, token: &TokenText) -> Vec<Event> {
         let index = self.view.place(rank);
         let logprobs = self.shows_logprobs.then(|| ChatLogprobs {
             content: vec![TokenLogprob::of(token, &self.view.reasoner)],
             refusal: None,
         });
-        if token.text.is_empty() && logprobs.is_none() {
-            return None;
+        let heard = self.hearing(index).push(&token.text);
+        let mut deltas = self.deltas(index, heard);
+        if deltas.is_empty() && logprobs.is_some() {
+            deltas.push(Delta::default());
         }
-        let role = self.shown.begun.insert(index).then_some(ASSISTANT);
-        let delta = Delta { role, content: Some(token.text.clone()) };
-        let choice = ChunkChoice { index, delta, logprobs, finish_reason: None, coconut: None };
-        Some(sse::data(&self.chunk(vec![choice])))
+        let mut logprobs = logprobs;
+        let chunk = |delta| {
+            let logprobs = logprobs.take();
+            let choice = ChunkChoice { index, delta, logprobs, finish_reason: None, coconut: None };
+            sse::data(&self.chunk(vec![choice]))
+        };
+        deltas.into_iter().map(chunk).collect()
     }
 
     fn done(&mut self, mut answer: Answer) -> Vec<Event> {
@@ -248,10 +318,17 @@ impl Chat {
         let mut ended = Vec::with_capacity(answer.choices.len());
         for (rank, choice) in answer.choices.iter_mut().enumerate() {
             let index = self.view.place(rank);
+            let heard = self.hearing(index).finish();
+            for delta in self.deltas(index, heard) {
+                let (finish_reason, coconut) = (None, None);
+                let choice = ChunkChoice { index, delta, logprobs: None, finish_reason, coconut };
+                ended.push(sse::data(&self.chunk(vec![choice])));
+            }
             let role = self.shown.begun.insert(index).then_some(ASSISTANT);
-            let delta = Delta { role, content: role.map(|_| String::new()) };
+            let delta = Delta { role, content: role.map(|_| String::new()), ..Delta::default() };
             let coconut = Some(ChoiceExtension::of(choice, &self.view));
-            let finish_reason = Some(finish_reason(choice.finish));
+            let has_calls = self.hearing(index).has_calls();
+            let finish_reason = Some(finish(choice.finish, has_calls));
             let choice = ChunkChoice { index, delta, logprobs: None, finish_reason, coconut };
             ended.push(sse::data(&self.chunk(vec![choice])));
         }
@@ -259,12 +336,38 @@ impl Chat {
     }
 }
 
+/// Why an answer ended: to have something done, or by itself.
+fn finish(finish: Finish, has_calls: bool) -> &'static str {
+    if has_calls { "tool_calls" } else { finish_reason(finish) }
+}
+
+fn delta(role: Option<&'static str>, heard: Heard, hearing: &Hearing) -> Delta {
+    let call = |index, id, name, arguments| ToolCallDelta {
+        index,
+        kind: name_kind(&name),
+        id,
+        function: FunctionDelta { name, arguments },
+    };
+    let (content, call) = match heard {
+        Heard::Content(text) => (Some(text), None),
+        Heard::Begun { index, name } => {
+            (None, Some(call(index, Some(hearing.call_id(index)), Some(name), String::new())))
+        }
+        Heard::Arguments { index, piece } => (None, Some(call(index, None, None, piece))),
+    };
+    Delta { role, content, tool_calls: call.into_iter().collect() }
+}
+
+fn name_kind(name: &Option<String>) -> Option<&'static str> {
+    name.as_ref().map(|_| "function")
+}
+
 impl Show for Chat {
     fn part(&mut self, _question: usize, part: Part) -> Vec<Event> {
         match part {
             Part::Token { choice, token } => {
                 self.so_far.count_token();
-                self.said(choice, &token).into_iter().collect()
+                self.said(choice, &token)
             }
             Part::Done(answer) => self.done(*answer),
             part => {

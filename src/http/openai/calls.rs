@@ -1,0 +1,366 @@
+//! Calls of a client's tools, read out of what is said: in the form that a model's template or recipe has for them, whole or
+//! while it is being said. Runs nothing; knows no route.
+
+use crate::http::error::ApiError;
+use crate::latent::recipe::ToolForm;
+use crate::reason::question::Question;
+use crate::reason::question::Then;
+use crate::reason::reasoner::Reasoner;
+use crate::text::chat::Json;
+use crate::tools::call::Declaration;
+use crate::tools::form::CallForm;
+use crate::tools::form::reader;
+use crate::tools::form::reader::Reader;
+use crate::tools::react::ReactForm;
+use crate::tools::react::Said;
+use serde::Serialize;
+use serde_json::Map;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// What a client wants called.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Choice {
+    /// What the model thinks fit.
+    #[default]
+    Auto,
+    /// Nothing.
+    None,
+    /// Something.
+    Required,
+    /// This.
+    Named(String),
+}
+
+/// How an answer is to be read.
+#[derive(Clone, Debug)]
+pub(super) enum Speech {
+    /// As text.
+    Plain,
+    /// As text with calls, the beginning of which it was made to say.
+    Calls { form: CallForm, lead: String },
+    /// As a round of a dialogue, in which these may be called.
+    Rounds { form: ReactForm, declared: Vec<Declaration> },
+}
+
+/// More of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Heard {
+    Content(String),
+    /// A call began.
+    Begun {
+        index: usize,
+        name: String,
+    },
+    /// More of the JSON text of its arguments.
+    Arguments {
+        index: usize,
+        piece: String,
+    },
+}
+
+/// A call, complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct ToolCall {
+    /// Names it in the message that answers it.
+    id: String,
+    /// `function`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: FunctionCall,
+}
+
+/// What is called, with what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct FunctionCall {
+    name: String,
+    /// The text of a JSON object.
+    arguments: String,
+}
+
+impl Choice {
+    /// What `tool_choice` says.
+    pub(super) fn of(field: Option<&Json>) -> Result<Self, ApiError> {
+        let refused = || {
+            let message = "must be `auto`, `none`, `required` or a function by its name";
+            ApiError::invalid("tool_choice", message)
+        };
+        let Some(field) = field.filter(|field| !field.is_null()) else { return Ok(Self::Auto) };
+        match field.as_str() {
+            Some("auto") => Ok(Self::Auto),
+            Some("none") => Ok(Self::None),
+            Some("required") => Ok(Self::Required),
+            Some(_) => Err(refused()),
+            None => {
+                let function = field.get("function").unwrap_or_else(|| field.clone());
+                let name = function.get("name");
+                let name = name.as_ref().and_then(Json::as_str).ok_or_else(refused)?;
+                Ok(Self::Named(name.to_owned()))
+            }
+        }
+    }
+}
+
+/// The tools that a client declares, checked.
+pub(super) fn declared(tools: &[Json]) -> Result<Vec<Declaration>, ApiError> {
+    let declared = |(at, tool): (usize, &Json)| {
+        // `/v1/responses` has the function's fields beside its type.
+        let function = tool.get("function").unwrap_or_else(|| tool.clone());
+        let text = |field| function.get(field).and_then(|text| text.as_str().map(str::to_owned));
+        let Some(name) = text("name").filter(|name| !name.is_empty()) else {
+            let message = "a tool is {\"type\": \"function\", \"function\": {\"name\": ...}}";
+            return Err(ApiError::invalid(&format!("tools[{at}].function.name"), message));
+        };
+        let parameters = function.get("parameters").map_or(Value::Null, |it| it.to_value());
+        let description = text("description").unwrap_or_default();
+        Ok(Declaration { name, description, parameters })
+    };
+    tools.iter().enumerate().map(declared).collect()
+}
+
+impl Speech {
+    /// How the answers of a model are to be read, where these may be called and `choice` is asked for.
+    pub(super) fn of(
+        reasoner: &Reasoner,
+        declared: Vec<Declaration>,
+        choice: &Choice,
+    ) -> Result<Self, ApiError> {
+        if declared.is_empty() || *choice == Choice::None {
+            return match choice {
+                Choice::Auto | Choice::None => Ok(Self::Plain),
+                Choice::Required | Choice::Named(_) => {
+                    Err(ApiError::invalid("tool_choice", "there are no `tools`"))
+                }
+            };
+        }
+        if let Choice::Named(name) = choice
+            && !declared.iter().any(|known| known.name == *name)
+        {
+            return Err(ApiError::invalid("tool_choice", format!("`{name}` is not in `tools`")));
+        }
+        let form = match reasoner.tool_form() {
+            Some(ToolForm::React(form)) => {
+                return match choice {
+                    Choice::Named(_) => {
+                        let message = "this model chooses what it calls";
+                        Err(ApiError::invalid("tool_choice", message))
+                    }
+                    _ => Ok(Self::Rounds { form: form.clone(), declared }),
+                };
+            }
+            Some(ToolForm::Hermes) => Some(CallForm::Hermes),
+            Some(ToolForm::Llama) => Some(CallForm::Llama),
+            None => reasoner.chat_template().and_then(CallForm::of_template),
+        };
+        match (form, choice) {
+            (Some(form), _) => Ok(Self::Calls { form, lead: form.lead(choice.name()) }),
+            // Its template may show tools in a form of its own; what it says is told as it is.
+            (None, Choice::Auto | Choice::None) => Ok(Self::Plain),
+            (None, Choice::Required | Choice::Named(_)) => {
+                let message = "this model has no form of calls that is known here";
+                Err(ApiError::invalid("tool_choice", message))
+            }
+        }
+    }
+
+    /// What the model is made to begin with.
+    pub(super) fn lead(&self) -> &str {
+        match self {
+            Self::Calls { lead, .. } => lead,
+            Self::Plain | Self::Rounds { .. } => "",
+        }
+    }
+
+    /// Where it is interrupted.
+    fn interrupts(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Rounds { form, .. } => Some(form.interrupts(form.opens_with())),
+            Self::Plain | Self::Calls { .. } => None,
+        }
+    }
+
+    /// The question, interrupted where it has to be.
+    pub(super) fn heard_in(&self, mut question: Question) -> Question {
+        if let (Some(stop), Then::Say(saying)) = (self.interrupts(), &mut question.then) {
+            (saying.stop, saying.shows_stop) = (stop, true);
+        }
+        question
+    }
+
+    /// A choice of which nothing was heard.
+    pub(super) fn hearing(&self, id: String) -> Hearing {
+        let state = match self {
+            Self::Plain => State::Plain,
+            Self::Calls { form, lead } => {
+                let mut reader = Reader::new(*form);
+                let begun = reader.push(lead);
+                State::Calls(reader, begun)
+            }
+            Self::Rounds { form, declared } => {
+                State::Rounds(form.clone(), declared.clone(), String::new())
+            }
+        };
+        Hearing { state, calls: Vec::new(), id }
+    }
+
+    /// All of an answer: its content and its calls.
+    pub(super) fn whole(&self, text: &str, id: String) -> (String, Vec<ToolCall>) {
+        let mut hearing = self.hearing(id);
+        let mut heard = hearing.push(text);
+        heard.extend(hearing.finish());
+        let contents = heard.into_iter().filter_map(|heard| match heard {
+            Heard::Content(text) => Some(text),
+            Heard::Begun { .. } | Heard::Arguments { .. } => None,
+        });
+        (contents.collect(), hearing.calls())
+    }
+}
+
+impl Choice {
+    fn name(&self) -> Option<Option<&str>> {
+        match self {
+            Self::Auto | Self::None => None,
+            Self::Required => Some(None),
+            Self::Named(name) => Some(Some(name)),
+        }
+    }
+}
+
+/// A choice being heard.
+#[derive(Debug)]
+pub(super) struct Hearing {
+    state: State,
+    /// Name and arguments, as far as they are known.
+    calls: Vec<(String, String)>,
+    /// What calls' names begin with.
+    id: String,
+}
+
+#[derive(Debug)]
+enum State {
+    Plain,
+    /// With what the lead came to, which is told with the first piece.
+    Calls(Reader, Vec<reader::Said>),
+    /// A round is read once it is whole.
+    Rounds(ReactForm, Vec<Declaration>, String),
+}
+
+impl Hearing {
+    /// What a piece of the text makes certain.
+    pub(super) fn push(&mut self, piece: &str) -> Vec<Heard> {
+        match &mut self.state {
+            State::Plain if piece.is_empty() => Vec::new(),
+            State::Plain => vec![Heard::Content(piece.to_owned())],
+            State::Calls(reader, begun) => {
+                let mut said = std::mem::take(begun);
+                said.extend(reader.push(piece));
+                self.take(said)
+            }
+            State::Rounds(_, _, text) => {
+                text.push_str(piece);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Once nothing follows: what was held back.
+    pub(super) fn finish(&mut self) -> Vec<Heard> {
+        match &mut self.state {
+            State::Plain => Vec::new(),
+            State::Calls(reader, begun) => {
+                let mut said = std::mem::take(begun);
+                said.extend(reader.finish());
+                self.take(said)
+            }
+            State::Rounds(form, declared, text) => {
+                let read = form.read(form.opens_with(), text, true);
+                let heard = round(read, declared, text);
+                self.note(heard)
+            }
+        }
+    }
+
+    /// What was called.
+    pub(super) fn calls(&self) -> Vec<ToolCall> {
+        let calls = self.calls.iter().enumerate().map(|(index, (name, arguments))| ToolCall {
+            id: self.call_id(index),
+            kind: "function",
+            function: FunctionCall { name: name.clone(), arguments: arguments.clone() },
+        });
+        calls.collect()
+    }
+
+    pub(super) fn has_calls(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    pub(super) fn call_id(&self, index: usize) -> String {
+        format!("call_{}_{index}", self.id)
+    }
+
+    fn take(&mut self, said: Vec<reader::Said>) -> Vec<Heard> {
+        let heard = said.into_iter().filter_map(|said| match said {
+            reader::Said::Content(text) => Some(Heard::Content(text)),
+            reader::Said::Begun { index, name } => Some(Heard::Begun { index, name }),
+            reader::Said::Arguments { index, piece } => Some(Heard::Arguments { index, piece }),
+            reader::Said::Called { .. } => None,
+            // Whoever wrote the client sees what the model said.
+            reader::Said::Malformed { text, .. } => Some(Heard::Content(text)),
+        });
+        let heard = heard.collect();
+        self.note(heard)
+    }
+
+    fn note(&mut self, heard: Vec<Heard>) -> Vec<Heard> {
+        for heard in &heard {
+            match heard {
+                Heard::Content(_) => {}
+                Heard::Begun { name, .. } => self.calls.push((name.clone(), String::new())),
+                Heard::Arguments { index, piece } => {
+                    if let Some((_, arguments)) = self.calls.get_mut(*index) {
+                        arguments.push_str(piece);
+                    }
+                }
+            }
+        }
+        heard
+    }
+}
+
+/// A round as a message: a thought and a call, or the answer.
+fn round(said: Said, declared: &[Declaration], text: &str) -> Vec<Heard> {
+    let content = |text: &str| (!text.is_empty()).then(|| Heard::Content(text.to_owned()));
+    match said {
+        Said::Finish { answer, .. } => content(&answer).into_iter().collect(),
+        Said::Call { thought, action, argument } => {
+            let known = declared.iter().find(|known| known.name == action);
+            let piece = arguments(known, &argument);
+            let call =
+                [Heard::Begun { index: 0, name: action }, Heard::Arguments { index: 0, piece }];
+            content(&thought).into_iter().chain(call).collect()
+        }
+        Said::Invalid { .. } | Said::Missing { .. } | Said::Open => {
+            content(text.trim()).into_iter().collect()
+        }
+    }
+}
+
+/// What is between brackets, as the object that a tool declares: its parameters in order, parted by commas where there are
+/// several.
+fn arguments(known: Option<&Declaration>, text: &str) -> String {
+    let schema = known.map_or(&Value::Null, |known| &known.parameters);
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut names: Vec<&str> = required.collect();
+    if let (true, Some(fields)) = (names.is_empty(), schema["properties"].as_object()) {
+        names = fields.keys().map(String::as_str).collect();
+    }
+    let parts: Vec<&str> = match names.len() {
+        0 | 1 => vec![text.trim()],
+        count => text.splitn(count, ',').map(str::trim).collect(),
+    };
+    let names = if names.is_empty() { vec!["argument"] } else { names };
+    let fields = names.into_iter().zip(parts);
+    let fields: Map<String, Value> =
+        fields.map(|(name, part)| (name.to_owned(), Value::from(part))).collect();
+    Value::from(fields).to_string()
+}
