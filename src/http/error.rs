@@ -75,6 +75,17 @@ impl ApiError {
         Self::Invalid { message: format!("{param}: {message}"), param: Some(param.to_owned()) }
     }
 
+    /// The same about a field that stands elsewhere.
+    pub(super) fn moved(self, from: &str, to: &str) -> Self {
+        match self {
+            Self::Invalid { message, param } => Self::Invalid {
+                message: message.replacen(from, to, 1),
+                param: param.map(|param| param.replacen(from, to, 1)),
+            },
+            other => other,
+        }
+    }
+
     /// Status, type and code.
     fn class(&self) -> (StatusCode, &'static str, &'static str) {
         const REQUEST: &str = "invalid_request_error";

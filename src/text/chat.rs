@@ -99,6 +99,15 @@ impl Json {
         Self(fields.collect())
     }
 
+    /// A tool as `/v1/responses` declares it, the function's fields beside its type, as templates know tools.
+    pub fn as_function(self) -> Self {
+        if self.get("function").is_some() {
+            return self;
+        }
+        let kind = (Value::from("type"), Value::from("function"));
+        Self([kind, (Value::from("function"), self.0)].into_iter().collect())
+    }
+
     /// Whether it is `null`.
     pub fn is_null(&self) -> bool {
         self.0.is_none()

@@ -39,14 +39,14 @@ const MAX_FACTS: usize = 1 << 20;
 
 /// What a request says about tools.
 #[derive(Clone, Debug, Default)]
-pub(in crate::http) struct Wanted {
+pub(in crate::http) struct WantedTools {
     /// Fewer than the server has.
     pub(in crate::http) tools: Option<Vec<String>>,
     pub(in crate::http) facts: Option<String>,
     pub(in crate::http) max_rounds: Option<usize>,
 }
 
-impl Wanted {
+impl WantedTools {
     /// What the model may do; nothing where it calls no tools.
     pub(in crate::http) fn checked(
         self,

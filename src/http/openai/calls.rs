@@ -2,6 +2,9 @@
 //! while it is being said. Runs nothing; knows no route.
 
 use crate::http::error::ApiError;
+use crate::http::openai::heard::Heard;
+use crate::http::openai::heard::ToolCall;
+use crate::http::openai::rounds::round;
 use crate::latent::recipe::ToolForm;
 use crate::reason::question::Question;
 use crate::reason::question::Then;
@@ -12,11 +15,7 @@ use crate::tools::form::CallForm;
 use crate::tools::form::reader;
 use crate::tools::form::reader::Reader;
 use crate::tools::react::ReactForm;
-use crate::tools::react::Said;
-use serde::Serialize;
-use serde_json::Map;
 use serde_json::Value;
-use utoipa::ToSchema;
 
 /// What a client wants called.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,41 +40,6 @@ pub(super) enum Speech {
     Calls { form: CallForm, lead: String },
     /// As a round of a dialogue, in which these may be called.
     Rounds { form: ReactForm, declared: Vec<Declaration> },
-}
-
-/// More of an answer.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Heard {
-    Content(String),
-    /// A call began.
-    Begun {
-        index: usize,
-        name: String,
-    },
-    /// More of the JSON text of its arguments.
-    Arguments {
-        index: usize,
-        piece: String,
-    },
-}
-
-/// A call, complete.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct ToolCall {
-    /// Names it in the message that answers it.
-    id: String,
-    /// `function`.
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: FunctionCall,
-}
-
-/// What is called, with what.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct FunctionCall {
-    name: String,
-    /// The text of a JSON object.
-    arguments: String,
 }
 
 impl Choice {
@@ -282,12 +246,11 @@ impl Hearing {
 
     /// What was called.
     pub(super) fn calls(&self) -> Vec<ToolCall> {
-        let calls = self.calls.iter().enumerate().map(|(index, (name, arguments))| ToolCall {
-            id: self.call_id(index),
-            kind: "function",
-            function: FunctionCall { name: name.clone(), arguments: arguments.clone() },
-        });
-        calls.collect()
+        let calls = self.calls.iter().enumerate();
+        let call = |(index, (name, arguments)): (usize, &(String, String))| {
+            ToolCall::new(self.call_id(index), name.clone(), arguments.clone())
+        };
+        calls.map(call).collect()
     }
 
     pub(super) fn has_calls(&self) -> bool {
@@ -304,8 +267,9 @@ impl Hearing {
             reader::Said::Begun { index, name } => Some(Heard::Begun { index, name }),
             reader::Said::Arguments { index, piece } => Some(Heard::Arguments { index, piece }),
             reader::Said::Called { .. } => None,
-            // Whoever wrote the client sees what the model said.
-            reader::Said::Malformed { text, .. } => Some(Heard::Content(text)),
+            // Whoever wrote the client sees what the model said; of a call that began, its arguments are that.
+            reader::Said::Malformed { index: None, text, .. } => Some(Heard::Content(text)),
+            reader::Said::Malformed { index: Some(_), .. } => None,
         });
         let heard = heard.collect();
         self.note(heard)
@@ -327,40 +291,41 @@ impl Hearing {
     }
 }
 
-/// A round as a message: a thought and a call, or the answer.
-fn round(said: Said, declared: &[Declaration], text: &str) -> Vec<Heard> {
-    let content = |text: &str| (!text.is_empty()).then(|| Heard::Content(text.to_owned()));
-    match said {
-        Said::Finish { answer, .. } => content(&answer).into_iter().collect(),
-        Said::Call { thought, action, argument } => {
-            let known = declared.iter().find(|known| known.name == action);
-            let piece = arguments(known, &argument);
-            let call =
-                [Heard::Begun { index: 0, name: action }, Heard::Arguments { index: 0, piece }];
-            content(&thought).into_iter().chain(call).collect()
-        }
-        Said::Invalid { .. } | Said::Missing { .. } | Said::Open => {
-            content(text.trim()).into_iter().collect()
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What is between brackets, as the object that a tool declares: its parameters in order, parted by commas where there are
-/// several.
-fn arguments(known: Option<&Declaration>, text: &str) -> String {
-    let schema = known.map_or(&Value::Null, |known| &known.parameters);
-    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let mut names: Vec<&str> = required.collect();
-    if let (true, Some(fields)) = (names.is_empty(), schema["properties"].as_object()) {
-        names = fields.keys().map(String::as_str).collect();
+    fn hermes(called: Option<Option<&str>>) -> Speech {
+        let form = CallForm::Hermes;
+        Speech::Calls { form, lead: form.lead(called) }
     }
-    let parts: Vec<&str> = match names.len() {
-        0 | 1 => vec![text.trim()],
-        count => text.splitn(count, ',').map(str::trim).collect(),
-    };
-    let names = if names.is_empty() { vec!["argument"] } else { names };
-    let fields = names.into_iter().zip(parts);
-    let fields: Map<String, Value> =
-        fields.map(|(name, part)| (name.to_owned(), Value::from(part))).collect();
-    Value::from(fields).to_string()
+
+    fn call(index: usize, name: &str, arguments: &str) -> ToolCall {
+        ToolCall::new(format!("call_x_{index}"), name.to_owned(), arguments.to_owned())
+    }
+
+    #[test]
+    fn calls_are_told_apart_from_content_however_they_come() {
+        let text = "Sure.<tool_call>\n{\"name\": \"sum\", \"arguments\": {\"a\": [1, 2]}}\n</tool_call>\n<tool_call>\n{\"name\": \"day\", \"arguments\": {}}\n</tool_call>";
+        let calls = vec![call(0, "sum", "{\"a\": [1, 2]}"), call(1, "day", "{}")];
+        let speech = hermes(None);
+        assert_eq!(speech.whole(text, "x".to_owned()), ("Sure.".to_owned(), calls.clone()));
+        let mut hearing = speech.hearing("x".to_owned());
+        let mut heard: Vec<Heard> =
+            text.chars().flat_map(|c| hearing.push(&c.to_string())).collect();
+        heard.extend(hearing.finish());
+        assert_eq!(hearing.calls(), calls);
+        let begun = heard.iter().filter(|heard| matches!(heard, Heard::Begun { .. }));
+        assert_eq!(begun.count(), 2);
+    }
+
+    #[test]
+    fn a_call_that_the_model_was_made_to_begin_counts_from_its_beginning() {
+        let named = hermes(Some(Some("sum")));
+        let (content, calls) = named.whole("{\"a\": 1}}\n</tool_call>", "x".to_owned());
+        assert_eq!((content.as_str(), calls), ("", vec![call(0, "sum", "{\"a\": 1}")]));
+        let some = hermes(Some(None));
+        let (_, calls) = some.whole("day\", \"arguments\": {}}\n</tool_call>", "x".to_owned());
+        assert_eq!(calls, [call(0, "day", "{}")]);
+    }
 }

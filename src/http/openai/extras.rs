@@ -1,6 +1,5 @@
 //! The fields of our own routes that OpenAI's take as well, beside their own. Does not know what an answer looks like.
 
-use crate::http::asking::acting::Wanted;
 use crate::http::asking::include::Include;
 use crate::http::asking::inside::InsideBody;
 use crate::http::thinking::FeedbackName;
@@ -34,12 +33,6 @@ pub(super) struct Extras {
     interventions: Option<Vec<InterventionBody>>,
     /// Noise on every thought; each sample has its own.
     latent_noise: Option<NoiseBody>,
-    /// Of a model that calls the server's tools: what these know of the question, and the model does not.
-    facts: Option<String>,
-    /// Of a model that calls the server's tools: most rounds; never more than its recipe allows.
-    #[serde(default, deserialize_with = "whole_or_none")]
-    #[schema(minimum = 1, maximum = 1_048_576, example = 7)]
-    max_rounds: Option<usize>,
     /// What to report beside the answer, in `coconut`.
     pub(super) include: Option<Vec<Include>>,
     /// Where to look, with `hidden_states`, `lens` or `attention` in `include`.
@@ -51,11 +44,6 @@ pub(super) struct Extras {
 }
 
 impl Extras {
-    /// What is said about the server's tools.
-    pub(super) fn acting(&self) -> Wanted {
-        Wanted { tools: None, facts: self.facts.clone(), max_rounds: self.max_rounds }
-    }
-
     /// What is said about thoughts.
     pub(super) fn latent(&self) -> Latent {
         Latent {

@@ -1,12 +1,15 @@
 //! OpenAI's routes, for clients that speak them: each turns its JSON into the same questions as our own, and their parts into
 //! its own JSON. Unknown fields are ignored here, and a wrong one is 400, as those clients expect.
 
+mod acting;
 mod calls;
 pub(super) mod chat;
 pub(super) mod completions;
 mod extension;
 mod extras;
+mod heard;
 pub(super) mod responses;
+mod rounds;
 mod saying;
 mod schema;
 mod sse;

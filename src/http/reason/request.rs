@@ -1,6 +1,6 @@
 //! The JSON of a question, and what it means to the layer below. Checks values that need no model to check.
 
-use crate::http::asking::acting::Wanted;
+use crate::http::asking::acting::WantedTools;
 use crate::http::asking::include::Include;
 use crate::http::asking::include::report;
 use crate::http::asking::include::within;
@@ -165,9 +165,9 @@ impl ReasonRequest {
     }
 
     /// What it says about tools.
-    pub(super) fn acting(&self) -> Wanted {
+    pub(super) fn acting(&self) -> WantedTools {
         let (tools, facts) = (self.tools.clone(), self.facts.clone());
-        Wanted { tools, facts, max_rounds: self.max_rounds }
+        WantedTools { tools, facts, max_rounds: self.max_rounds }
     }
 
     /// Refuses what a dialogue has no place for.

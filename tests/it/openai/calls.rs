@@ -102,3 +102,39 @@ async fn tools_may_be_kept_from_a_model_and_what_is_not_there_cannot_be_chosen()
         assert_eq!(reply.blames(400, "invalid_value").as_deref(), Some(field));
     }
 }
+
+#[tokio::test]
+async fn responses_call_in_one_turn_and_answer_in_the_next() {
+    let wire = Wire::serving(models("prosqa-react"));
+    let function = tools()[0]["function"].clone();
+    let mut tool = function;
+    tool["type"] = json!("function");
+    let body = json!({"input": ASKED, "tools": [tool]});
+    let first = ok(&wire, "/v1/responses", body.clone()).await;
+    let output = first["output"].as_array().unwrap();
+    assert_eq!(
+        (&output[0]["type"], &output[1]["type"]),
+        (&json!("message"), &json!("function_call"))
+    );
+    assert_eq!(output[1]["arguments"], json!(r#"{"from":"Tom","to":"lempus"}"#));
+    let answered =
+        json!({"type": "function_call_output", "call_id": output[1]["call_id"], "output": FACTS});
+    let input = json!([{"role": "user", "content": ASKED}, output[0], output[1], answered]);
+    let second = ok(&wire, "/v1/responses", json!({"input": input, "tools": body["tools"]})).await;
+    assert_eq!(second["output"][0]["content"][0]["text"], json!("Tom is a lempus."));
+
+    let mut streamed = body;
+    streamed["stream"] = json!(true);
+    let events = post(&wire, "/v1/responses", &streamed).await.events();
+    let of = |kind: &str| events.iter().filter(|event| event.name == kind).collect::<Vec<_>>();
+    let pieces = of("response.function_call_arguments.delta");
+    let pieces: String = pieces.iter().map(|event| event.data["delta"].as_str().unwrap()).collect();
+    assert_eq!(json!(pieces), output[1]["arguments"]);
+    let done = &of("response.completed")[0].data["response"]["output"];
+    assert_eq!(done[1]["name"], json!("path"));
+    let added = of("response.output_item.added");
+    let places: Vec<&Value> = added.iter().map(|event| &event.data["output_index"]).collect();
+    assert_eq!(places, [&json!(0), &json!(1)]);
+    let ids = of("response.output_item.done");
+    assert_eq!(ids[1].data["item"]["id"], added[1].data["item"]["id"]);
+}

@@ -71,6 +71,11 @@ pub(in crate::http) fn messages(
 }
 
 impl MessageBody {
+    /// One that says this.
+    pub(in crate::http) fn new(role: String, content: Option<ContentBody>) -> Self {
+        Self { role, content, name: None, tool_calls: None, tool_call_id: None }
+    }
+
     fn checked(self, place: &str) -> Result<Message, ApiError> {
         if self.role.trim().is_empty() {
             return Err(ApiError::invalid(&format!("{place}.role"), "must not be empty"));
@@ -91,7 +96,7 @@ impl MessageBody {
 }
 
 impl ContentBody {
-    fn checked(self, place: &str) -> Result<String, ApiError> {
+    pub(in crate::http) fn checked(self, place: &str) -> Result<String, ApiError> {
         let parts = match self {
             Self::Text(text) => return Ok(text),
             Self::Parts(parts) => parts,

@@ -1,5 +1,6 @@
 //! `POST /v1/chat/completions`: what an assistant says next, in OpenAI's form.
 
+mod delta;
 pub(super) mod messages;
 pub(super) mod request;
 mod response;
@@ -66,9 +67,9 @@ pub(in crate::http) async fn chat(
     let (random, timeout) = (random_seed(id), deadline.saturating_duration_since(Instant::now()));
     let shows_logprobs = request.shows_logprobs();
     let asked = request.question(&reasoner, (timeout, random))?;
-    let request::Asking { mut question, saying, extras, speech } = asked;
+    let request::Asking { mut question, saying, extras, speech, acting } = asked;
     if matches!(speech, Speech::Plain) {
-        question.acting = extras.acting().checked(&state, &reasoner)?;
+        question.acting = acting.checked(&state, &reasoner)?;
     }
     let seen = (&extras.latent(), extras.inside.as_ref(), saying.seed_or(random));
     let view = View::new(id, extras.include.as_deref(), seen, Arc::clone(&reasoner));

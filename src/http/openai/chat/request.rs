@@ -1,8 +1,11 @@
 //! The JSON of `POST /v1/chat/completions`, and the question that it comes to.
 
+use crate::http::asking::acting::WantedTools;
 use crate::http::error::ApiError;
 use crate::http::extract::FromGroups;
 use crate::http::extract::parse;
+use crate::http::openai::acting::ActingFields;
+use crate::http::openai::acting::tool_choice_schema;
 use crate::http::openai::calls::Choice;
 use crate::http::openai::calls::Speech;
 use crate::http::openai::calls::declared;
@@ -61,7 +64,7 @@ pub(super) struct Own {
     #[schema(value_type = Option<Vec<Object>>)]
     tools: Option<Vec<Json>>,
     /// `auto`, `none`, `required`, or a function by its name.
-    #[schema(value_type = Option<serde_json::Value>)]
+    #[schema(schema_with = tool_choice_schema)]
     tool_choice: Option<Json>,
     /// What else the chat template is told.
     #[schema(value_type = Option<Object>)]
@@ -81,17 +84,24 @@ pub(in crate::http) struct ChatRequest {
     own: Own,
     pub(super) saying: SayingFields,
     pub(super) extras: Extras,
+    acting: ActingFields,
 }
 
 impl FromGroups for ChatRequest {
     fn from_groups(body: &[u8]) -> Result<Self, ApiError> {
-        Ok(Self { own: parse(body)?, saying: parse(body)?, extras: parse(body)? })
+        Ok(Self {
+            own: parse(body)?,
+            saying: parse(body)?,
+            extras: parse(body)?,
+            acting: parse(body)?,
+        })
     }
 }
 
 impl PartialSchema for ChatRequest {
     fn schema() -> RefOr<Schema> {
-        let groups = [Own::schema(), SayingFields::schema(), Extras::schema()];
+        let groups =
+            [Own::schema(), SayingFields::schema(), Extras::schema(), ActingFields::schema()];
         merged(
             "A conversation to go on with. Unknown fields are ignored.",
             json!({"messages": [{"role": "user", "content": "Tom is a wumpus. Every wumpus is a zumpus. Is Tom a zumpus or a lempus?"}]}),
@@ -118,6 +128,8 @@ pub(super) struct Asking {
     pub(super) extras: Extras,
     /// How its answers are to be read.
     pub(super) speech: Speech,
+    /// What the model may do by itself.
+    pub(super) acting: WantedTools,
 }
 
 impl ChatRequest {
@@ -127,7 +139,7 @@ impl ChatRequest {
         reasoner: &Reasoner,
         at: (Duration, u64),
     ) -> Result<Asking, ApiError> {
-        let Self { own, saying, extras } = self;
+        let Self { own, saying, extras, acting } = self;
         text_only("response_format.type", own.response_format.as_ref())?;
         let choice = Choice::of(own.tool_choice.as_ref())?;
         let tools = own.tools.clone().unwrap_or_default();
@@ -149,7 +161,8 @@ impl ChatRequest {
             settings: own.chat_template_kwargs.unwrap_or_default(),
         });
         let question = saying.question(asked, wanted, &extras, at)?;
-        Ok(Asking { question: speech.heard_in(question), saying, extras, speech })
+        let question = speech.heard_in(question);
+        Ok(Asking { question, saying, extras, speech, acting: acting.wanted() })
     }
 
     pub(super) fn shows_logprobs(&self) -> bool {

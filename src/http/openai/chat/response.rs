@@ -5,13 +5,15 @@ use crate::http::asking::parts::finish_reason;
 use crate::http::asking::stream::Show;
 use crate::http::asking::view::View;
 use crate::http::error::ApiError;
-use crate::http::openai::calls::Heard;
 use crate::http::openai::calls::Hearing;
 use crate::http::openai::calls::Speech;
-use crate::http::openai::calls::ToolCall;
+use crate::http::openai::chat::delta::Delta;
+use crate::http::openai::chat::delta::delta;
 use crate::http::openai::extension::ChoiceExtension;
 use crate::http::openai::extension::Extension;
 use crate::http::openai::extension::Progress;
+use crate::http::openai::heard::Heard;
+use crate::http::openai::heard::ToolCall;
 use crate::http::openai::saying::StreamOptions;
 use crate::http::openai::sse;
 use crate::http::openai::usage::UsageCounts;
@@ -137,41 +139,6 @@ pub(super) struct ChunkChoice {
     coconut: Option<ChoiceExtension>,
 }
 
-/// What is new of a message.
-#[derive(Debug, Default, Serialize, ToSchema)]
-pub(super) struct Delta {
-    /// With the first text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
-    tool_calls: Vec<ToolCallDelta>,
-}
-
-/// What is new of a call.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ToolCallDelta {
-    index: usize,
-    /// With the first of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    /// `function`, with the first of it.
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    kind: Option<&'static str>,
-    function: FunctionDelta,
-}
-
-/// What is new of what is called.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct FunctionDelta {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    /// More of the text of a JSON object.
-    arguments: String,
-}
-
 const ASSISTANT: &str = "assistant";
 
 /// All that the answers of one request have in common, and what of a stream was shown.
@@ -271,7 +238,7 @@ impl Chat {
         for heard in heard {
             let role = self.shown.begun.insert(index).then_some(ASSISTANT);
             let hearing = self.hearing(index);
-            deltas.push(delta(role, heard, hearing));
+            deltas.push(delta(role, heard, |index| hearing.call_id(index)));
         }
         deltas
     }
@@ -338,28 +305,8 @@ impl Chat {
 
 /// Why an answer ended: to have something done, or by itself.
 fn finish(finish: Finish, has_calls: bool) -> &'static str {
-    if has_calls { "tool_calls" } else { finish_reason(finish) }
-}
-
-fn delta(role: Option<&'static str>, heard: Heard, hearing: &Hearing) -> Delta {
-    let call = |index, id, name, arguments| ToolCallDelta {
-        index,
-        kind: name_kind(&name),
-        id,
-        function: FunctionDelta { name, arguments },
-    };
-    let (content, call) = match heard {
-        Heard::Content(text) => (Some(text), None),
-        Heard::Begun { index, name } => {
-            (None, Some(call(index, Some(hearing.call_id(index)), Some(name), String::new())))
-        }
-        Heard::Arguments { index, piece } => (None, Some(call(index, None, None, piece))),
-    };
-    Delta { role, content, tool_calls: call.into_iter().collect() }
-}
-
-fn name_kind(name: &Option<String>) -> Option<&'static str> {
-    name.as_ref().map(|_| "function")
+    let is_cut = finish == Finish::Length;
+    if has_calls && !is_cut { "tool_calls" } else { finish_reason(finish) }
 }
 
 impl Show for Chat {

@@ -1,5 +1,6 @@
 //! `POST /v1/responses`: OpenAI's newer form of an answer, as text.
 
+mod items;
 mod request;
 mod response;
 
@@ -15,6 +16,7 @@ use crate::http::error::Fields;
 use crate::http::extract::Deadline;
 use crate::http::extract::Groups;
 use crate::http::extract::Headers;
+use crate::http::openai::calls::Speech;
 use crate::http::state::AppState;
 use crate::http::track::OutcomeSlot;
 use axum::Extension;
@@ -22,6 +24,7 @@ use axum::extract::State;
 use axum::response::Response;
 use request::ResponsesRequest;
 use response::ResponseBody;
+use response::Sent;
 use response::Speaking;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -59,14 +62,17 @@ pub(in crate::http) async fn responses(
     request.saying.check(&reasoner.card().name)?;
     let id = Uuid::new_v4();
     let (random, timeout) = (random_seed(id), deadline.saturating_duration_since(Instant::now()));
-    let (question, saying, extras) =
-        request.question(reasoner.room_in_chats(), (timeout, random))?;
+    let asked = request.question(&reasoner, (timeout, random))?;
+    let request::Asking { mut question, saying, extras, speech, acting } = asked;
+    if matches!(speech, Speech::Plain) {
+        question.acting = acting.checked(&state, &reasoner)?;
+    }
     let seen = (&extras.latent(), extras.inside.as_ref(), saying.seed_or(random));
     let view = View::new(id, extras.include.as_deref(), seen, Arc::clone(&reasoner));
     let asking = Asking { fields: FIELDS, deadline, outcome };
     let parts = Several::ask(&state, &reasoner, vec![question], asking).await?;
     let (temperature, top_p) = (saying.temperature.unwrap_or(0.0), saying.top_p.unwrap_or(1.0));
-    let speaking = Speaking { view, temperature, top_p, next: 0, text: String::new() };
+    let speaking = Speaking { view, speech, temperature, top_p, sent: Sent::default() };
     let show = (speaking, saying.is_streamed());
     respond(parts, show, state, deadline, Speaking::whole).await
 }

@@ -1,14 +1,20 @@
 //! The JSON of `POST /v1/responses`, in its text form, and the question that it comes to.
 
+use crate::http::asking::acting::WantedTools;
 use crate::http::error::ApiError;
 use crate::http::extract::FromGroups;
 use crate::http::extract::parse;
+use crate::http::openai::acting::ActingFields;
+use crate::http::openai::acting::tool_choice_schema;
+use crate::http::openai::calls::Choice;
+use crate::http::openai::calls::Speech;
+use crate::http::openai::calls::declared;
 use crate::http::openai::chat::messages::ContentBody;
-use crate::http::openai::chat::messages::MessageBody;
-use crate::http::openai::chat::messages::messages;
 use crate::http::openai::chat::request::FormatBody;
 use crate::http::openai::chat::request::text_only;
 use crate::http::openai::extras::Extras;
+use crate::http::openai::responses::items::ItemBody;
+use crate::http::openai::responses::items::conversation;
 use crate::http::openai::saying::SayingFields;
 use crate::http::openai::saying::Wanted;
 use crate::http::openai::schema::merged;
@@ -16,7 +22,9 @@ use crate::http::whole::whole_or_none;
 use crate::reason::question::Asked;
 use crate::reason::question::Echo;
 use crate::reason::question::Question;
+use crate::reason::reasoner::Reasoner;
 use crate::text::chat::Conversation;
+use crate::text::chat::Json;
 use crate::text::chat::Message;
 use serde::Deserialize;
 use serde_json::json;
@@ -40,6 +48,12 @@ pub(super) struct Own {
     max_output_tokens: Option<usize>,
     /// `{"format": {"type": "text"}}`; others are refused.
     text: Option<TextBody>,
+    /// What may be called: what the answer calls of it comes in the output.
+    #[schema(value_type = Option<Vec<Object>>)]
+    tools: Option<Vec<Json>>,
+    /// `auto`, `none`, `required`, or a function by its name.
+    #[schema(schema_with = tool_choice_schema)]
+    tool_choice: Option<Json>,
     /// Refused: responses are not kept.
     previous_response_id: Option<String>,
     /// `false`; `true` is refused.
@@ -53,8 +67,8 @@ pub(super) struct Own {
 pub(super) enum InputBody {
     /// A text.
     Text(String),
-    /// Messages.
-    Messages(Vec<MessageBody>),
+    /// Messages, calls and what came of them.
+    Items(Vec<ItemBody>),
 }
 
 /// How the answer is to be written.
@@ -70,17 +84,24 @@ pub(in crate::http) struct ResponsesRequest {
     own: Own,
     pub(super) saying: SayingFields,
     pub(super) extras: Extras,
+    acting: ActingFields,
 }
 
 impl FromGroups for ResponsesRequest {
     fn from_groups(body: &[u8]) -> Result<Self, ApiError> {
-        Ok(Self { own: parse(body)?, saying: parse(body)?, extras: parse(body)? })
+        Ok(Self {
+            own: parse(body)?,
+            saying: parse(body)?,
+            extras: parse(body)?,
+            acting: parse(body)?,
+        })
     }
 }
 
 impl PartialSchema for ResponsesRequest {
     fn schema() -> RefOr<Schema> {
-        let groups = [Own::schema(), SayingFields::schema(), Extras::schema()];
+        let groups =
+            [Own::schema(), SayingFields::schema(), Extras::schema(), ActingFields::schema()];
         merged(
             "What a response is made from. Unknown fields are ignored.",
             json!({"input": "Tom is a wumpus. Every wumpus is a zumpus. Is Tom a zumpus or a lempus?"}),
@@ -91,7 +112,8 @@ impl PartialSchema for ResponsesRequest {
 
 impl ToSchema for ResponsesRequest {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.push((MessageBody::name().into_owned(), MessageBody::schema()));
+        schemas.push((ItemBody::name().into_owned(), ItemBody::schema()));
+        schemas.push((InputBody::name().into_owned(), InputBody::schema()));
         schemas.push((ContentBody::name().into_owned(), ContentBody::schema()));
         Own::schemas(schemas);
         SayingFields::schemas(schemas);
@@ -99,14 +121,26 @@ impl ToSchema for ResponsesRequest {
     }
 }
 
+/// What a request comes to.
+#[derive(Debug)]
+pub(super) struct Asking {
+    pub(super) question: Question,
+    pub(super) saying: SayingFields,
+    pub(super) extras: Extras,
+    /// How its answer is to be read.
+    pub(super) speech: Speech,
+    /// What the model may do by itself.
+    pub(super) acting: WantedTools,
+}
+
 impl ResponsesRequest {
-    /// The question, or the first field whose value is not allowed. `room` is the most answer tokens where none are named.
+    /// The question, or the first field whose value is not allowed.
     pub(super) fn question(
         self,
-        room: Option<usize>,
+        reasoner: &Reasoner,
         at: (Duration, u64),
-    ) -> Result<(Question, SayingFields, Extras), ApiError> {
-        let Self { own, saying, extras } = self;
+    ) -> Result<Asking, ApiError> {
+        let Self { own, saying, extras, acting } = self;
         let format = own.text.as_ref().and_then(|text| text.format.as_ref());
         text_only("text.format.type", format)?;
         if own.previous_response_id.is_some() {
@@ -129,7 +163,7 @@ impl ResponsesRequest {
         if own.max_output_tokens == Some(0) {
             return Err(ApiError::invalid(name, "must be at least 1"));
         }
-        let max_tokens = (own.max_output_tokens.or(room), name);
+        let max_tokens = (own.max_output_tokens.or_else(|| reasoner.room_in_chats()), name);
         let wanted = Wanted { echo: Echo::No, max_tokens, logprobs: None };
         let message = |role: &str, content| {
             let (role, content) = (role.to_owned(), Some(content));
@@ -137,12 +171,22 @@ impl ResponsesRequest {
         };
         let said = match own.input {
             InputBody::Text(text) => vec![message("user", text)],
-            InputBody::Messages(bodies) => messages("input", bodies)?,
+            InputBody::Items(items) => conversation(items)?,
         };
         let instructions = own.instructions.map(|text| message("system", text));
         let messages = instructions.into_iter().chain(said).collect();
-        let asked = Asked::Chat(Conversation { messages, ..Conversation::default() });
+        let choice = Choice::of(own.tool_choice.as_ref())?;
+        let tools = own.tools.unwrap_or_default();
+        let speech = Speech::of(reasoner, declared(&tools)?, &choice)?;
+        let is_open = !tools.is_empty() && choice != Choice::None;
+        let asked = Asked::Chat(Conversation {
+            messages,
+            tools: is_open.then(|| Json::list(tools.into_iter().map(Json::as_function))),
+            lead: speech.lead().to_owned(),
+            ..Conversation::default()
+        });
         let question = saying.question(asked, wanted, &extras, at)?;
-        Ok((question, saying, extras))
+        let question = speech.heard_in(question);
+        Ok(Asking { question, saying, extras, speech, acting: acting.wanted() })
     }
 }

@@ -4,8 +4,12 @@ use crate::engine::request::Finish;
 use crate::http::asking::stream::Show;
 use crate::http::asking::view::View;
 use crate::http::error::ApiError;
+use crate::http::openai::calls::Hearing;
+use crate::http::openai::calls::Speech;
 use crate::http::openai::extension::Extension;
 use crate::http::openai::extension::Progress;
+use crate::http::openai::heard::Heard;
+use crate::http::openai::heard::ToolCall;
 use crate::reason::types::Answer;
 use crate::reason::types::Part;
 use crate::reason::types::Usage;
@@ -28,8 +32,8 @@ pub(in crate::http) struct ResponseBody {
     /// `in_progress`, `completed`, `incomplete` or `failed`.
     status: &'static str,
     model: String,
-    /// One message.
-    output: Vec<OutputMessage>,
+    /// A message, calls, or both.
+    output: Vec<OutputItem>,
     /// Why it is `incomplete`.
     #[schema(required, value_type = Option<Object>)]
     incomplete_details: Option<Value>,
@@ -56,22 +60,34 @@ pub(in crate::http) struct ResponseBody {
     coconut: Option<Value>,
 }
 
-/// What an assistant says.
+/// Something that came of the input.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = ResponseMessage)]
-pub(super) struct OutputMessage {
-    /// `message`.
-    #[serde(rename = "type")]
-    kind: &'static str,
-    id: String,
-    /// `in_progress`, `completed` or `incomplete`.
-    status: &'static str,
-    /// `assistant`.
-    role: &'static str,
-    content: Vec<OutputText>,
+#[serde(tag = "type", rename_all = "snake_case")]
+#[schema(as = ResponseOutputItem)]
+pub(super) enum OutputItem {
+    /// What an assistant says.
+    Message {
+        id: String,
+        /// `in_progress`, `completed` or `incomplete`.
+        status: &'static str,
+        /// `assistant`.
+        role: &'static str,
+        content: Vec<OutputText>,
+    },
+    /// What is to be called.
+    FunctionCall {
+        id: String,
+        /// Names it in the item that answers it.
+        call_id: String,
+        name: String,
+        /// The text of a JSON object.
+        arguments: String,
+        /// `in_progress` or `completed`.
+        status: &'static str,
+    },
 }
 
-/// Its text.
+/// A message's text.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = ResponseText)]
 pub(super) struct OutputText {
@@ -114,11 +130,28 @@ pub(super) struct OutputDetails {
 /// All that a response tells, and what of it was sent.
 pub(super) struct Speaking {
     pub(super) view: View,
+    pub(super) speech: Speech,
     pub(super) temperature: f64,
     pub(super) top_p: f64,
+    pub(super) sent: Sent,
+}
+
+/// What of a stream was sent.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
     /// Number of the next event.
-    pub(super) next: usize,
-    pub(super) text: String,
+    next: usize,
+    hearing: Option<Hearing>,
+    text: String,
+    /// Where the message stands in the output, and where each call.
+    message: Option<usize>,
+    calls: Vec<usize>,
+}
+
+impl Sent {
+    fn items(&self) -> usize {
+        self.calls.len() + usize::from(self.message.is_some())
+    }
 }
 
 impl From<Usage> for ResponseUsage {
@@ -142,12 +175,16 @@ impl Speaking {
     fn one(&self, mut answer: Answer) -> ResponseBody {
         let coconut = serde_json::to_value(Extension::of(&mut answer, &self.view)).ok();
         let choice = answer.choices.first();
-        let text = choice.map(|choice| choice.text.clone()).unwrap_or_default();
-        let cut = choice.is_some_and(|choice| choice.finish == Finish::Length);
+        let text = choice.map(|choice| choice.text.as_str()).unwrap_or_default();
+        let (content, calls) = self.speech.whole(text, self.name());
+        let cut = choice.is_some_and(|choice| choice.finish == Finish::Length) && calls.is_empty();
         let status = if cut { "incomplete" } else { "completed" };
+        let message = (!content.is_empty() || calls.is_empty()).then_some(content);
+        let message = message.map(|content| self.message(status, Some(content)));
+        let calls = calls.into_iter().map(|call| function_call("completed", call));
         ResponseBody {
             status,
-            output: vec![self.message(status, Some(text))],
+            output: message.into_iter().chain(calls).collect(),
             incomplete_details: cut.then(|| json!({"reason": "max_output_tokens"})),
             usage: Some(answer.usage.into()),
             coconut,
@@ -157,7 +194,7 @@ impl Speaking {
 
     fn begun(&self) -> ResponseBody {
         ResponseBody {
-            id: format!("resp_{}", self.view.id.simple()),
+            id: format!("resp_{}", self.name()),
             object: "response",
             created_at: self.view.created,
             status: "in_progress",
@@ -177,14 +214,17 @@ impl Speaking {
         }
     }
 
-    fn item_id(&self) -> String {
-        format!("msg_{}", self.view.id.simple())
+    fn name(&self) -> String {
+        self.view.id.simple().to_string()
     }
 
-    fn message(&self, status: &'static str, text: Option<String>) -> OutputMessage {
-        OutputMessage {
-            kind: "message",
-            id: self.item_id(),
+    fn message_id(&self) -> String {
+        format!("msg_{}", self.name())
+    }
+
+    fn message(&self, status: &'static str, text: Option<String>) -> OutputItem {
+        OutputItem::Message {
+            id: self.message_id(),
             status,
             role: "assistant",
             content: text.map(output_text).into_iter().collect(),
@@ -194,57 +234,122 @@ impl Speaking {
     /// An event of this type, with the next number.
     fn event(&mut self, kind: &'static str, mut data: Value) -> Event {
         data["type"] = json!(kind);
-        data["sequence_number"] = json!(self.next);
-        self.next += 1;
+        data["sequence_number"] = json!(self.sent.next);
+        self.sent.next += 1;
         let event = Event::default().event(kind).json_data(data);
         event.expect("keys are strings, and floats that are not finite become null")
     }
 
-    /// An event about the message.
-    fn of_message(&mut self, kind: &'static str, mut data: Value) -> Event {
-        data["output_index"] = json!(0);
+    /// An event about an item of the output.
+    fn of_item(&mut self, kind: &'static str, at: usize, mut data: Value) -> Event {
+        data["output_index"] = json!(at);
         self.event(kind, data)
     }
 
-    /// An event about its text.
-    fn of_text(&mut self, kind: &'static str, mut data: Value) -> Event {
-        data["item_id"] = json!(self.item_id());
+    /// An event about the message's text.
+    fn of_text(&mut self, kind: &'static str, at: usize, mut data: Value) -> Event {
+        data["item_id"] = json!(self.message_id());
         data["content_index"] = json!(0);
-        self.of_message(kind, data)
+        self.of_item(kind, at, data)
     }
 
     /// The events before all others, once.
     fn opening(&mut self) -> Vec<Event> {
-        if self.next > 0 {
+        if self.sent.next > 0 {
             return Vec::new();
         }
-        let (response, item) = (json!(self.begun()), json!(self.message("in_progress", None)));
+        self.sent.hearing = Some(self.speech.hearing(self.name()));
+        let response = json!(self.begun());
         vec![
             self.event("response.created", json!({"response": response})),
             self.event("response.in_progress", json!({"response": response})),
-            self.of_message("response.output_item.added", json!({"item": item})),
-            self.of_text(
-                "response.content_part.added",
-                json!({"part": output_text(String::new())}),
-            ),
         ]
     }
 
+    fn heard(&mut self, heard: Vec<Heard>) -> Vec<Event> {
+        let mut events = Vec::new();
+        for heard in heard {
+            match heard {
+                Heard::Content(text) => events.extend(self.said(&text)),
+                Heard::Begun { index, .. } => events.extend(self.began(index)),
+                Heard::Arguments { index, piece } => {
+                    let at = self.sent.calls.get(index).copied().unwrap_or_default();
+                    let id = self.call_item_id(index);
+                    let data = json!({"item_id": id, "delta": piece});
+                    events.push(self.of_item("response.function_call_arguments.delta", at, data));
+                }
+            }
+        }
+        events
+    }
+
+    fn said(&mut self, text: &str) -> Vec<Event> {
+        let mut events = Vec::new();
+        let at = self.sent.message.unwrap_or_else(|| self.sent.items());
+        if self.sent.message.is_none() {
+            self.sent.message = Some(at);
+            let item = json!(self.message("in_progress", None));
+            events.push(self.of_item("response.output_item.added", at, json!({"item": item})));
+            let part = json!({"part": output_text(String::new())});
+            events.push(self.of_text("response.content_part.added", at, part));
+        }
+        self.sent.text.push_str(text);
+        let delta = json!({"delta": text, "logprobs": []});
+        events.push(self.of_text("response.output_text.delta", at, delta));
+        events
+    }
+
+    fn began(&mut self, index: usize) -> Option<Event> {
+        let call = self.sent.hearing.as_ref()?.calls().into_iter().nth(index)?.begun();
+        let at = self.sent.items();
+        self.sent.calls.push(at);
+        let item = json!(function_call("in_progress", call));
+        Some(self.of_item("response.output_item.added", at, json!({"item": item})))
+    }
+
+    fn call_item_id(&self, index: usize) -> String {
+        let id = self.sent.hearing.as_ref().map(|hearing| hearing.call_id(index));
+        format!("fc_{}", id.unwrap_or_default())
+    }
+
     fn closing(&mut self, answer: Answer) -> Vec<Event> {
-        let text = std::mem::take(&mut self.text);
+        let rest = self.sent.hearing.as_mut().map(Hearing::finish).unwrap_or_default();
+        let mut events = self.heard(rest);
+        if self.sent.items() == 0 {
+            events.extend(self.said(""));
+        }
         let response = self.one(answer);
-        let item = json!(self.message(response.status, Some(text.clone())));
+        if let Some(at) = self.sent.message {
+            let text = std::mem::take(&mut self.sent.text);
+            let item = json!(self.message(response.status, Some(text.clone())));
+            let done = json!({"text": text, "logprobs": []});
+            events.push(self.of_text("response.output_text.done", at, done));
+            let part = json!({"part": output_text(text)});
+            events.push(self.of_text("response.content_part.done", at, part));
+            events.push(self.of_item("response.output_item.done", at, json!({"item": item})));
+        }
+        let calls = self.sent.hearing.as_ref().map(Hearing::calls).unwrap_or_default();
+        for (index, call) in calls.into_iter().enumerate() {
+            let at = self.sent.calls.get(index).copied().unwrap_or_default();
+            let item = function_call("completed", call.clone());
+            let (_, name, arguments) = call.parts();
+            let id = self.call_item_id(index);
+            let done = json!({"item_id": id, "name": name, "arguments": arguments});
+            events.push(self.of_item("response.function_call_arguments.done", at, done));
+            events.push(self.of_item("response.output_item.done", at, json!({"item": item})));
+        }
         let kind = match response.status {
             "completed" => "response.completed",
             _ => "response.incomplete",
         };
-        vec![
-            self.of_text("response.output_text.done", json!({"text": text, "logprobs": []})),
-            self.of_text("response.content_part.done", json!({"part": output_text(text)})),
-            self.of_message("response.output_item.done", json!({"item": item})),
-            self.event(kind, json!({"response": response})),
-        ]
+        events.push(self.event(kind, json!({"response": response})));
+        events
     }
+}
+
+fn function_call(status: &'static str, call: ToolCall) -> OutputItem {
+    let (call_id, name, arguments) = call.parts();
+    OutputItem::FunctionCall { id: format!("fc_{call_id}"), call_id, name, arguments, status }
 }
 
 fn output_text(text: String) -> OutputText {
@@ -255,17 +360,17 @@ impl Show for Speaking {
     fn part(&mut self, _question: usize, part: Part) -> Vec<Event> {
         let mut events = self.opening();
         match part {
-            Part::Token { token, .. } if !token.text.is_empty() => {
-                self.text.push_str(&token.text);
-                let delta = json!({"delta": token.text, "logprobs": []});
-                events.push(self.of_text("response.output_text.delta", delta));
+            Part::Token { token, .. } => {
+                let heard = self.sent.hearing.as_mut().map(|hearing| hearing.push(&token.text));
+                let heard = self.heard(heard.unwrap_or_default());
+                events.extend(heard);
             }
             Part::Done(answer) => events.extend(self.closing(*answer)),
             part => {
                 let progress = Progress::of(part, &self.view);
                 let shown = progress.map(|progress| json!({"progress": progress}));
-                events
-                    .extend(shown.map(|shown| self.of_message("response.coconut.progress", shown)));
+                let shown = shown.map(|shown| self.event("response.coconut.progress", shown));
+                events.extend(shown);
             }
         }
         events
