@@ -79,3 +79,19 @@ check-cuda:
 # check Dockerfiles, compose, Prometheus, alerts and dashboard with what is installed: just check-docker --model models/prosqa
 check-docker *flags:
     bash docker/check.sh {{flags}}
+
+# clients that people have, against the real binary
+clients *names:
+    bash tests/clients/run.sh {{names}}
+
+# the page in a real browser
+playground:
+    bash tests/playground/run.sh
+
+# every example of the guide, and what it says of the source
+check-docs:
+    bash tests/docs/run.sh
+
+# the guide as a book
+docs:
+    bash tests/docs/build.sh

@@ -8,6 +8,7 @@ pub mod borrow;
 pub mod card;
 mod dialogue;
 pub mod inside;
+pub mod local;
 pub mod means;
 pub(crate) mod prompt;
 pub mod question;

@@ -181,7 +181,7 @@ fn only_weights_are_large() {
 #[test]
 fn the_map_of_the_code_is_true() {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    assert!(map.lines().count() <= 250, "ARCHITECTURE.md: at most 250 lines");
+    assert!(map.lines().count() <= 280, "ARCHITECTURE.md: at most 280 lines");
     let quoted = map.split('`').skip(1).step_by(2);
     for path in quoted.filter(|quoted| quoted.starts_with("src/") || quoted.starts_with("docker/"))
     {
