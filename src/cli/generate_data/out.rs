@@ -2,6 +2,8 @@
 //! Knows no questions.
 
 use crate::data::write::Form;
+use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
 use std::io::Write as _;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -22,6 +24,20 @@ pub(super) fn shown(out: &Path) -> std::path::Display<'_> {
         true => Path::new("standard output").display(),
         false => out.display(),
     }
+}
+
+/// How many questions are written, on a terminal; nothing elsewhere.
+pub(super) fn bar(questions: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {pos} of {len}, {eta} left");
+    let style = style.expect("the template is a constant that is valid");
+    ProgressBar::new(questions).with_style(style)
+}
+
+/// The same where nobody knows how many there will be.
+pub(super) fn counter() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {pos} questions, {per_sec}");
+    let style = style.expect("the template is a constant that is valid");
+    ProgressBar::no_length().with_style(style)
 }
 
 /// To standard error: standard output may be the file.

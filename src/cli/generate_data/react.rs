@@ -3,6 +3,8 @@
 
 use crate::cli::counts::count;
 use crate::cli::generate_data::out::MAX_QUESTIONS;
+use crate::cli::generate_data::out::bar;
+use crate::cli::generate_data::out::counter;
 use crate::cli::generate_data::out::json_form;
 use crate::cli::generate_data::out::parse_range;
 use crate::cli::generate_data::out::report;
@@ -115,7 +117,8 @@ impl ReactArgs {
         config.min_hops = self.min_hops.unwrap_or(config.min_hops);
         let generator = Generator::new(config)?;
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        for number in 1..=self.count.unwrap_or(0) {
+        let count = self.count.unwrap_or(0);
+        for number in bar(count).wrap_iter(1..=count) {
             let (graph, query) = generator.draw(&mut rng)?;
             let symbols = symbols(&graph, &mut rng);
             let question = Question::new(&graph, query, &symbols, &mut rng).example();
@@ -134,9 +137,10 @@ impl ReactArgs {
         let wanted = Wanted { steps: Steps::Read, ..Wanted::default() };
         let mut skipped = Skipped::default();
         let mut examples = Examples::open(from, &wanted)?;
-        let mut number = 0;
+        let (mut number, bar) = (0, counter());
         while let Some(example) = examples.next() {
             number += 1;
+            bar.inc(1);
             let (path, line) = (from.to_owned(), examples.begun_line());
             let wrong = |reason| Error::Malformed { path, line, number, reason };
             match example.and_then(|example| record(&example, dialogues.facts).map_err(wrong)) {
@@ -146,8 +150,9 @@ impl ReactArgs {
             }
         }
         if skipped.count > 0 {
-            tell(format_args!("{}: {skipped}\n", from.display()))?;
+            bar.suspend(|| tell(format_args!("{}: {skipped}\n", from.display())))?;
         }
+        bar.finish_and_clear();
         ensure!(dialogues.writer.written() > 0, Error::Empty(from.to_owned()));
         Ok(())
     }
