@@ -156,7 +156,7 @@ def on(device):
 
 def serves_dtypes():
     """Whether the server can be told the type of its weights."""
-    said = subprocess.run([COCONUT, "serve", "--help-all"], capture_output=True, text=True, check=True)
+    said = subprocess.run([COCONUT, "serve", "--help"], capture_output=True, text=True, check=True)
     return "--dtype" in said.stdout
 
 

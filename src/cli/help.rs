@@ -43,7 +43,7 @@ impl Length {
 pub(super) fn with_help(command: Command, length: Length) -> Command {
     let command = match length {
         Length::Brief => command.mut_args(brief),
-        Length::Whole => command,
+        Length::Whole => command.mut_args(whole),
     };
     let flag = |name: &'static str, text: &'static str, action| {
         let flag = Arg::new(name).long(name).help(text).action(action).display_order(1000);
@@ -66,6 +66,14 @@ fn brief(arg: Arg) -> Arg {
     match shortened {
         Some(help) => arg.help(StyledStr::from(help)),
         None => arg,
+    }
+}
+
+/// The text about a flag where `--help-all` and pages of the manual look for it.
+fn whole(arg: Arg) -> Arg {
+    match (arg.get_long_help(), arg.get_help().cloned()) {
+        (None, Some(help)) => arg.long_help(help),
+        _ => arg,
     }
 }
 
