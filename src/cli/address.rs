@@ -8,7 +8,10 @@ use hyper::header::HeaderValue;
 /// A server's address.
 pub(super) fn parse_url(text: &str) -> anyhow::Result<Uri> {
     let uri: Uri = text.parse().context("not an address such as http://127.0.0.1:8080")?;
-    ensure!(uri.scheme_str() == Some("http"), "must begin with http:// (TLS is not supported)");
+    ensure!(
+        uri.scheme_str() == Some("http"),
+        "must begin with http:// (for https:// ask through a proxy on this machine)"
+    );
     ensure!(uri.query().is_none(), "must have no query");
     Ok(uri)
 }

@@ -37,6 +37,10 @@ use std::time::Duration;
 /// Most requests of a run: a year of them, at thirty a second.
 const MAX_REQUESTS: usize = 1_000_000_000;
 
+/// What of it is an error, the report has said.
+const NONE: &str = "no request was answered; the errors are above, and the server's log says more \
+                    (`connect`: nobody listens at --url)";
+
 /// Flags of `coconut bench`.
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
@@ -221,7 +225,7 @@ impl ResultArgs {
                 report.answers.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
             write_text(path, &lines.join("\n"))?;
         }
-        ensure!(report.answered > 0, "no request was answered");
+        ensure!(report.answered > 0, "{NONE}");
         Ok(())
     }
 
@@ -238,7 +242,7 @@ impl ResultArgs {
         if let Some(path) = &self.picture {
             picture::sweep(path, sweep.axis, &points)?;
         }
-        ensure!(points.iter().any(|point| point.report.answered > 0), "no request was answered");
+        ensure!(points.iter().any(|point| point.report.answered > 0), "{NONE}");
         Ok(())
     }
 }

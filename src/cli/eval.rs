@@ -165,6 +165,10 @@ impl EvalArgs {
         let data = data.file_name().unwrap_or(data.as_os_str()).to_string_lossy().into_owned();
         let runtime = Runtime::new().context("cannot start the async runtime")?;
         let Some(url) = server.url.clone() else {
+            ensure!(
+                thoughts.thought_means.is_some() || !matches!(thoughts.feedback, FeedbackArg::Mean),
+                "--feedback mean: needs --thought-means, a file that `coconut probe` writes"
+            );
             let reasoner =
                 load((model, &hub), engine, concurrency, thoughts.thought_means.clone())?;
             let who = Who::Here(&reasoner);

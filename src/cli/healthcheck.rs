@@ -34,10 +34,10 @@ impl HealthcheckArgs {
         let (address, limit) = (reachable(self.address), self.timeout);
         let status = tokio::time::timeout(limit, status_line(address))
             .await
-            .with_context(|| format!("no answer from {address} within {} s", limit.as_secs_f64()))?
             .with_context(|| {
-                format!("cannot ask {address}; does a server listen there (--address)?")
-            })?;
+                format!("no answer from {address} within {} s (--timeout)", limit.as_secs_f64())
+            })?
+            .with_context(|| format!("cannot ask {address}"))?;
         ensure!(status.split(' ').nth(1) == Some("200"), "not ready: {status}");
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! `flags`, `compute`, `telemetry`. The environment is read here and nowhere else; a flag's doc comment is its help text.
 
 mod address;
+mod advice;
 mod bench;
 mod complete;
 mod compute;
@@ -101,6 +102,8 @@ enum Command {
     /// Write the pages of the manual.
     Man(ManArgs),
 }
+
+pub use crate::cli::advice::advice;
 
 /// An error with its causes, without those that it has told already, as some of other libraries do.
 pub fn said(error: &anyhow::Error) -> String {

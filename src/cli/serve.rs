@@ -164,7 +164,7 @@ impl ServeArgs {
         block_on(async {
             let listener = TcpListener::bind(listen)
                 .await
-                .with_context(|| format!("cannot listen on {listen}: name another --listen"))?;
+                .with_context(|| format!("cannot listen on {listen}"))?;
             let address = listener.local_addr().context("the listener has no address")?;
             until_second_signal(|shutdown| {
                 let load = move |metrics| {

@@ -198,7 +198,7 @@ impl MultiplicationArgs {
         let mut writer = Writer::create(&out, Form::Text)?;
         for written in bar(count).wrap_iter(0..count) {
             let question = questions.next().with_context(|| {
-                format!("--count {count}: there are only {written} with {} digits", self.digits)
+                format!("--count {count}: there are only {written} with {} digits; ask for fewer, or for more --digits", self.digits)
             })?;
             writer.line(&icot::format(&question))?;
         }

@@ -97,6 +97,11 @@ impl AskArgs {
         self.sweep.is_some() || self.n.is_some_and(|n| n > 1)
     }
 
+    /// Whether the mean thoughts of a data set are fed.
+    pub(super) fn asks_for_means(&self) -> bool {
+        matches!(self.feedback, Some(FeedbackArg::Mean))
+    }
+
     /// The body of a request but for its question; `shown` is reported beside what is asked for.
     pub(super) fn body(&self, shown: &[&str]) -> anyhow::Result<Map<String, Value>> {
         let is_auto = matches!(self.latent_steps, Some(Steps::Auto));

@@ -3,7 +3,6 @@
 use crate::data::fields::Fields;
 use crate::data::fields::Steps;
 use crate::data::fields::Wanted;
-use crate::data::questions::Skipped;
 use crate::data::read::Examples;
 use crate::files;
 use crate::files::text;
@@ -71,19 +70,9 @@ impl InputArgs {
         let fields = Fields { question: self.question_field.clone(), ..Fields::default() };
         let wanted = Wanted { fields, steps: Steps::QuestionOnly };
         let reader = Box::new(Cursor::new(text.as_bytes().to_vec()));
-        let (mut questions, mut skipped) = (Vec::new(), Skipped::default());
-        for example in Examples::new(reader, place, &wanted)? {
-            match example {
-                Ok(example) => questions.push(example.question),
-                Err(error) => skipped.add(error)?,
-            }
-        }
-        ensure!(
-            skipped.count == 0,
-            "{}: {skipped}; --question-field names the field with the question",
-            place.display()
-        );
-        Ok(questions)
+        let questions = Examples::new(reader, place, &wanted)?.map(|row| Ok(row?.question));
+        // A row that is left out would shift the answers.
+        questions.collect()
     }
 }
 

@@ -23,6 +23,7 @@ use crate::reason::reasoner::Reasoner;
 use crate::reason::reasoner::ReasonerConfig;
 use anyhow::Context as _;
 use anyhow::bail;
+use anyhow::ensure;
 use clap::Args;
 use futures::StreamExt as _;
 use futures::stream;
@@ -57,6 +58,10 @@ impl ReasonArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let Self { input, show, model, ask, thought_means, hub, engine } = self;
         let questions = input.questions()?;
+        ensure!(
+            thought_means.is_some() || !ask.asks_for_means(),
+            "--feedback mean: needs --thought-means, a file that `coconut probe` writes"
+        );
         let body = ask.body(show.includes())?;
         let show = show.of(&ask, questions.len());
         let (model, built_in) = located_quietly(model, &hub)?;
