@@ -170,7 +170,7 @@ impl EvalArgs {
                 "--feedback mean: needs --thought-means, a file that `coconut probe` writes"
             );
             let reasoner =
-                load((model, &hub), engine, concurrency, thoughts.thought_means.clone())?;
+                load((model, &hub), &engine, concurrency, thoughts.thought_means.clone())?;
             let who = Who::Here(&reasoner);
             let facts = who.facts();
             let settings = settings(&facts);
@@ -194,7 +194,7 @@ impl EvalArgs {
 /// The checkpoint that answers.
 fn load(
     (model, hub): (ModelArgs, &HubArgs),
-    engine: EngineArgs,
+    engine: &EngineArgs,
     concurrency: usize,
     thought_means: Option<PathBuf>,
 ) -> anyhow::Result<Reasoner> {

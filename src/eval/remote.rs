@@ -251,7 +251,7 @@ fn refused(exchanged: Option<Result<Reply, Failed>>) -> Result<Reply, Refused> {
             Refused::Never(bare.unwrap_or(message))
         }
         500 if code == "non_finite" => Refused::Never(message),
-        502 | 503 | 504 => Refused::Perhaps(wait, told),
+        502..=504 => Refused::Perhaps(wait, told),
         _ => Refused::All(told),
     })
 }

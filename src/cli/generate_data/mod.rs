@@ -7,8 +7,8 @@ mod react;
 use crate::cli::counts::count;
 use crate::cli::generate_data::out::MAX_QUESTIONS;
 use crate::cli::generate_data::out::bar;
-use crate::cli::generate_data::out::counter;
 use crate::cli::generate_data::out::json_form;
+use crate::cli::generate_data::out::opened;
 use crate::cli::generate_data::out::parse_range;
 use crate::cli::generate_data::out::report;
 use crate::cli::generate_data::out::shown;
@@ -29,7 +29,6 @@ use crate::data::prosqa::stats::Statistics;
 use crate::data::prosqa::words;
 use crate::data::questions::Skipped;
 use crate::data::react::words as react_words;
-use crate::data::read::Examples;
 use crate::data::write::Form;
 use crate::data::write::Writer;
 use crate::text::Tokenizer;
@@ -211,7 +210,7 @@ impl ConvertTextArgs {
         let mut writer = Writer::create(&self.out, json_form(self.jsonl))?;
         let mut skipped = Skipped::default();
         let wanted = Wanted { steps: Steps::Read, ..Wanted::default() };
-        for example in counter().wrap_iter(Examples::open(&self.from, &wanted)?) {
+        for example in opened(&self.from, &wanted)? {
             match example {
                 Ok(example) => writer.json(&example)?,
                 Err(error) if self.strict => return Err(error.into()),

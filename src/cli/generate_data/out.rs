@@ -1,9 +1,13 @@
 //! What all of `coconut generate-data` has in common: the form of its files, ranges, and what is said on standard error.
 //! Knows no questions.
 
+use crate::data::error::Error;
+use crate::data::fields::Wanted;
+use crate::data::read::Examples;
 use crate::data::write::Form;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
+use std::fs::File;
 use std::io::Write as _;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -33,11 +37,15 @@ pub(super) fn bar(questions: u64) -> ProgressBar {
     ProgressBar::new(questions).with_style(style)
 }
 
-/// The same where nobody knows how many there will be.
-pub(super) fn counter() -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {pos} questions, {per_sec}");
+/// The questions of a file, and how much of it is read, on a terminal.
+pub(super) fn opened(path: &Path, wanted: &Wanted) -> Result<Examples, Error> {
+    let io = |reason| Error::Io { path: path.to_owned(), reason };
+    let file = File::open(path).map_err(io)?;
+    let bytes = file.metadata().map_err(io)?.len();
+    let style = ProgressStyle::with_template("{wide_bar} {bytes} of {total_bytes}, {eta} left");
     let style = style.expect("the template is a constant that is valid");
-    ProgressBar::no_length().with_style(style)
+    let bar = ProgressBar::new(bytes).with_style(style);
+    Examples::new(Box::new(bar.wrap_read(file)), path, wanted)
 }
 
 /// To standard error: standard output may be the file.

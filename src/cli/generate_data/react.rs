@@ -4,8 +4,8 @@
 use crate::cli::counts::count;
 use crate::cli::generate_data::out::MAX_QUESTIONS;
 use crate::cli::generate_data::out::bar;
-use crate::cli::generate_data::out::counter;
 use crate::cli::generate_data::out::json_form;
+use crate::cli::generate_data::out::opened;
 use crate::cli::generate_data::out::parse_range;
 use crate::cli::generate_data::out::report;
 use crate::cli::generate_data::out::tell;
@@ -22,7 +22,6 @@ use crate::data::react::Record;
 use crate::data::react::graphs::with_fewer_facts;
 use crate::data::react::record;
 use crate::data::react::stats::Statistics;
-use crate::data::read::Examples;
 use crate::data::write::Writer;
 use anyhow::ensure;
 use clap::Args;
@@ -136,11 +135,10 @@ impl ReactArgs {
     fn convert(&self, from: &Path, dialogues: &mut Dialogues) -> anyhow::Result<()> {
         let wanted = Wanted { steps: Steps::Read, ..Wanted::default() };
         let mut skipped = Skipped::default();
-        let mut examples = Examples::open(from, &wanted)?;
-        let (mut number, bar) = (0, counter());
+        let mut examples = opened(from, &wanted)?;
+        let mut number = 0;
         while let Some(example) = examples.next() {
             number += 1;
-            bar.inc(1);
             let (path, line) = (from.to_owned(), examples.begun_line());
             let wrong = |reason| Error::Malformed { path, line, number, reason };
             match example.and_then(|example| record(&example, dialogues.facts).map_err(wrong)) {
@@ -149,10 +147,11 @@ impl ReactArgs {
                 Err(error) => skipped.add(error)?,
             }
         }
+        // With it goes the bar.
+        drop(examples);
         if skipped.count > 0 {
-            bar.suspend(|| tell(format_args!("{}: {skipped}\n", from.display())))?;
+            tell(format_args!("{}: {skipped}\n", from.display()))?;
         }
-        bar.finish_and_clear();
         ensure!(dialogues.writer.written() > 0, Error::Empty(from.to_owned()));
         Ok(())
     }

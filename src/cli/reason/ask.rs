@@ -66,8 +66,8 @@ pub(super) struct AskArgs {
     /// Go on after end-of-sequence tokens, up to `--max-tokens`.
     #[arg(hide_short_help = true, long)]
     ignore_eos: bool,
-    /// What to report beside the answer, separated by commas: thoughts, thought_vectors, first_logits, logprobs, entropy,
-    /// cosine, hidden_states, lens, attention.
+    /// What to report beside the answer, separated by commas: `thoughts`, `thought_vectors`, `first_logits`, `logprobs`,
+    /// `entropy`, `cosine`, `hidden_states`, `lens`, `attention`.
     #[arg(
         hide_short_help = true,
         long,
@@ -76,7 +76,7 @@ pub(super) struct AskArgs {
         requires = "json"
     )]
     include: Vec<String>,
-    /// Where to look with hidden_states, lens or attention in `--include`: JSON as the API takes it, or @FILE with it.
+    /// Where to look with `hidden_states`, `lens` or `attention` in `--include`: JSON as the API takes it, or @FILE with it.
     #[arg(hide_short_help = true, long, value_name = "JSON", value_parser = parse_json, requires = "json")]
     inside: Option<Value>,
     /// Tokens that are shown of each thought. [default: 5]

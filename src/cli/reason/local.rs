@@ -96,7 +96,7 @@ impl Local {
         &self,
         body: &Map<String, Value>,
         question: &str,
-        mut see: impl FnMut(&str, Value) -> anyhow::Result<()>,
+        mut see: impl FnMut(&str, &Value) -> anyhow::Result<()>,
     ) -> anyhow::Result<Result<Value, Refusal>> {
         let response = self.send(body, question, true).await;
         if response.status() != StatusCode::OK {
@@ -110,7 +110,7 @@ impl Local {
                 match event.name.as_str() {
                     "done" => return Ok(Ok(serde_json::from_str(&event.data)?)),
                     "error" => return Ok(Err(serde_json::from_str(&event.data)?)),
-                    name => see(name, serde_json::from_str(&event.data)?)?,
+                    name => see(name, &serde_json::from_str(&event.data)?)?,
                 }
             }
         }

@@ -108,7 +108,7 @@ async fn many(
     questions: &[String],
     (show, together): (&Show, usize),
 ) -> anyhow::Result<()> {
-    let bar = show.bar(questions.len());
+    let bar = show::bar(questions.len());
     let answers = stream::iter(questions.iter().enumerate())
         .map(async |(at, question)| (at, question, local.ask(body, question).await))
         .buffered(together);

@@ -72,22 +72,12 @@ impl Show {
         matches!(self, Self::Live { .. })
     }
 
-    /// How far a run over so many questions is; nothing where answers themselves show it.
-    pub(super) fn bar(&self, questions: usize) -> ProgressBar {
-        if std::io::stdout().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let style = ProgressStyle::with_template("{wide_bar} {pos} of {len}, {eta} left");
-        let style = style.expect("the template is a constant that is valid");
-        ProgressBar::new(questions as u64).with_style(style)
-    }
-
     /// A part of the only answer.
-    pub(super) fn event(&mut self, name: &str, data: Value) -> anyhow::Result<()> {
+    pub(super) fn event(&mut self, name: &str, data: &Value) -> anyhow::Result<()> {
         let Self::Live { look, said } = self else { return Ok(()) };
         let text = match name {
             // Without its tokens it says nothing.
-            "thought" if data["top_tokens"].is_array() => bars::thought(&data, *look),
+            "thought" if data["top_tokens"].is_array() => bars::thought(data, *look),
             "token" => {
                 let text = data["text"].as_str().unwrap_or_default();
                 let begins = said.trim_start().is_empty();
@@ -133,6 +123,16 @@ impl Show {
             Self::Text { .. } | Self::Live { .. } => Ok(()),
         }
     }
+}
+
+/// How far a run over so many questions is; nothing where answers themselves show it.
+pub(super) fn bar(questions: usize) -> ProgressBar {
+    if std::io::stdout().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{wide_bar} {pos} of {len}, {eta} left");
+    let style = style.expect("the template is a constant that is valid");
+    ProgressBar::new(questions as u64).with_style(style)
 }
 
 /// An answer in words.
