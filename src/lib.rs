@@ -17,7 +17,7 @@
 //! | [`prompting`] | prompts with shots: standard, chain of thought, Act, ReAct; no model |
 //! | [`tools`] | what actions do, and how calls are written in text; no model |
 //! | [`hub`] | repositories of published models and the cache; not what is in the files |
-//! | [`web`] | addresses: what a redirect leads to, and which are one host |
+//! | [`web`] | the web from a client's side: addresses, requests to one server, streams of events |
 //! | [`files`] | files that others wrote: what their bytes are, text without marks |
 //! | [`text`], [`metrics`] | tokenizer and incremental decoding; one typed struct of all metrics |
 

@@ -5,32 +5,23 @@ use crate::bench::plan::Ask;
 use crate::bench::plan::Plan;
 use crate::bench::plan::Refused;
 use crate::bench::plan::Server;
-use crate::bench::sse::Events;
 use crate::bench::target::Answered;
 use crate::bench::target::Said;
 use crate::data::example::Example;
+use crate::web::client;
+use crate::web::client::Reply;
+use crate::web::client::retry_after;
+use crate::web::sse::Events;
 use http_body_util::BodyExt as _;
-use http_body_util::Full;
-use http_body_util::Limited;
-use hyper::Request;
 use hyper::Response;
 use hyper::StatusCode;
 use hyper::Uri;
 use hyper::body::Bytes;
 use hyper::body::Incoming;
-use hyper::header::AUTHORIZATION;
-use hyper::header::CONTENT_TYPE;
-use hyper::header::RETRY_AFTER;
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio::time::sleep;
 use tokio::time::timeout;
-
-/// Largest answer that is read whole.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// When to come back, where a refusal does not say.
 const DEFAULT_RETRY: Duration = Duration::from_secs(1);
@@ -38,7 +29,7 @@ const DEFAULT_RETRY: Duration = Duration::from_secs(1);
 /// Asks one server, over connections that are kept.
 #[derive(Debug)]
 pub(crate) struct Client {
-    http: legacy::Client<HttpConnector, Full<Bytes>>,
+    http: client::Client,
     uri: Uri,
     server: Server,
     ask: Ask,
@@ -86,11 +77,10 @@ struct Progress {
 
 impl Client {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(plan.arrivals.most_in_flight())
-            .build(connector());
         let (server, ask) = (plan.server.clone(), plan.ask.clone());
-        Self { http, uri: join(&server.base, ask.route.path()), server, ask }
+        let (base, authorization) = (server.base.clone(), server.authorization.clone());
+        let http = client::Client::new(base, authorization, plan.arrivals.most_in_flight());
+        Self { uri: http.at(ask.route.path()), http, server, ask }
     }
 
     /// Asks, within the time limit.
@@ -130,34 +120,20 @@ impl Client {
     }
 
     async fn exchange(&self, body: Bytes, progress: &mut Progress) -> Result<Answered, Failed> {
-        let response = self.http.request(self.request(body)).await.map_err(|error| match error
-            .is_connect()
-        {
-            true => Failed::Connect,
-            false => Failed::Broken,
-        })?;
+        let response = self.http.post(&self.uri, body).await?;
         if response.status() != StatusCode::OK {
             let (status, retry_after) = (response.status(), retry_after(&response));
             // Read to its end, so that the connection can be used again.
-            let _ = whole(response).await;
+            let _ = Reply::read(response).await;
             return Err(Failed::Status { status, retry_after });
         }
         match self.ask.stream {
             true => self.read_events(response, progress).await,
             false => {
-                self.ask.route.answer(&whole(response).await?).map_err(|_unexpected| Failed::Broken)
+                let body = Reply::read(response).await?.body;
+                self.ask.route.answer(&body).map_err(|_unexpected| Failed::Broken)
             }
         }
-    }
-
-    fn request(&self, body: Bytes) -> Request<Full<Bytes>> {
-        let mut request = Request::post(self.uri.clone()).header(CONTENT_TYPE, "application/json");
-        if let Some(authorization) = &self.server.authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        request
-            .body(Full::new(body))
-            .expect("an address that was parsed, and headers that are values already")
     }
 
     async fn read_events(
@@ -188,26 +164,11 @@ impl Client {
     }
 }
 
-fn connector() -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    // A small request must not wait for the acknowledgement of the one before it.
-    connector.set_nodelay(true);
-    connector
-}
-
-/// `path` below the server's address.
-fn join(base: &Uri, path: &str) -> Uri {
-    let joined = format!("{}{path}", base.to_string().trim_end_matches('/'));
-    joined.parse().expect("an address and a path are an address")
-}
-
-async fn whole(response: Response<Incoming>) -> Result<Bytes, Failed> {
-    let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
-    Ok(body.collect().await.map_err(|_| Failed::Broken)?.to_bytes())
-}
-
-/// In seconds, as our server and most others write it; dates are not understood.
-fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
+impl From<client::Failed> for Failed {
+    fn from(failed: client::Failed) -> Self {
+        match failed {
+            client::Failed::Connect(_) => Self::Connect,
+            client::Failed::Broken(_) => Self::Broken,
+        }
+    }
 }

@@ -5,9 +5,9 @@ mod arrivals;
 mod client;
 pub mod picture;
 pub mod plan;
+mod progress;
 mod record;
 pub mod report;
-mod sse;
 pub mod sweep;
 mod target;
 
@@ -16,6 +16,7 @@ use crate::bench::client::Client;
 use crate::bench::plan::Arrivals;
 use crate::bench::plan::End;
 use crate::bench::plan::Plan;
+use crate::bench::progress::Progress;
 use crate::bench::record::Recorder;
 use crate::bench::report::Report;
 use futures::StreamExt as _;
@@ -32,9 +33,12 @@ pub async fn run(plan: &Plan) -> Report {
             .map(|arrival| client.ask(arrival, plan.question(arrival.number)))
             .buffer_unordered(plan.arrivals.most_in_flight())
     );
+    let progress = Progress::start(plan.end);
     while let Some(sample) = samples.next().await {
+        progress.count();
         recorder.take(sample);
     }
+    drop(progress);
     recorder.report(plan)
 }
 

@@ -3,8 +3,8 @@
 
 use crate::bench::plan::Ask;
 use crate::bench::plan::Route;
-use crate::bench::sse::Event;
 use crate::files::text;
+use crate::web::sse::Event;
 use serde::Deserialize;
 use serde::Serialize;
 

@@ -16,6 +16,8 @@ use crate::bench::run;
 use crate::bench::sweep::Axis;
 use crate::bench::sweep::Point;
 use crate::bench::sweep::Sweep;
+use crate::cli::address::parse_key;
+use crate::cli::address::parse_url;
 use crate::cli::counts::count;
 use crate::cli::questions::QuestionArgs;
 use crate::reason::question::MAX_COUNT;
@@ -34,6 +36,10 @@ use std::time::Duration;
 
 /// Most requests of a run: a year of them, at thirty a second.
 const MAX_REQUESTS: usize = 1_000_000_000;
+
+/// What of it is an error, the report has said.
+const NONE: &str = "no request was answered; the errors are above, and the server's log says more \
+                    (`connect`: nobody listens at --url)";
 
 /// Flags of `coconut bench`.
 #[derive(Debug, Args)]
@@ -57,10 +63,10 @@ struct ServerArgs {
     #[arg(long, env = "COCONUT_API_KEY", value_name = "KEY", hide_env_values = true, value_parser = parse_key)]
     api_key: Option<HeaderValue>,
     /// Longest time for one request.
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
+    #[arg(hide_short_help = true, long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     timeout: Duration,
     /// Come back after a refusal when the server says to; without this a refusal is an error.
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     respect_retry_after: bool,
 }
 
@@ -78,7 +84,7 @@ struct LoadArgs {
     #[arg(long, value_name = "R", value_parser = parse_rate)]
     rate: Option<f64>,
     /// Makes the random times of --rate repeatable.
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(hide_short_help = true, long, value_name = "N", default_value = "0")]
     seed: u64,
     /// Requests to make. [default: one a question, unless there is --duration]
     #[arg(long, value_name = "N", value_parser = count(0..=MAX_REQUESTS))]
@@ -87,11 +93,11 @@ struct LoadArgs {
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     duration: Option<Duration>,
     /// Requests before those that count.
-    #[arg(long, value_name = "N", default_value = "0", value_parser = count(0..=MAX_REQUESTS))]
+    #[arg(hide_short_help = true, long, value_name = "N", default_value = "0", value_parser = count(0..=MAX_REQUESTS))]
     warmup: usize,
     /// Do all this once for each value of one setting: `clients=1,2,4`, `rate=5,10`, `latent-steps=0,3,6` or
     /// `words=16,64,256` (questions of so many words, made of those of the data).
-    #[arg(long, value_name = "SETTING=N,N,...")]
+    #[arg(long, value_name = "SETTING=N,...")]
     sweep: Option<Sweep>,
 }
 
@@ -118,7 +124,7 @@ struct AskArgs {
     #[arg(long, value_name = "N", value_parser = count(1..=MAX_COUNT))]
     max_tokens: Option<usize>,
     /// Exactly so many answer tokens, so that all answers cost the same.
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     ignore_eos: bool,
     /// Read answers as events, and measure the time to the first token.
     #[arg(long)]
@@ -134,7 +140,7 @@ struct ResultArgs {
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
     /// File for the answers as JSON lines.
-    #[arg(long, value_name = "FILE", conflicts_with = "sweep")]
+    #[arg(hide_short_help = true, long, value_name = "FILE", conflicts_with = "sweep")]
     answers: Option<PathBuf>,
 }
 
@@ -219,7 +225,7 @@ impl ResultArgs {
                 report.answers.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
             write_text(path, &lines.join("\n"))?;
         }
-        ensure!(report.answered > 0, "no request was answered");
+        ensure!(report.answered > 0, "{NONE}");
         Ok(())
     }
 
@@ -236,7 +242,7 @@ impl ResultArgs {
         if let Some(path) = &self.picture {
             picture::sweep(path, sweep.axis, &points)?;
         }
-        ensure!(points.iter().any(|point| point.report.answered > 0), "no request was answered");
+        ensure!(points.iter().any(|point| point.report.answered > 0), "{NONE}");
         Ok(())
     }
 }
@@ -250,20 +256,6 @@ fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn parse_url(text: &str) -> anyhow::Result<Uri> {
-    let uri: Uri = text.parse().context("not an address such as http://127.0.0.1:8080")?;
-    ensure!(uri.scheme_str() == Some("http"), "must begin with http:// (TLS is not supported)");
-    ensure!(uri.query().is_none(), "must have no query");
-    Ok(uri)
-}
-
-fn parse_key(text: &str) -> anyhow::Result<HeaderValue> {
-    let key = HeaderValue::from_str(&format!("Bearer {}", text.trim()));
-    let mut key = key.context("not a key that fits in a header")?;
-    key.set_sensitive(true);
-    Ok(key)
-}
-
 fn parse_rate(text: &str) -> anyhow::Result<f64> {
     let rate: f64 = text.parse().context("not a number of requests a second")?;
     ensure!(RATES.contains(&rate), "must be from {} to {}", RATES.start(), RATES.end());
@@ -273,15 +265,6 @@ fn parse_rate(text: &str) -> anyhow::Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_addresses_that_can_be_asked_are_taken() {
-        assert!(parse_url("http://127.0.0.1:8080").is_ok());
-        assert!(parse_url("http://localhost/behind/a/proxy/").is_ok());
-        for wrong in ["https://example.org", "127.0.0.1:8080", "http://a?b=c", ""] {
-            assert!(parse_url(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn only_rates_that_requests_can_have_are_taken() {

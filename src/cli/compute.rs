@@ -15,15 +15,15 @@ use std::num::NonZeroUsize;
 /// Flags of how a model is computed.
 #[derive(Debug, Args)]
 pub(crate) struct ComputeArgs {
-    /// What computes: cpu, or an NVIDIA GPU as cuda or cuda:N, where this binary was built for it.
+    /// What computes: cpu, or an NVIDIA GPU as cuda or cuda:N. A GPU needs a binary that was built for it.
     #[arg(long, env = "COCONUT_DEVICE", value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: Processor,
-    /// Type of the weights, and so the precision of products; sums are f32. bf16 and int8 take half and a quarter of the
+    /// Type of the weights. It is the precision of products, too; sums are f32. bf16 and int8 take half and a quarter of the
     /// memory, and of the time. [default: bf16 if the checkpoint is stored so, else f32]
     #[arg(long, env = "COCONUT_DTYPE", value_enum, value_name = "TYPE")]
     dtype: Option<Dtype>,
     /// Type of keys and values in memory. [default: f32 with weights in f32, else bf16]
-    #[arg(long, env = "COCONUT_KV_DTYPE", value_enum, value_name = "TYPE")]
+    #[arg(hide_short_help = true, long, env = "COCONUT_KV_DTYPE", value_enum, value_name = "TYPE")]
     kv_dtype: Option<KvDtype>,
     /// Threads that compute on the CPU. [default: one for each processor]
     #[arg(long, env = "COCONUT_THREADS", value_name = "N", value_parser = threads())]

@@ -39,10 +39,10 @@ pub(crate) struct ModelArgs {
     model: Option<String>,
     /// The base model's config.json, tokenizer.json or both, for checkpoints that lack their own: a folder or an id.
     /// [default: known for published ids]
-    #[arg(long, env = "COCONUT_BASE", value_name = "PATH|ID")]
+    #[arg(hide_short_help = true, long, env = "COCONUT_BASE", value_name = "PATH|ID")]
     base: Option<String>,
     /// A manifest (coconut.json) to use instead of what is found.
-    #[arg(long, env = "COCONUT_RECIPE", value_name = "FILE")]
+    #[arg(hide_short_help = true, long, env = "COCONUT_RECIPE", value_name = "FILE")]
     recipe: Option<PathBuf>,
 }
 
@@ -50,22 +50,34 @@ pub(crate) struct ModelArgs {
 #[derive(Debug, Args)]
 pub(crate) struct HubArgs {
     /// The hub to ask for models named by id.
-    #[arg(long, env = "HF_ENDPOINT", value_name = "URL", default_value = "https://huggingface.co")]
+    #[arg(
+        hide_short_help = true,
+        long,
+        env = "HF_ENDPOINT",
+        value_name = "URL",
+        default_value = "https://huggingface.co"
+    )]
     hf_endpoint: String,
     /// Folder with the cache of downloads (hub/) and the token. [default: ~/.cache/huggingface]
-    #[arg(long, env = "HF_HOME", value_name = "FOLDER")]
+    #[arg(hide_short_help = true, long, env = "HF_HOME", value_name = "FOLDER")]
     hf_home: Option<PathBuf>,
     /// Folder with the cache of downloads, where it is not hub/ in the former.
-    #[arg(long, env = "HF_HUB_CACHE", value_name = "FOLDER")]
+    #[arg(hide_short_help = true, long, env = "HF_HUB_CACHE", value_name = "FOLDER")]
     hf_hub_cache: Option<PathBuf>,
     /// Token for private and gated models. Prefer the variable or the file: other users of the machine can see flags.
-    #[arg(long, env = "HF_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    #[arg(
+        hide_short_help = true,
+        long,
+        env = "HF_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
     hf_token: Option<Secret>,
     /// File with the token. [default: token in the folder of --hf-home]
-    #[arg(long, env = "HF_TOKEN_PATH", value_name = "FILE")]
+    #[arg(hide_short_help = true, long, env = "HF_TOKEN_PATH", value_name = "FILE")]
     hf_token_path: Option<PathBuf>,
     /// Do not ask the hub: use what is in the cache.
-    #[arg(long, env = "HF_HUB_OFFLINE", value_parser = FalseyValueParser::new())]
+    #[arg(hide_short_help = true, long, env = "HF_HUB_OFFLINE", value_parser = FalseyValueParser::new())]
     offline: bool,
 }
 
@@ -73,24 +85,24 @@ pub(crate) struct HubArgs {
 #[derive(Debug, Args)]
 pub(crate) struct EngineArgs {
     /// Most requests computed at the same time. More share each step's cost, and each waits a little longer.
-    #[arg(long, env = "COCONUT_MAX_RUNNING", value_name = "N", default_value = "32", value_parser = setting())]
+    #[arg(hide_short_help = true, long, env = "COCONUT_MAX_RUNNING", value_name = "N", default_value = "32", value_parser = setting())]
     max_running: usize,
     /// Most requests waiting; the next one is refused with 429 and the time to come back.
-    #[arg(long, env = "COCONUT_MAX_QUEUED", value_name = "N", default_value = "256", value_parser = setting())]
+    #[arg(hide_short_help = true, long, env = "COCONUT_MAX_QUEUED", value_name = "N", default_value = "256", value_parser = setting())]
     max_queued: usize,
     /// Most positions computed in one step. Long prompts are read in pieces of this size: smaller pieces delay running
     /// requests less, larger ones read prompts faster.
-    #[arg(long, env = "COCONUT_ROWS_PER_STEP", value_name = "N", default_value = "256", value_parser = setting())]
+    #[arg(hide_short_help = true, long, env = "COCONUT_ROWS_PER_STEP", value_name = "N", default_value = "256", value_parser = setting())]
     rows_per_step: usize,
     /// Memory for keys and values, such as 512MiB or 4GiB; it bounds how many requests run together. [default: 1GiB]
-    #[arg(long, env = "COCONUT_KV_MEMORY", value_name = "BYTES", value_parser = parse_bytes, conflicts_with = "kv_positions")]
+    #[arg(hide_short_help = true, long, env = "COCONUT_KV_MEMORY", value_name = "BYTES", value_parser = parse_bytes, conflicts_with = "kv_positions")]
     kv_memory: Option<usize>,
     /// The same as a number of positions (prompt, thoughts and answer of all running requests).
-    #[arg(long, env = "COCONUT_KV_POSITIONS", value_name = "N", value_parser = count(1..=u32::MAX as usize))]
+    #[arg(hide_short_help = true, long, env = "COCONUT_KV_POSITIONS", value_name = "N", value_parser = count(1..=u32::MAX as usize))]
     kv_positions: Option<usize>,
     /// Compute prompts and thoughts once for all requests that have them in common. Answers stay the same but for
     /// rounding; clients can tell from times and counts whether somebody asked the same before.
-    #[arg(long, env = "COCONUT_PREFIX_CACHE", value_name = "on|off", default_value = "on", value_parser = prefix_cache(), hide_possible_values = true)]
+    #[arg(hide_short_help = true, long, env = "COCONUT_PREFIX_CACHE", value_name = "on|off", default_value = "on", value_parser = prefix_cache(), hide_possible_values = true)]
     prefix_cache: PrefixCache,
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
@@ -192,7 +204,23 @@ pub(crate) fn located(
     model: ModelArgs,
     hub: &HubArgs,
 ) -> anyhow::Result<(Location, Option<BuiltIn>)> {
-    telemetry::init(LogFormat::Text, "info")?;
+    found(model, hub, "info")
+}
+
+/// The same, without a word but about downloads: the command's own output is for people.
+pub(crate) fn located_quietly(
+    model: ModelArgs,
+    hub: &HubArgs,
+) -> anyhow::Result<(Location, Option<BuiltIn>)> {
+    found(model, hub, "warn,coconut::hub=info")
+}
+
+fn found(
+    model: ModelArgs,
+    hub: &HubArgs,
+    log_level: &str,
+) -> anyhow::Result<(Location, Option<BuiltIn>)> {
+    telemetry::init(LogFormat::Text, log_level)?;
     let (sought, built_in) = model.sought(hub)?;
     Ok((sought.locate().context("cannot find the model")?, built_in))
 }

@@ -34,7 +34,9 @@ impl HealthcheckArgs {
         let (address, limit) = (reachable(self.address), self.timeout);
         let status = tokio::time::timeout(limit, status_line(address))
             .await
-            .with_context(|| format!("no answer from {address} within {} s", limit.as_secs_f64()))?
+            .with_context(|| {
+                format!("no answer from {address} within {} s (--timeout)", limit.as_secs_f64())
+            })?
             .with_context(|| format!("cannot ask {address}"))?;
         ensure!(status.split(' ').nth(1) == Some("200"), "not ready: {status}");
         Ok(())
@@ -42,7 +44,7 @@ impl HealthcheckArgs {
 }
 
 /// A server that listens on every address is asked on the loopback one.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

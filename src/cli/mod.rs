@@ -1,7 +1,10 @@
 //! The command line: one file a subcommand (its flags, what it does with them, what it prints), and what several share:
 //! `flags`, `compute`, `telemetry`. The environment is read here and nowhere else; a flag's doc comment is its help text.
 
+mod address;
+mod advice;
 mod bench;
+mod complete;
 mod compute;
 mod convert;
 mod counts;
@@ -9,24 +12,33 @@ mod eval;
 mod flags;
 mod generate_data;
 mod healthcheck;
+mod help;
 mod inspect;
+mod man;
 mod openapi;
 mod probe;
 mod questions;
+mod reason;
 mod runtime;
 mod secret;
 mod serve;
 mod telemetry;
+mod thoughts;
 mod train;
 
 use crate::cli::bench::BenchArgs;
+use crate::cli::complete::CompletionsArgs;
 use crate::cli::convert::ConvertArgs;
 use crate::cli::eval::EvalArgs;
 use crate::cli::generate_data::GenerateDataArgs;
 use crate::cli::healthcheck::HealthcheckArgs;
+use crate::cli::help::Length;
+use crate::cli::help::with_help;
 use crate::cli::inspect::InspectArgs;
+use crate::cli::man::ManArgs;
 use crate::cli::openapi::OpenapiArgs;
 use crate::cli::probe::ProbeArgs;
+use crate::cli::reason::ReasonArgs;
 use crate::cli::runtime::block_on;
 use crate::cli::serve::ServeArgs;
 use crate::cli::train::TrainArgs;
@@ -39,9 +51,23 @@ use clap::builder::OsStr;
 use clap::builder::Resettable;
 use std::ffi::OsString;
 
+/// On one screen: no list of flags, which are the same for all commands.
+const TEMPLATE: &str = "\
+{about}
+
+{usage-heading} {usage}
+
+Commands:
+{subcommands}{after-help}";
+
+const EXIT_CODES: &str = "\
+coconut COMMAND --help tells about one of them, --help-all all of its flags.
+Exit codes: 0 done; 1 failed, or no answer (standard error says why); 2 flags
+that are not understood.";
+
 /// Serve language models that reason in a continuous latent space.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, help_template = TEMPLATE, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -49,27 +75,35 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Answer a question here and now, without a server.
+    Reason(Box<ReasonArgs>),
     /// Answer questions over HTTP.
     Serve(Box<ServeArgs>),
-    /// Ask a running server whether it is ready; exit code 0 if so, 1 if not.
+    /// Ask a server whether it is ready: exit code 0 if so, else 1.
     Healthcheck(HealthcheckArgs),
-    /// Write any published checkpoint as a folder that this program and Hugging Face transformers read.
+    /// Write any checkpoint as a folder that transformers reads.
     Convert(ConvertArgs),
-    /// Say what a checkpoint is and what it takes to serve it, without reading its weights.
+    /// Say what a checkpoint is and what it takes to serve it.
     Inspect(InspectArgs),
-    /// Write questions to train and evaluate on, and the tokenizer for them.
+    /// Write questions to train and evaluate on.
     GenerateData(GenerateDataArgs),
-    /// Load a running server with questions and say how fast it answers.
+    /// Load a server with questions and say how fast it answers.
     Bench(Box<BenchArgs>),
     /// Ask a file of questions, and count the right answers.
     Eval(Box<EvalArgs>),
-    /// Look into the thoughts of a file of questions: what they hold, and whether answers hang on them.
+    /// Say what thoughts hold, and whether answers hang on them.
     Probe(Box<ProbeArgs>),
-    /// Train a checkpoint: Coconut's curriculum, its rivals, or what a recipe says.
+    /// Train a checkpoint by Coconut's method, or by a rival's.
     Train(TrainArgs),
     /// Print the OpenAPI document of the server.
     Openapi(OpenapiArgs),
+    /// Print a script that completes commands and flags in a shell.
+    Completions(CompletionsArgs),
+    /// Write the pages of the manual.
+    Man(ManArgs),
 }
+
+pub use crate::cli::advice::advice;
 
 /// An error with its causes, without those that it has told already, as some of other libraries do.
 pub fn said(error: &anyhow::Error) -> String {
@@ -102,7 +136,10 @@ fn without_empty(
 impl Cli {
     /// What the words of this process and its variables say; ends the process where they cannot be understood.
     pub fn from_process() -> Self {
-        let command = without_empty(Self::command(), &|name| std::env::var_os(name));
+        let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+        let length = Length::of(words.iter().map(OsString::as_os_str));
+        let command = with_help(Self::command(), length);
+        let command = without_empty(command, &|name| std::env::var_os(name));
         let matches = command.get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
@@ -110,6 +147,7 @@ impl Cli {
     /// Does what the command line says.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Reason(args) => args.run(),
             Command::Serve(args) => args.run(),
             Command::Healthcheck(args) => block_on(args.run())?,
             Command::Convert(args) => args.run(),
@@ -120,6 +158,8 @@ impl Cli {
             Command::Probe(args) => args.run(),
             Command::Train(args) => args.run(),
             Command::Openapi(args) => args.run(),
+            Command::Completions(args) => args.run(with_help(Self::command(), Length::Whole)),
+            Command::Man(args) => args.run(with_help(Self::command(), Length::Whole)),
         }
     }
 }

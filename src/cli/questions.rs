@@ -18,13 +18,13 @@ pub(super) struct QuestionArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) data: PathBuf,
     /// The field with the question, where the file has names of its own; `a.b.0` is a field within fields.
-    #[arg(long, value_name = "FIELD")]
+    #[arg(hide_short_help = true, long, value_name = "FIELD")]
     question_field: Option<String>,
     /// The field with the answer.
-    #[arg(long, value_name = "FIELD")]
+    #[arg(hide_short_help = true, long, value_name = "FIELD")]
     answer_field: Option<String>,
     /// Stop at the first row that is no question. Without this such rows are left out, counted and named.
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     strict: bool,
 }
 

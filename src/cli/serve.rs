@@ -4,6 +4,7 @@ use crate::cli::counts::count;
 use crate::cli::flags::EngineArgs;
 use crate::cli::flags::HubArgs;
 use crate::cli::flags::ModelArgs;
+use crate::cli::healthcheck::reachable;
 use crate::cli::runtime::block_on;
 use crate::cli::secret::Secret;
 use crate::cli::telemetry;
@@ -47,7 +48,7 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "COCONUT_MODEL_NAME", value_name = "NAME")]
     model_name: Option<String>,
     /// File with the mean thoughts of a data set, which questions may then ask for (`coconut probe` writes it).
-    #[arg(long, env = "COCONUT_THOUGHT_MEANS", value_name = "FILE")]
+    #[arg(hide_short_help = true, long, env = "COCONUT_THOUGHT_MEANS", value_name = "FILE")]
     thought_means: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Hub")]
     hub: HubArgs,
@@ -69,27 +70,27 @@ struct NetworkArgs {
     #[arg(long, env = "COCONUT_LISTEN", value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Most open connections; further clients wait to be accepted.
-    #[arg(long, env = "COCONUT_MAX_CONNECTIONS", value_name = "N", default_value = "1024", value_parser = count(1..=MAX_CONNECTIONS))]
+    #[arg(hide_short_help = true, long, env = "COCONUT_MAX_CONNECTIONS", value_name = "N", default_value = "1024", value_parser = count(1..=MAX_CONNECTIONS))]
     max_connections: usize,
     /// Longest time for a request's head to arrive; idle connections are closed after it too.
-    #[arg(long, env = "COCONUT_HEADER_READ_TIMEOUT", value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
+    #[arg(hide_short_help = true, long, env = "COCONUT_HEADER_READ_TIMEOUT", value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     header_read_timeout: Duration,
     /// Longest time for a complete answer; a request may ask for less in its x-request-timeout header.
-    #[arg(long, env = "COCONUT_REQUEST_TIMEOUT", value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
+    #[arg(hide_short_help = true, long, env = "COCONUT_REQUEST_TIMEOUT", value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     request_timeout: Duration,
     /// Largest request body, such as 64KiB; larger ones are refused with 413.
-    #[arg(long, env = "COCONUT_MAX_BODY", value_name = "BYTES", default_value = "1MiB", value_parser = parse_body)]
+    #[arg(hide_short_help = true, long, env = "COCONUT_MAX_BODY", value_name = "BYTES", default_value = "1MiB", value_parser = parse_body)]
     max_body: usize,
     /// Silence in a stream after which a comment is sent, so that proxies keep the connection.
-    #[arg(long, env = "COCONUT_PING_INTERVAL", value_name = "SECONDS", default_value = "15", value_parser = parse_seconds)]
+    #[arg(hide_short_help = true, long, env = "COCONUT_PING_INTERVAL", value_name = "SECONDS", default_value = "15", value_parser = parse_seconds)]
     ping_interval: Duration,
     /// Time after SIGTERM or SIGINT in which questions are still answered while /health/ready says no and every answer
     /// asks its client to connect elsewhere. As long as load balancers take to notice.
-    #[arg(long, env = "COCONUT_DRAIN_DELAY", value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
+    #[arg(hide_short_help = true, long, env = "COCONUT_DRAIN_DELAY", value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
     drain_delay: Duration,
     /// Time for accepted requests to finish after that; then they are ended. A second signal ends the process at once.
     /// An orchestrator's own limit must be 10 s longer than both (Kubernetes: terminationGracePeriodSeconds).
-    #[arg(long, env = "COCONUT_GRACE_PERIOD", value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
+    #[arg(hide_short_help = true, long, env = "COCONUT_GRACE_PERIOD", value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
     grace_period: Duration,
 }
 
@@ -98,6 +99,7 @@ struct AccessArgs {
     /// Keys that clients must send as `authorization: Bearer KEY`, separated by commas. Prefer the variable or the
     /// file: other users of the machine can see flags. Without keys everybody may ask.
     #[arg(
+        hide_short_help = true,
         long,
         env = "COCONUT_API_KEYS",
         value_name = "KEYS",
@@ -109,10 +111,16 @@ struct AccessArgs {
     #[arg(long, env = "COCONUT_API_KEYS_FILE", value_name = "FILE")]
     api_keys_file: Option<PathBuf>,
     /// Ask for a key on /metrics too; health checks are always open.
-    #[arg(long, env = "COCONUT_PROTECT_METRICS", value_parser = FalseyValueParser::new())]
+    #[arg(hide_short_help = true, long, env = "COCONUT_PROTECT_METRICS", value_parser = FalseyValueParser::new())]
     protect_metrics: bool,
     /// Tell metrics under the names of another server, too: `vllm`, as inference gateways and dashboards read them.
-    #[arg(long, env = "COCONUT_METRICS_COMPAT", value_enum, value_name = "SERVER")]
+    #[arg(
+        hide_short_help = true,
+        long,
+        env = "COCONUT_METRICS_COMPAT",
+        value_enum,
+        value_name = "SERVER"
+    )]
     metrics_compat: Option<Compat>,
     /// Origins of web pages that may read answers, separated by commas: `https://example.org`, or `*` for all.
     #[arg(long, env = "COCONUT_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
@@ -143,7 +151,13 @@ enum Compat {
 #[derive(Debug, Args)]
 struct LogArgs {
     /// What log lines look like.
-    #[arg(long, env = "COCONUT_LOG_FORMAT", value_enum, default_value = "text")]
+    #[arg(
+        hide_short_help = true,
+        long,
+        env = "COCONUT_LOG_FORMAT",
+        value_enum,
+        default_value = "text"
+    )]
     log_format: LogFormat,
     /// Least level of log lines, also by module: `warn`, or `info,coconut::engine=debug`.
     #[arg(long, env = "COCONUT_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
@@ -155,7 +169,7 @@ impl ServeArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         telemetry::init(self.logs.log_format, &self.logs.log_level)?;
         let listen = self.network.listen;
-        let config = self.serve_config()?;
+        let (config, has_page) = (self.serve_config()?, !self.access.no_ui);
         self.engine.compute.start_threads();
         let (name, engine) = (self.model_name, self.engine.config());
         let thought_means = self.thought_means;
@@ -168,6 +182,7 @@ impl ServeArgs {
             let listener = TcpListener::bind(listen)
                 .await
                 .with_context(|| format!("cannot listen on {listen}"))?;
+            let address = listener.local_addr().context("the listener has no address")?;
             until_second_signal(|shutdown| {
                 let load = move |metrics| {
                     let model = sought.locate().context("cannot find the model")?;
@@ -175,7 +190,9 @@ impl ServeArgs {
                         ReasonerConfig { model, name, processor, precision, engine, thought_means };
                     let reasoner = Reasoner::load(&config, metrics);
                     drop(built_in);
-                    reasoner.context("cannot load the model")
+                    let reasoner = reasoner.context("cannot load the model")?;
+                    look_at(address, has_page);
+                    Ok(reasoner)
                 };
                 serve::run(listener, config, load, shutdown)
             })
@@ -215,6 +232,17 @@ impl ServeArgs {
             drain_delay: network.drain_delay,
             grace_period: network.grace_period,
         })
+    }
+}
+
+/// Says where people find what is served, in the last moment before it is.
+fn look_at(address: SocketAddr, has_page: bool) {
+    let address = reachable(address);
+    match has_page {
+        true => tracing::info!(
+            "ask and see thoughts at http://{address}/, its API at http://{address}/docs"
+        ),
+        false => tracing::info!("the API is described at http://{address}/docs"),
     }
 }
 

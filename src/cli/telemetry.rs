@@ -21,7 +21,7 @@ const SECRET: [&str; 1] = ["ureq_proto::util=off"];
 pub(crate) fn init(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     let mut filter = EnvFilter::builder()
         .parse(filter)
-        .with_context(|| format!("the log filter `{filter}` is not valid"))?;
+        .with_context(|| format!("--log-level: the filter `{filter}` is not valid, as `warn` or `info,coconut::engine=debug` are"))?;
     for module in SECRET {
         filter = filter.add_directive(module.parse().expect("a constant that is valid"));
     }

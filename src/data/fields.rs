@@ -46,6 +46,16 @@ pub enum Steps {
     Read,
     /// The dialogue with tools is taught.
     Trajectory,
+    /// Nothing but the question is read: it may have no answer.
+    QuestionOnly,
+}
+
+/// A question without more.
+fn asked(question: String) -> Result<Example, String> {
+    match question.trim().is_empty() {
+        true => Err("question: is empty".to_owned()),
+        false => Ok(Example { question, ..Example::default() }),
+    }
 }
 
 /// What stands before a question, as a text of its own: SVAMP and ASDiv, logic puzzles.
@@ -89,12 +99,15 @@ impl Wanted {
         }
         let row = inner(row);
         let question = self.question(row)?;
+        if self.steps == Steps::QuestionOnly {
+            return asked(question);
+        }
         let (field, answer) = self.field(row, Part::Answer)?;
         let answer = scalar(answer).map_err(|reason| format!("{field}: {reason}"))?;
         let (reasoning, answer) = answer.rsplit_once(HASHES).unwrap_or(("", &answer));
         let answer = answer.trim();
         let (steps, trajectory) = match self.steps {
-            Steps::Ignored => (Vec::new(), Vec::new()),
+            Steps::Ignored | Steps::QuestionOnly => (Vec::new(), Vec::new()),
             Steps::Read => (self.steps(row, reasoning)?, Vec::new()),
             Steps::Trajectory => (Vec::new(), trajectory(row)?),
         };
@@ -114,6 +127,7 @@ impl Wanted {
     /// A question with what is wanted of it.
     pub(super) fn of(&self, example: Example) -> Result<Example, String> {
         let steps = match self.steps {
+            Steps::QuestionOnly => return asked(example.question),
             Steps::Ignored => Vec::new(),
             Steps::Read => example.steps,
             Steps::Trajectory => return Err(no_trajectory()),

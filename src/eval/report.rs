@@ -3,6 +3,7 @@
 use crate::data::questions::Skipped;
 use crate::eval::score::pass_at;
 use crate::eval::score::share;
+use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
@@ -20,6 +21,8 @@ pub struct Report {
     pub data: String,
     /// What was left out of it.
     pub skipped: Skipped,
+    /// What answers follow from beside the number of latent steps.
+    pub settings: Value,
     /// One for each number of latent steps.
     pub runs: Vec<Run>,
 }
@@ -36,7 +39,7 @@ pub struct Run {
 }
 
 /// A question, and what came of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Scored {
     /// From 1, in the file.
     pub number: u64,
@@ -48,7 +51,7 @@ pub struct Scored {
 }
 
 /// What came of a question.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Outcome {
     /// An answer.
@@ -67,7 +70,7 @@ pub enum Outcome {
         #[serde(skip_serializing_if = "Option::is_none")]
         samples: Option<Sampled>,
         /// What makes it worth less, such as words that the model does not know.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         warnings: Vec<String>,
     },
     /// It could not be asked, or the model failed at it; counts as wrong.
@@ -78,7 +81,7 @@ pub enum Outcome {
 }
 
 /// Several answers to a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Sampled {
     /// How many.
     pub count: usize,
@@ -206,9 +209,51 @@ impl Report {
             "model": self.model,
             "family": self.family,
             "data": self.data,
+            "settings": self.settings,
             "skipped": { "count": self.skipped.count, "first": first.collect::<Vec<_>>() },
             "runs": runs,
         })
+    }
+}
+
+/// A report as its file has it, as far as a run that goes on needs it.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Stored {
+    model: String,
+    family: String,
+    data: String,
+    settings: Value,
+    runs: Vec<StoredRun>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct StoredRun {
+    latent_steps: usize,
+    wall_seconds: f64,
+    answers: Vec<Scored>,
+}
+
+impl Stored {
+    /// What it is of that the other report is not of.
+    pub(super) fn differs(&self, from: &Report) -> Option<&'static str> {
+        // As it comes back from a file: numbers may lose their last bit on the way.
+        let settings = serde_json::from_str(&from.settings.to_string()).unwrap_or(Value::Null);
+        let same = [
+            ("model", self.model == from.model),
+            ("family", self.family == from.family),
+            ("data", self.data == from.data),
+            ("settings", self.settings == settings),
+        ];
+        same.into_iter().find(|(_, same)| !same).map(|(field, _)| field)
+    }
+
+    /// What was found.
+    pub(super) fn runs(self) -> Vec<Run> {
+        let run = |StoredRun { latent_steps, wall_seconds, answers: scored }| {
+            let wall = Duration::try_from_secs_f64(wall_seconds).unwrap_or_default();
+            Run { latent_steps, wall, scored }
+        };
+        self.runs.into_iter().map(run).collect()
     }
 }
 

@@ -11,6 +11,8 @@ use crate::model::load::beside;
 use crate::model::load::beside::Beside;
 use crate::model::load::save::SavedType;
 use crate::model::load::save::declare;
+use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
 use serde_json::Value;
 use serde_json::json;
 use sha2::Digest;
@@ -181,9 +183,14 @@ fn write_json(path: &Path, value: &Value) -> Result<(), ConvertError> {
 
 /// SHA-256 in hexadecimal, and length.
 fn digest(path: &Path) -> Result<(String, u64), ConvertError> {
-    let mut file = File::open(path).map_err(io(path))?;
+    let file = File::open(path).map_err(io(path))?;
+    let length = file.metadata().map_err(io(path))?.len();
+    let style = "checksum {wide_bar} {bytes} of {total_bytes}, {eta} left";
+    let style = ProgressStyle::with_template(style);
+    let style = style.expect("the template is a constant that is valid");
+    let bar = ProgressBar::new(length).with_style(style);
     let mut hasher = Sha256::new();
-    let bytes = std::io::copy(&mut file, &mut hasher).map_err(io(path))?;
+    let bytes = std::io::copy(&mut bar.wrap_read(file), &mut hasher).map_err(io(path))?;
     let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok((sha256, bytes))
 }

@@ -32,7 +32,7 @@ pub fn run(words: &[&str]) -> (Output, String) {
 
 #[test]
 fn help_names_each_setting_with_its_variable() {
-    let (output, text) = run(&["serve", "--help"]);
+    let (output, text) = run(&["serve", "--help-all"]);
     assert!(output.status.success());
     let flags: Vec<&str> = text
         .lines()
@@ -40,7 +40,7 @@ fn help_names_each_setting_with_its_variable() {
         .map(|line| line.split(' ').next().unwrap())
         .collect();
     assert!(flags.len() >= 20, "{flags:?}");
-    for flag in flags {
+    for flag in flags.into_iter().filter(|flag| *flag != "help-all") {
         let name = flag.to_uppercase().replace('-', "_");
         // Other tools that use the hub read the same variables.
         let variables = [format!("COCONUT_{name}"), format!("HF_HUB_{name}"), name];
@@ -51,10 +51,107 @@ fn help_names_each_setting_with_its_variable() {
     }
 }
 
+/// The commands, and those below them, by their words.
+fn commands() -> Vec<Vec<String>> {
+    let listed = |words: &[&str]| -> Vec<String> {
+        let output = coconut(words).arg("--help").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines = text.lines().skip_while(|line| *line != "Commands:").skip(1);
+        let lines = lines.take_while(|line| line.starts_with("  "));
+        // What goes on on the next line is further to the right.
+        let lines = lines.filter(|line| !line.starts_with("   "));
+        lines.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+    };
+    let mut all = vec![vec![]];
+    for command in listed(&[]).into_iter().filter(|name| name != "help") {
+        for sub in listed(&[&command]).into_iter().filter(|name| name != "help") {
+            all.push(vec![command.clone(), sub]);
+        }
+        all.push(vec![command]);
+    }
+    all
+}
+
+/// What `--help` or `--help-all` prints on a terminal of eighty columns.
+fn help(words: &[String], flag: &str) -> String {
+    let mut command = coconut(&[]);
+    let output = command.args(words).arg(flag).env("COLUMNS", "80").output().unwrap();
+    assert!(output.status.success(), "{words:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The flags that a help text lists.
+fn flags(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+    let words = lines.flat_map(|line| line.split([' ', ',']).find(|word| word.starts_with("--")));
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn help_fits_a_screen_and_the_rest_is_behind_help_all() {
+    let commands = commands();
+    assert!(commands.len() > 15, "{commands:?}");
+    for words in commands {
+        let (brief, all) = (help(&words, "--help"), help(&words, "--help-all"));
+        let most = if words.is_empty() { 24 } else { 40 };
+        assert!(brief.lines().count() <= most, "{words:?}: {} lines", brief.lines().count());
+        // A line of usage is as long as a command that is typed.
+        let lines = brief.lines().chain(all.lines()).filter(|line| !line.starts_with("Usage:"));
+        for line in lines {
+            assert!(line.chars().count() <= 80, "{words:?}: {line}");
+        }
+        assert_eq!(help(&words, "-h"), brief);
+        let (some, every) = (flags(&brief), flags(&all));
+        assert!(some.iter().all(|flag| every.contains(flag)), "{words:?}");
+        assert!(words.is_empty() || some.contains(&"--help-all".to_owned()), "{words:?}: {brief}");
+    }
+    let count = |flag| flags(&help(&["serve".to_owned()], flag)).len();
+    assert!(count("--help-all") > count("--help") + 15);
+}
+
+#[test]
+fn exit_codes_are_told_and_true() {
+    let text = help(&[], "--help");
+    assert!(text.contains("0 done; 1 failed") && text.contains("; 2 flags"), "{text}");
+    assert_eq!(run(&["openapi"]).0.status.code(), Some(0));
+    assert_eq!(run(&["inspect", "--model", "./no/such"]).0.status.code(), Some(1));
+    assert_eq!(run(&["inspect", "--modle", "./no/such"]).0.status.code(), Some(2));
+}
+
+#[test]
+fn shells_complete_every_command_and_flag() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let (output, script) = run(&["completions", shell]);
+        assert!(output.status.success(), "{shell}");
+        for word in ["reason", "generate-data", "latent-steps", "kv-positions", "help-all"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let (output, text) = run(&["completions", "tcsh"]);
+    assert!(output.status.code() == Some(2) && text.contains("fish"), "{text}");
+}
+
+#[test]
+fn each_command_has_a_page_of_the_manual() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("share/man1");
+    let (output, text) = run(&["man", "--out", out.to_str().unwrap()]);
+    assert!(output.status.success(), "{text}");
+    for words in commands() {
+        let name = ["coconut".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join("-");
+        let page = std::fs::read_to_string(out.join(format!("{name}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{name}");
+    }
+    let page = std::fs::read_to_string(out.join("coconut-serve.1")).unwrap();
+    assert!(page.contains("kv\\-positions") && page.contains("COCONUT_LISTEN"), "{page}");
+    // Also of a flag that the brief help leaves out.
+    assert!(page.contains("A manifest (coconut.json)"), "{page}");
+}
+
 #[test]
 fn secrets_in_the_environment_are_not_shown() {
     for variable in ["COCONUT_API_KEYS", "HF_TOKEN"] {
-        let output = coconut(&["serve", "--help"]).env(variable, "hush").output().unwrap();
+        let output = coconut(&["serve", "--help-all"]).env(variable, "hush").output().unwrap();
         assert!(!String::from_utf8_lossy(&output.stdout).contains("hush"));
     }
 }
@@ -90,7 +187,7 @@ fn a_refusal_says_nothing_twice() {
 fn empty_variables_are_unset_ones() {
     let words = ["serve", "--listen", "127.0.0.1:0", "--model", "./no/such/model"];
     let plain = run(&words).1;
-    let help = run(&["serve", "--help"]).1;
+    let help = run(&["serve", "--help-all"]).1;
     let variables = help.split("[env: ").skip(1).map(|rest| rest.split(['=', ']']).next().unwrap());
     let (keys, others): (Vec<&str>, Vec<&str>) =
         variables.partition(|name| name.starts_with("COCONUT_API_KEYS"));
@@ -150,6 +247,8 @@ fn without_a_model_the_default_checkpoint_is_served() {
     let said =
         |line: &serde_json::Value, words: &str| line["message"].as_str().unwrap().contains(words);
     assert!(log.any(|line| said(&line, "no --model: taking the default checkpoint, prosqa")));
+    let place = log.find(|line| said(line, "see thoughts at http://127.0.0.1:")).unwrap();
+    assert!(said(&place, "/docs") && !said(&place, ":0/"), "{place}");
     assert_eq!(log.find(|line| said(line, "ready")).unwrap()["model"], "prosqa");
     server.kill().unwrap();
     server.wait().unwrap();

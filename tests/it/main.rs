@@ -6,6 +6,7 @@
 #![expect(unreachable_pub, reason = "modules share freely within the one binary")]
 
 mod adapters;
+mod advice;
 mod attention;
 mod bench;
 mod cli;
@@ -17,6 +18,7 @@ mod ending;
 mod ends;
 mod errors;
 mod eval;
+mod eval_remote;
 mod fake_hub;
 mod generate_data;
 mod golden_insides;
@@ -45,6 +47,7 @@ mod probe;
 mod prompts;
 mod questions;
 mod react;
+mod reason_command;
 mod reuse;
 mod scripts;
 mod serve;

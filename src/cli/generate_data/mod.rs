@@ -6,7 +6,9 @@ mod react;
 
 use crate::cli::counts::count;
 use crate::cli::generate_data::out::MAX_QUESTIONS;
+use crate::cli::generate_data::out::bar;
 use crate::cli::generate_data::out::json_form;
+use crate::cli::generate_data::out::opened;
 use crate::cli::generate_data::out::parse_range;
 use crate::cli::generate_data::out::report;
 use crate::cli::generate_data::out::shown;
@@ -27,7 +29,6 @@ use crate::data::prosqa::stats::Statistics;
 use crate::data::prosqa::words;
 use crate::data::questions::Skipped;
 use crate::data::react::words as react_words;
-use crate::data::read::Examples;
 use crate::data::write::Form;
 use crate::data::write::Writer;
 use crate::text::Tokenizer;
@@ -52,13 +53,13 @@ pub(super) struct GenerateDataArgs {
 
 #[derive(Debug, Subcommand)]
 enum Data {
-    /// ProsQA questions (who is what, by walks in graphs), as the Coconut paper constructs them.
+    /// ProsQA questions, as the Coconut paper constructs them.
     Prosqa(ProsqaArgs),
     /// Multiplications, as iCoT trains on them.
     Multiplication(MultiplicationArgs),
-    /// GSM8K-Aug as the JSON that training reads, from iCoT's text lines (question||steps #### answer).
+    /// GSM8K-Aug as JSON, from text lines (question||steps #### answer).
     Gsm8kAug(ConvertTextArgs),
-    /// Questions with the dialogue of thoughts, actions and observations that answers them (ReAct).
+    /// Dialogues of thoughts, actions and observations (ReAct).
     React(ReactArgs),
     /// A tokenizer for questions with few words.
     Tokenizer(TokenizerArgs),
@@ -170,7 +171,7 @@ impl ProsqaArgs {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut statistics = Statistics::default();
         let mut writer = Writer::create(&out, json_form(self.jsonl))?;
-        for _ in 0..count {
+        for _ in bar(count).wrap_iter(0..count) {
             let (graph, query) = generator.draw(&mut rng)?;
             let symbols = symbols(&graph, &mut rng);
             writer.json(&Record::new(&graph, query, &symbols, &mut rng))?;
@@ -194,9 +195,9 @@ impl MultiplicationArgs {
         };
         let mut questions = Multiplications::new(self.digits, split, seed)?;
         let mut writer = Writer::create(&out, Form::Text)?;
-        for written in 0..count {
+        for written in bar(count).wrap_iter(0..count) {
             let question = questions.next().with_context(|| {
-                format!("--count {count}: there are only {written} with {} digits", self.digits)
+                format!("--count {count}: there are only {written} with {} digits; ask for fewer, or for more --digits", self.digits)
             })?;
             writer.line(&icot::format(&question))?;
         }
@@ -209,7 +210,7 @@ impl ConvertTextArgs {
         let mut writer = Writer::create(&self.out, json_form(self.jsonl))?;
         let mut skipped = Skipped::default();
         let wanted = Wanted { steps: Steps::Read, ..Wanted::default() };
-        for example in Examples::open(&self.from, &wanted)? {
+        for example in opened(&self.from, &wanted)? {
             match example {
                 Ok(example) => writer.json(&example)?,
                 Err(error) if self.strict => return Err(error.into()),

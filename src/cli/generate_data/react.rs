@@ -3,7 +3,9 @@
 
 use crate::cli::counts::count;
 use crate::cli::generate_data::out::MAX_QUESTIONS;
+use crate::cli::generate_data::out::bar;
 use crate::cli::generate_data::out::json_form;
+use crate::cli::generate_data::out::opened;
 use crate::cli::generate_data::out::parse_range;
 use crate::cli::generate_data::out::report;
 use crate::cli::generate_data::out::tell;
@@ -20,7 +22,6 @@ use crate::data::react::Record;
 use crate::data::react::graphs::with_fewer_facts;
 use crate::data::react::record;
 use crate::data::react::stats::Statistics;
-use crate::data::read::Examples;
 use crate::data::write::Writer;
 use anyhow::ensure;
 use clap::Args;
@@ -115,7 +116,8 @@ impl ReactArgs {
         config.min_hops = self.min_hops.unwrap_or(config.min_hops);
         let generator = Generator::new(config)?;
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        for number in 1..=self.count.unwrap_or(0) {
+        let count = self.count.unwrap_or(0);
+        for number in bar(count).wrap_iter(1..=count) {
             let (graph, query) = generator.draw(&mut rng)?;
             let symbols = symbols(&graph, &mut rng);
             let question = Question::new(&graph, query, &symbols, &mut rng).example();
@@ -133,7 +135,7 @@ impl ReactArgs {
     fn convert(&self, from: &Path, dialogues: &mut Dialogues) -> anyhow::Result<()> {
         let wanted = Wanted { steps: Steps::Read, ..Wanted::default() };
         let mut skipped = Skipped::default();
-        let mut examples = Examples::open(from, &wanted)?;
+        let mut examples = opened(from, &wanted)?;
         let mut number = 0;
         while let Some(example) = examples.next() {
             number += 1;
@@ -145,6 +147,8 @@ impl ReactArgs {
                 Err(error) => skipped.add(error)?,
             }
         }
+        // With it goes the bar.
+        drop(examples);
         if skipped.count > 0 {
             tell(format_args!("{}: {skipped}\n", from.display()))?;
         }

@@ -13,6 +13,8 @@ use crate::model::parameters::Stored;
 use candle_core::DType;
 use half::bf16;
 use half::f16;
+use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
 use safetensors::Dtype;
 use safetensors::tensor::View;
 use serde_json::Value;
@@ -104,13 +106,17 @@ impl Found {
     /// Writes the weights to `path`, whose content is of no use after an error.
     pub fn save(&self, path: &Path, dtype: SavedType) -> Result<()> {
         let weights = Weights::new(self.tensors(), &self.layout);
-        let failure = RefCell::new(None);
+        let (failure, bar) = (RefCell::new(None), bar());
         let views = wanted(&self.config).into_iter().map(|wanted| {
             let shape = wanted.on_disk();
             let name = wanted.name.clone();
-            (name, Pending { wanted, shape, dtype, weights: &weights, failure: &failure })
+            let (weights, failure, bar) = (&weights, &failure, &bar);
+            let pending = Pending { wanted, shape, dtype, weights, failure, bar };
+            bar.inc_length(pending.data_len() as u64);
+            (name, pending)
         });
         let written = write(views, path);
+        bar.finish_and_clear();
         if let Some(error) = failure.take() {
             return Err(error);
         }
@@ -141,6 +147,14 @@ struct Pending<'a> {
     dtype: SavedType,
     weights: &'a Weights<'a>,
     failure: &'a RefCell<Option<Error>>,
+    bar: &'a ProgressBar,
+}
+
+/// How much of a file is written, on a terminal.
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {bytes} of {total_bytes}, {eta} left");
+    let style = style.expect("the template is a constant that is valid");
+    ProgressBar::new(0).with_style(style)
 }
 
 impl Pending<'_> {
@@ -166,6 +180,7 @@ impl View for Pending<'_> {
 
     fn data(&self) -> Cow<'_, [u8]> {
         // The interface has no place for an error: it is kept, and the file is thrown away.
+        self.bar.inc(self.data_len() as u64);
         Cow::Owned(self.bytes().unwrap_or_else(|error| {
             // The first one; the file is written to its end all the same.
             self.failure.borrow_mut().get_or_insert(error);

@@ -8,16 +8,16 @@ const MAX_BYTES: usize = 64 << 20;
 
 /// An event. Comments, ids and retry times are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Event {
+pub struct Event {
     /// What stands after `event:`.
-    pub(crate) name: String,
+    pub name: String,
     /// What stands after `data:`; several lines are joined.
-    pub(crate) data: String,
+    pub data: String,
 }
 
 /// What was read of a stream and is no complete event yet.
 #[derive(Debug, Default)]
-pub(crate) struct Events {
+pub struct Events {
     /// The line that is not complete.
     line: Vec<u8>,
     name: String,
@@ -27,11 +27,14 @@ pub(crate) struct Events {
 /// The stream is no stream of events.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream holds no events")]
-pub(crate) struct Unreadable;
+pub struct Unreadable;
 
 impl Events {
     /// The events that `bytes` complete.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Event>, Unreadable> {
+    ///
+    /// # Errors
+    /// Where they are no text, or a line without an end.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Event>, Unreadable> {
         let mut events = Vec::new();
         for part in bytes.split_inclusive(|&byte| byte == b'\n') {
             self.line.extend_from_slice(part);

@@ -1,0 +1,95 @@
+//! How questions are asked, as plain data. Knows nobody who answers.
+
+use crate::data::questions::Row;
+use crate::reason::question::Feedback;
+use serde_json::Value;
+use serde_json::json;
+
+/// How questions are asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The numbers of latent steps to try.
+    pub latent_steps: Vec<usize>,
+    /// Most answer tokens; what the recipe says where `None`.
+    pub max_tokens: Option<usize>,
+    /// How many questions are asked at the same time.
+    pub concurrency: usize,
+    /// What is fed in the places of thoughts.
+    pub feedback: Feedback,
+    /// How answers differ from each other, where there are several.
+    pub sampling: Samples,
+}
+
+/// Several answers to each question.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Samples {
+    /// How many; 1 for one answer.
+    pub count: usize,
+    /// Standard deviation of the noise on every thought.
+    pub latent_noise: Option<f32>,
+    /// Of answer tokens; 0 takes the most likely one.
+    pub temperature: f64,
+    /// What everything random follows from, together with the number of the question.
+    pub seed: u64,
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        Self { count: 1, latent_noise: None, temperature: 0.0, seed: 0 }
+    }
+}
+
+/// What is known of the model that answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Its name.
+    pub model: String,
+    /// How it reasons, such as `coconut`.
+    pub family: String,
+    /// Latent steps where nobody names a number.
+    pub default_latent_steps: usize,
+    /// The most latent steps.
+    pub max_latent_steps: usize,
+}
+
+/// A question, as it is asked once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) row: &'a Row,
+    pub(super) latent_steps: usize,
+    pub(super) settings: &'a Settings,
+}
+
+impl Asked<'_> {
+    /// What everything random about it follows from. Samples have the numbers that follow a question's own.
+    pub(super) fn seed(&self) -> u64 {
+        self.settings.sampling.seed.wrapping_add(self.row.number << 32)
+    }
+}
+
+impl Settings {
+    /// What answers follow from, as reports tell it. Two runs with the same are parts of one.
+    pub fn told(&self) -> Value {
+        let Samples { count, latent_noise, temperature, seed } = self.sampling;
+        json!({
+            "max_tokens": self.max_tokens,
+            "feedback": feedback_name(self.feedback),
+            "samples": count,
+            "latent_noise": latent_noise,
+            "temperature": temperature,
+            "seed": seed,
+        })
+    }
+}
+
+/// As the wire calls it.
+pub(super) fn feedback_name(feedback: Feedback) -> &'static str {
+    match feedback {
+        Feedback::Hidden => "hidden",
+        Feedback::Pause => "pause",
+        Feedback::Random => "random",
+        Feedback::Shuffle => "shuffle",
+        Feedback::Mean => "mean",
+        Feedback::None => "none",
+    }
+}
