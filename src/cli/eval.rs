@@ -12,6 +12,7 @@ use crate::cli::questions::QuestionArgs;
 use crate::cli::thoughts::FeedbackArg;
 use crate::cli::thoughts::parse_sigma;
 use crate::cli::thoughts::parse_temperature;
+use crate::cli::tools::ToolArgs;
 use crate::data::questions::Skipped;
 use crate::eval::Who;
 use crate::eval::evaluate;
@@ -32,6 +33,7 @@ use crate::reason::reasoner::ReasonerConfig;
 use crate::text::units::Counts;
 use crate::text::units::parse_counts;
 use crate::text::units::parse_seconds;
+use crate::tools::set::ToolSet;
 use crate::web::client::Client;
 use anyhow::Context as _;
 use anyhow::ensure;
@@ -57,6 +59,8 @@ pub(super) struct EvalArgs {
     asked: AskedArgs,
     #[command(flatten, next_help_heading = "Thoughts")]
     thoughts: ThoughtArgs,
+    #[command(flatten, next_help_heading = "Tools and prompts")]
+    tools: ToolArgs,
     #[command(flatten, next_help_heading = "Results")]
     results: ResultArgs,
     #[command(flatten, next_help_heading = "Hub")]
@@ -148,7 +152,14 @@ struct ResultArgs {
 impl EvalArgs {
     /// Asks the questions, and prints how many were answered rightly.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let Self { model, server, asked, thoughts, results, hub, engine } = self;
+        let Self { model, server, asked, thoughts, tools, results, hub, engine } = self;
+        ensure!(
+            server.url.is_none() || (tools.tools.is_empty() && tools.prompts.is_none()),
+            "--url: a server has its own tools and prompt; leave --tools and --prompts out"
+        );
+        let runtime = Runtime::new().context("cannot start the async runtime")?;
+        let (prompt, facts_for) = (tools.prompt()?, tools.facts.into());
+        let tools = runtime.block_on(ToolSet::open(tools.tools))?;
         let questions = asked.questions.read(asked.limit).context("cannot read the questions")?;
         let concurrency = asked.concurrency.unwrap_or(engine.config().max_running);
         let settings = |facts: &Facts| Settings {
@@ -160,10 +171,12 @@ impl EvalArgs {
             concurrency,
             feedback: thoughts.feedback.into(),
             sampling: thoughts.samples(),
+            facts_for,
+            prompt: prompt.clone(),
+            tools: tools.clone(),
         };
         let data = &asked.questions.data;
         let data = data.file_name().unwrap_or(data.as_os_str()).to_string_lossy().into_owned();
-        let runtime = Runtime::new().context("cannot start the async runtime")?;
         let Some(url) = server.url.clone() else {
             ensure!(
                 thoughts.thought_means.is_some() || !matches!(thoughts.feedback, FeedbackArg::Mean),
@@ -197,7 +210,7 @@ fn load(
     engine: &EngineArgs,
     concurrency: usize,
     thought_means: Option<PathBuf>,
-) -> anyhow::Result<Reasoner> {
+) -> anyhow::Result<Arc<Reasoner>> {
     let (model, built_in) = located(model, hub)?;
     engine.compute.start_threads();
     let (processor, precision) = (engine.compute.device, engine.compute.precision());
@@ -206,7 +219,7 @@ fn load(
     let config = ReasonerConfig { model, name: None, processor, precision, engine, thought_means };
     let reasoner = Reasoner::load(&config, Arc::new(Metrics::new()));
     drop(built_in);
-    reasoner.context("cannot load the model")
+    Ok(Arc::new(reasoner.context("cannot load the model")?))
 }
 
 fn report(facts: Facts, data: String, skipped: Skipped, settings: &Settings) -> Report {

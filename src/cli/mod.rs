@@ -24,6 +24,7 @@ mod secret;
 mod serve;
 mod telemetry;
 mod thoughts;
+mod tools;
 mod train;
 
 use crate::cli::bench::BenchArgs;

@@ -25,13 +25,14 @@ use crate::reason::reasoner::Reasoner;
 use futures::StreamExt as _;
 use futures::stream;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Who answers.
 #[derive(Clone, Copy, Debug)]
 pub enum Who<'a> {
     /// A checkpoint in this process.
-    Here(&'a Reasoner),
+    Here(&'a Arc<Reasoner>),
     /// A server.
     There(&'a Remote),
 }
@@ -71,6 +72,7 @@ impl Who<'_> {
                     family: card.family.clone(),
                     default_latent_steps: card.default_latent_steps,
                     max_latent_steps: card.max_latent_steps,
+                    calls_tools: card.calls_tools,
                 }
             }
             Self::There(remote) => remote.facts().clone(),

@@ -13,6 +13,7 @@ use crate::web::client::Client;
 use crate::web::client::Failed;
 use crate::web::client::Reply;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::json;
 use std::time::Duration;
@@ -63,12 +64,16 @@ struct ModelFacts {
     family: String,
     default_latent_steps: usize,
     max_latent_steps: usize,
+    #[serde(default)]
+    calls_tools: bool,
 }
 
 #[derive(Deserialize)]
 struct Said {
     answer: String,
     text: String,
+    #[serde(default)]
+    trajectory: Vec<IgnoredAny>,
     #[serde(default)]
     choices: Vec<Choice>,
     vote: Option<Vote>,
@@ -155,7 +160,8 @@ impl Remote {
 
     /// What came of a question; an error where nothing will come of any other.
     pub(super) async fn ask(&self, asked: &Asked<'_>) -> Result<Outcome, String> {
-        let (to, body) = (self.client.at("/v1/reason"), body(asked).to_string());
+        let (to, body) =
+            (self.client.at("/v1/reason"), body(asked, self.facts.calls_tools).to_string());
         let mut attempts = 0;
         loop {
             let exchange =
@@ -180,7 +186,8 @@ impl Remote {
     fn outcome(&self, reply: &Reply, example: &Example) -> Result<Outcome, String> {
         let said: Said = serde_json::from_slice(&reply.body)
             .map_err(|error| format!("the server's answer is none of /v1/reason: {error}"))?;
-        if self.rule.extract(&said.text) != said.answer {
+        // The answer of a dialogue is what its last action says.
+        if said.trajectory.is_empty() && self.rule.extract(&said.text) != said.answer {
             let rule = json!(self.rule);
             return Err(format!(
                 "the server takes `{}` for the answer in `{}`, and {rule} does not: name its rule with --answer-rule",
@@ -204,15 +211,19 @@ impl Remote {
 }
 
 /// The same question as one in this process.
-fn body(asked: &Asked<'_>) -> Value {
+fn body(asked: &Asked<'_>, calls_tools: bool) -> Value {
+    let (question, facts) = asked.parts(asked.are_for_tools(calls_tools));
     let (settings, sampling) = (asked.settings, asked.settings.sampling);
     let mut body = json!({
-        "question": asked.row.example.question,
+        "question": question,
         "latent_steps": asked.latent_steps,
         "temperature": sampling.temperature,
         "seed": asked.seed(),
         "n": sampling.count,
     });
+    if let Some(facts) = facts.filter(|_| calls_tools) {
+        body["facts"] = json!(facts);
+    }
     if let Some(max_tokens) = settings.max_tokens {
         body["max_tokens"] = json!(max_tokens);
     }
@@ -278,6 +289,7 @@ async fn facts(client: &Client, limit: Duration) -> Result<Facts, String> {
         family: model.coconut.family,
         default_latent_steps: model.coconut.default_latent_steps,
         max_latent_steps: model.coconut.max_latent_steps,
+        calls_tools: model.coconut.calls_tools,
     })
 }
 

@@ -1,12 +1,15 @@
 //! How questions are asked, as plain data. Knows nobody who answers.
 
 use crate::data::questions::Row;
+use crate::prompting::render::Prompt;
 use crate::reason::question::Feedback;
+use crate::tools::graph::apart;
+use crate::tools::set::ToolSet;
 use serde_json::Value;
 use serde_json::json;
 
 /// How questions are asked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The numbers of latent steps to try.
     pub latent_steps: Vec<usize>,
@@ -18,6 +21,22 @@ pub struct Settings {
     pub feedback: Feedback,
     /// How answers differ from each other, where there are several.
     pub sampling: Samples,
+    /// Who is told the facts that a question begins with, where the model calls tools.
+    pub facts_for: FactsFor,
+    /// What questions are shown in, instead of the recipe's prompt.
+    pub prompt: Option<Prompt>,
+    /// What a model here may call.
+    pub tools: ToolSet,
+}
+
+/// Who is told the facts of a question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FactsFor {
+    /// The tools, and not the model.
+    #[default]
+    Tools,
+    /// The model.
+    Model,
 }
 
 /// Several answers to each question.
@@ -50,6 +69,8 @@ pub struct Facts {
     pub default_latent_steps: usize,
     /// The most latent steps.
     pub max_latent_steps: usize,
+    /// Whether it calls tools on its way to an answer.
+    pub calls_tools: bool,
 }
 
 /// A question, as it is asked once.
@@ -60,7 +81,26 @@ pub(super) struct Asked<'a> {
     pub(super) settings: &'a Settings,
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
+    /// The question, and the facts that tools or a prompt are told apart from it.
+    pub(super) fn parts(&self, are_apart: bool) -> (&'a str, Option<&'a str>) {
+        let example = &self.row.example;
+        if let Some(facts) = &example.facts {
+            return (&example.question, Some(facts));
+        }
+        let (facts, question) = apart(&example.question);
+        let (facts, question) = (facts.trim(), question.trim());
+        match are_apart && !facts.is_empty() && !question.is_empty() {
+            true => (question, Some(facts)),
+            false => (&example.question, None),
+        }
+    }
+
+    /// Whether tools are told the facts, and the model is not.
+    pub(super) fn are_for_tools(&self, calls_tools: bool) -> bool {
+        calls_tools && self.settings.facts_for == FactsFor::Tools
+    }
+
     /// What everything random about it follows from. Samples have the numbers that follow a question's own.
     pub(super) fn seed(&self) -> u64 {
         self.settings.sampling.seed.wrapping_add(self.row.number << 32)
@@ -78,6 +118,11 @@ impl Settings {
             "latent_noise": latent_noise,
             "temperature": temperature,
             "seed": seed,
+            "facts": match self.facts_for {
+                FactsFor::Tools => "tools",
+                FactsFor::Model => "model",
+            },
+            "prompt": self.prompt.as_ref().map(|prompt| prompt.method().name()),
         })
     }
 }

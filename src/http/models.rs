@@ -50,6 +50,8 @@ pub(super) struct ModelFacts {
     default_latent_steps: usize,
     /// Most latent steps of a request.
     max_latent_steps: usize,
+    /// Whether it calls tools on its way to an answer.
+    calls_tools: bool,
     /// One line for people.
     description: String,
 }
@@ -119,6 +121,7 @@ impl Model {
             max_positions: card.max_positions,
             default_latent_steps: card.default_latent_steps,
             max_latent_steps: card.max_latent_steps,
+            calls_tools: card.calls_tools,
             description: card.description.clone(),
         };
         Self {

@@ -83,13 +83,16 @@ impl<A: Asks> Talk<A> {
         reasoner: Arc<Reasoner>,
         question: Question,
     ) -> Result<Self, A::Error> {
-        let Some(ToolForm::React(form)) = reasoner.tool_form() else {
-            return Err(asks.refuse(AskError::Acting("this model calls no tools")));
+        let prompted = question.acting.as_ref().and_then(|acting| acting.form.clone());
+        let form = match (prompted, reasoner.tool_form()) {
+            (Some(form), _) => form,
+            (None, Some(ToolForm::React(form))) => form.clone(),
+            (None, _) => return Err(asks.refuse(AskError::Acting("this model calls no tools"))),
         };
         let deadline = Instant::now() + question.timeout;
         let shows_vectors = question.report.thought_vectors;
         let dialogue =
-            Dialogue::begin(&reasoner, form, question).map_err(|error| asks.refuse(error))?;
+            Dialogue::begin(&reasoner, &form, question).map_err(|error| asks.refuse(error))?;
         let given = Given { facts: dialogue.acting().facts, ..Given::default() };
         let phase = Phase::Hear(asks.ask(dialogue.ask(), false).await?);
         Ok(Self { asks, reasoner, dialogue, given, deadline, phase, shows_vectors })

@@ -128,7 +128,7 @@ async fn talked(
     let says = Mutex::new(says.iter().copied().collect());
     let scripted = Scripted { reasoner: Arc::clone(&reasoner), says, fed: Arc::clone(&fed) };
     let facts = Some(Arc::from(FACTS));
-    let acting = Some(Acting { tools, facts, max_rounds: None, call_timeout });
+    let acting = Some(Acting { tools, facts, form: None, max_rounds: None, call_timeout });
     let question = Question { acting, ..Question::new("Is Tom a lempus or scrompus?", PATIENCE) };
     let mut talk = Talk::begin(scripted, reasoner, question).await.unwrap();
     let mut parts = Vec::new();

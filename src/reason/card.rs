@@ -1,6 +1,7 @@
 //! What is being served, in words and numbers. Knows the checkpoint, nothing of who asks.
 
 use crate::latent::checkpoint::Checkpoint;
+use crate::latent::recipe::ToolForm;
 use crate::model::attention::geometry::PAGE_POSITIONS;
 
 /// What is being served.
@@ -28,6 +29,8 @@ pub struct ModelCard {
     pub default_latent_steps: usize,
     /// The most latent steps a question may ask for.
     pub max_latent_steps: usize,
+    /// Whether it calls tools on its way to an answer.
+    pub calls_tools: bool,
     /// One readable line: what was found and how it is read.
     pub description: String,
 }
@@ -47,6 +50,7 @@ impl ModelCard {
             page_positions: PAGE_POSITIONS,
             default_latent_steps: recipe.latent_steps.default,
             max_latent_steps: recipe.latent_steps.max,
+            calls_tools: matches!(recipe.tools, Some(ToolForm::React(_))),
             description: checkpoint.description(),
         }
     }

@@ -8,6 +8,7 @@ use crate::latent::script::Sampling;
 use crate::model::config::MAX_SIZE;
 use crate::reason::inside::Insides;
 use crate::text::chat::Conversation;
+use crate::tools::react::ReactForm;
 use crate::tools::set::ToolSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub struct Acting {
     pub tools: ToolSet,
     /// What these know of the question.
     pub facts: Option<Arc<str>>,
+    /// How calls are written, where a prompt says so and no recipe does.
+    pub form: Option<ReactForm>,
     /// Most rounds; the recipe's where `None`.
     pub max_rounds: Option<usize>,
     /// Longest time for one call.

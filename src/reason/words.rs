@@ -39,7 +39,7 @@ impl Reasoner {
 
     /// Whether this model asks tools on its way to an answer.
     pub fn acts(&self) -> bool {
-        matches!(self.recipe.tools, Some(ToolForm::React(_)))
+        self.card().calls_tools
     }
 
     /// Whether thoughts or markers come before what is said.

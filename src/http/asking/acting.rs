@@ -79,7 +79,8 @@ impl WantedTools {
             None => all.clone(),
         };
         let (facts, max_rounds) = (self.facts.map(Arc::from), self.max_rounds);
-        Ok(Some(Acting { tools, facts, max_rounds, call_timeout: state.config().tool_timeout }))
+        let call_timeout = state.config().tool_timeout;
+        Ok(Some(Acting { tools, facts, form: None, max_rounds, call_timeout }))
     }
 }
 
