@@ -1,11 +1,13 @@
 //! A report in the making, which its file keeps, so that a run that was ended goes on where it was. Knows reports and one
 //! file, not how questions are asked.
 
+use crate::data::questions::Row;
 use crate::eval::report::Report;
 use crate::eval::report::Run;
 use crate::eval::report::Scored;
 use crate::eval::report::Stored;
 use crate::files;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
@@ -69,6 +71,26 @@ impl Kept {
     /// How many answers there are.
     pub fn answers(&self) -> usize {
         self.report.runs.iter().map(|run| run.scored.len()).sum()
+    }
+
+    /// Refuses answers to other questions than these, as from another file of the same name.
+    pub(super) fn check(&self, rows: &[Row]) -> Result<(), KeptError> {
+        let expected: BTreeMap<u64, &str> =
+            rows.iter().map(|row| (row.number, row.example.answer.as_str())).collect();
+        let mut known = self.report.runs.iter().flat_map(|run| &run.scored);
+        let differs = |scored: &&Scored| {
+            expected.get(&scored.number).is_some_and(|answer| *answer != scored.expected)
+        };
+        match (known.find(differs), &self.place) {
+            (Some(scored), Some(path)) => Err(KeptError {
+                path: path.clone(),
+                reason: format!(
+                    "is of other questions: number {} has another answer. Name another file",
+                    scored.number
+                ),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Makes room for a run and says which of its questions have an outcome.

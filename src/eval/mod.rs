@@ -105,6 +105,7 @@ pub async fn evaluate(
     if let Some(&asked) = settings.latent_steps.iter().find(|&&steps| steps > max) {
         return Err(Error::TooManyLatentSteps { asked, max });
     }
+    kept.check(rows)?;
     for &latent_steps in &settings.latent_steps {
         let ran = run(who, rows, (latent_steps, settings), kept).await;
         kept.save()?;

@@ -155,6 +155,10 @@ async fn what_is_in_the_file_is_not_asked_again() {
         assert_eq!(other.status.code(), Some(1));
         assert!(said(&other).contains(&format!("`{field}` differs")), "{}", said(&other));
     }
+    let questions = std::fs::read_to_string(folder.path("q.json")).unwrap();
+    std::fs::write(folder.path("q.json"), questions.replace(r#""a""#, r#""b""#)).unwrap();
+    let other = folder.there("r.json", server.address, "--latent-steps 2").await;
+    assert!(said(&other).contains("is of other questions"), "{}", said(&other));
     assert_eq!(folder.json("r.json"), report, "another run leaves the file as it is");
     std::fs::write(folder.path("r.json"), "[]").unwrap();
     let other = folder.there("r.json", server.address, "").await;

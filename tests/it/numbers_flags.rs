@@ -22,6 +22,7 @@ fn words(command: &[String], questions: &str) -> Vec<String> {
     let out = format!("{questions}.safetensors");
     let rest: &[&str] = match command.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve"] => &["--model", &model, "--listen", "127.0.0.1:0"],
+        ["reason"] => &["Why?", "--json", "--model", &model, "--max-tokens", "2"],
         ["eval"] => &["--model", &model, "--data", questions, "--max-tokens", "2"],
         ["probe"] => &["--model", &model, "--data", questions, "--max-tokens", "2", "--out", &out],
         // Nobody listens there.

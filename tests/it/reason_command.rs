@@ -240,3 +240,19 @@ fn a_question_without_an_answer_does_not_keep_others_from_theirs() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(said.matches("--latent-steps").count(), 1, "once for all: {said}");
 }
+
+/// As before `head`, which closes its end when it has seen enough.
+#[test]
+fn a_reader_who_has_enough_is_no_error_to_talk_about() {
+    let model = data(MODEL);
+    let mut command = coconut(&["reason", "--json", "--max-tokens", "4", "-", "--model"]);
+    command.arg(&model).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    child.stdin.take().unwrap().write_all(QUESTIONS.join("\n").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), String::from_utf8(output.stderr).unwrap()),
+        (Some(1), String::new())
+    );
+}
