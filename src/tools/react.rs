@@ -1,11 +1,13 @@
 //! The text of ReAct (Yao et al., 2210.03629) and of its variant without thoughts, Act: lines that the model says, lines
 //! that are fed, and what was said so far as a thought, a call or an answer. Does not know what an action does.
 //!
-//!     Thought 1: Is Tom a lempus?              fed up to the colon; said from there to the end of the next line
-//!     Action 1: path[Tom, lempus]
-//!     Observation 1: Tom is a lempus.          fed
-//!     Thought 2: Tom is a lempus.
-//!     Action 2: Finish[Tom is a lempus.]
+//! ```text
+//! Thought 1: Is Tom a lempus?              fed up to the colon; said from there to the end of the next line
+//! Action 1: path[Tom, lempus]
+//! Observation 1: Tom is a lempus.          fed
+//! Thought 2: Tom is a lempus.
+//! Action 2: Finish[Tom is a lempus.]
+//! ```
 
 use serde::Deserialize;
 use serde::Serialize;
