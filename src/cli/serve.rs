@@ -137,7 +137,7 @@ struct ToolArgs {
     #[arg(long, env = "COCONUT_TOOLS", value_name = "TOOLS", value_delimiter = ',')]
     tools: Vec<String>,
     /// Longest time for one call of a tool; the model is told that it was cut.
-    #[arg(long, env = "COCONUT_TOOL_TIMEOUT", value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
+    #[arg(hide_short_help = true, long, env = "COCONUT_TOOL_TIMEOUT", value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     tool_timeout: Duration,
 }
 

@@ -18,11 +18,11 @@ pub(super) struct ToolArgs {
     /// Who is told the facts that a question begins with, where the model calls tools.
     #[arg(hide_short_help = true, long, value_name = "WHO", value_enum, default_value = "tools")]
     pub(super) facts: FactsArg,
-    /// A file of prompts (models/prompts) to ask in, instead of the recipe's own: for any language model.
+    /// A file of prompts (models/prompts) to ask in with --method, for any language model.
     #[arg(long, value_name = "FILE", requires = "method")]
     pub(super) prompts: Option<PathBuf>,
     /// How the prompt has the question answered: standard, cot, act or react.
-    #[arg(long, value_name = "METHOD", requires = "prompts")]
+    #[arg(hide_short_help = true, long, value_name = "METHOD", requires = "prompts")]
     method: Option<Method>,
     /// Worked examples before the question.
     #[arg(

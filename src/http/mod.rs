@@ -20,6 +20,7 @@ mod openai;
 mod operations;
 mod playground;
 mod reason;
+mod refusals;
 mod request_id;
 #[cfg(test)]
 mod restart_tests;

@@ -5,6 +5,7 @@ mod acting;
 mod calls;
 pub(super) mod chat;
 pub(super) mod completions;
+mod conversing;
 mod extension;
 mod extras;
 mod heard;

@@ -11,6 +11,7 @@ use crate::http::extract::Groups;
 use crate::http::extract::parse;
 use crate::http::openai::chat::messages::MessageBody;
 use crate::http::openai::chat::messages::messages;
+use crate::http::refusals::Refusals;
 use crate::http::state::AppState;
 use crate::reason::question::Asked;
 use crate::text::chat::Conversation;
@@ -93,13 +94,7 @@ impl FromGroups for DetokenizeRequest {
 #[utoipa::path(post, path = "/tokenize", tag = "openai", security((), ("api_key" = [])), request_body = TokenizeRequest, responses(
     (status = 200, description = "the ids", body = TokenizeResponse),
     (status = 400, description = "the body is not JSON, or a field has a value that is not allowed", body = ErrorBody),
-    (status = 401, description = "no valid API key", body = ErrorBody),
-    (status = 408, description = "the body did not arrive in time", body = ErrorBody),
-    (status = 413, description = "the body is too large", body = ErrorBody),
-    (status = 415, description = "the body is not `application/json`", body = ErrorBody),
-    (status = 429, description = "too much is waiting to be tokenized", body = ErrorBody),
-    (status = 503, description = "the model is being loaded", body = ErrorBody),
-    (status = 504, description = "it was not done in time", body = ErrorBody),
+    Refusals,
 ))]
 pub(in crate::http) async fn tokenize(
     State(state): State<AppState>,
@@ -134,13 +129,7 @@ pub(in crate::http) async fn tokenize(
 #[utoipa::path(post, path = "/detokenize", tag = "openai", security((), ("api_key" = [])), request_body = DetokenizeRequest, responses(
     (status = 200, description = "the text", body = DetokenizeResponse),
     (status = 400, description = "the body is not JSON, or a field has a value that is not allowed", body = ErrorBody),
-    (status = 401, description = "no valid API key", body = ErrorBody),
-    (status = 408, description = "the body did not arrive in time", body = ErrorBody),
-    (status = 413, description = "the body is too large", body = ErrorBody),
-    (status = 415, description = "the body is not `application/json`", body = ErrorBody),
-    (status = 429, description = "too much is waiting to be read", body = ErrorBody),
-    (status = 503, description = "the model is being loaded", body = ErrorBody),
-    (status = 504, description = "it was not done in time", body = ErrorBody),
+    Refusals,
 ))]
 pub(in crate::http) async fn detokenize(
     State(state): State<AppState>,

@@ -15,6 +15,7 @@ use crate::http::error::ErrorBody;
 use crate::http::extract::Deadline;
 use crate::http::extract::Headers;
 use crate::http::extract::Json;
+use crate::http::refusals::Refusals;
 use crate::http::state::AppState;
 use crate::http::track::OutcomeSlot;
 use axum::Extension;
@@ -41,15 +42,8 @@ use uuid::Uuid;
         (status = 200, description = "the answer, or with `stream` its events",
             content((ReasonResponse = "application/json"), (ReasonEvent = "text/event-stream"))),
         (status = 400, description = "the body is not JSON, or a header has no sense", body = ErrorBody),
-        (status = 401, description = "no valid API key", body = ErrorBody),
-        (status = 408, description = "the body did not arrive in time", body = ErrorBody),
-        (status = 413, description = "the body is too large", body = ErrorBody),
-        (status = 415, description = "the body is not `application/json`, or in a content-encoding other than gzip and deflate", body = ErrorBody),
         (status = 422, description = "a field is missing, unknown or has a value that is not allowed", body = ErrorBody),
-        (status = 429, description = "the queue is full; `retry-after` says when to come back", body = ErrorBody),
-        (status = 500, description = "the computation failed", body = ErrorBody),
-        (status = 503, description = "the model is being loaded, or the server is stopping or has failed", body = ErrorBody),
-        (status = 504, description = "the answer was not complete in time", body = ErrorBody),
+        Refusals,
     ))]
 pub(in crate::http) async fn reason(
     State(state): State<AppState>,

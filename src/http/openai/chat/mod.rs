@@ -18,7 +18,9 @@ use crate::http::extract::Deadline;
 use crate::http::extract::Groups;
 use crate::http::extract::Headers;
 use crate::http::openai::calls::Speech;
+use crate::http::openai::conversing;
 use crate::http::openai::usage::UsageCounts;
+use crate::http::refusals::Refusals;
 use crate::http::state::AppState;
 use crate::http::track::OutcomeSlot;
 use axum::Extension;
@@ -45,15 +47,8 @@ const FIELDS: Fields = Fields { question: "messages", max_tokens: "max_completio
         (status = 200, description = "the answer, or with `stream` chunks of it",
             content((ChatBody = "application/json"), (ChatChunk = "text/event-stream"))),
         (status = 400, description = "the body is not JSON, or a field has a value that is not allowed", body = ErrorBody),
-        (status = 401, description = "no valid API key", body = ErrorBody),
         (status = 404, description = "another model is served", body = ErrorBody),
-        (status = 408, description = "the body did not arrive in time", body = ErrorBody),
-        (status = 413, description = "the body is too large", body = ErrorBody),
-        (status = 415, description = "the body is not `application/json`, or in a content-encoding other than gzip and deflate", body = ErrorBody),
-        (status = 429, description = "the queue is full; `retry-after` says when to come back", body = ErrorBody),
-        (status = 500, description = "the computation failed", body = ErrorBody),
-        (status = 503, description = "the model is being loaded, or the server is stopping or has failed", body = ErrorBody),
-        (status = 504, description = "the answer was not complete in time", body = ErrorBody),
+        Refusals,
     ))]
 pub(in crate::http) async fn chat(
     State(state): State<AppState>,
@@ -67,7 +62,7 @@ pub(in crate::http) async fn chat(
     let (random, timeout) = (random_seed(id), deadline.saturating_duration_since(Instant::now()));
     let shows_logprobs = request.shows_logprobs();
     let asked = request.question(&reasoner, (timeout, random))?;
-    let request::Asking { mut question, saying, extras, speech, acting } = asked;
+    let conversing::Asking { mut question, saying, extras, speech, acting } = asked;
     if matches!(speech, Speech::Plain) {
         question.acting = acting.checked(&state, &reasoner)?;
     }

@@ -17,6 +17,7 @@ use crate::http::extract::Deadline;
 use crate::http::extract::Groups;
 use crate::http::extract::Headers;
 use crate::http::openai::usage::UsageCounts;
+use crate::http::refusals::Refusals;
 use crate::http::state::AppState;
 use crate::http::track::OutcomeSlot;
 use axum::Extension;
@@ -42,15 +43,8 @@ const FIELDS: Fields = Fields { question: "prompt", max_tokens: "max_tokens" };
         (status = 200, description = "the texts, or with `stream` chunks of them",
             content((CompletionBody = "application/json"), (CompletionBody = "text/event-stream"))),
         (status = 400, description = "the body is not JSON, or a field has a value that is not allowed", body = ErrorBody),
-        (status = 401, description = "no valid API key", body = ErrorBody),
         (status = 404, description = "another model is served", body = ErrorBody),
-        (status = 408, description = "the body did not arrive in time", body = ErrorBody),
-        (status = 413, description = "the body is too large", body = ErrorBody),
-        (status = 415, description = "the body is not `application/json`, or in a content-encoding other than gzip and deflate", body = ErrorBody),
-        (status = 429, description = "the queue is full; `retry-after` says when to come back", body = ErrorBody),
-        (status = 500, description = "the computation failed", body = ErrorBody),
-        (status = 503, description = "the model is being loaded, or the server is stopping or has failed", body = ErrorBody),
-        (status = 504, description = "the answers were not complete in time", body = ErrorBody),
+        Refusals,
     ))]
 pub(in crate::http) async fn completions(
     State(state): State<AppState>,

@@ -17,6 +17,8 @@ use crate::http::extract::Deadline;
 use crate::http::extract::Groups;
 use crate::http::extract::Headers;
 use crate::http::openai::calls::Speech;
+use crate::http::openai::conversing;
+use crate::http::refusals::Refusals;
 use crate::http::state::AppState;
 use crate::http::track::OutcomeSlot;
 use axum::Extension;
@@ -42,15 +44,8 @@ const FIELDS: Fields = Fields { question: "input", max_tokens: "max_output_token
         (status = 200, description = "the response, or with `stream` its events",
             content((ResponseBody = "application/json"), (ResponseBody = "text/event-stream"))),
         (status = 400, description = "the body is not JSON, or a field has a value that is not allowed", body = ErrorBody),
-        (status = 401, description = "no valid API key", body = ErrorBody),
         (status = 404, description = "another model is served", body = ErrorBody),
-        (status = 408, description = "the body did not arrive in time", body = ErrorBody),
-        (status = 413, description = "the body is too large", body = ErrorBody),
-        (status = 415, description = "the body is not `application/json`, or in a content-encoding other than gzip and deflate", body = ErrorBody),
-        (status = 429, description = "the queue is full; `retry-after` says when to come back", body = ErrorBody),
-        (status = 500, description = "the computation failed", body = ErrorBody),
-        (status = 503, description = "the model is being loaded, or the server is stopping or has failed", body = ErrorBody),
-        (status = 504, description = "the answer was not complete in time", body = ErrorBody),
+        Refusals,
     ))]
 pub(in crate::http) async fn responses(
     State(state): State<AppState>,
@@ -63,7 +58,7 @@ pub(in crate::http) async fn responses(
     let id = Uuid::new_v4();
     let (random, timeout) = (random_seed(id), deadline.saturating_duration_since(Instant::now()));
     let asked = request.question(&reasoner, (timeout, random))?;
-    let request::Asking { mut question, saying, extras, speech, acting } = asked;
+    let conversing::Asking { mut question, saying, extras, speech, acting } = asked;
     if matches!(speech, Speech::Plain) {
         question.acting = acting.checked(&state, &reasoner)?;
     }

@@ -1,6 +1,5 @@
 //! The JSON of `POST /v1/responses`, in its text form, and the question that it comes to.
 
-use crate::http::asking::acting::WantedTools;
 use crate::http::error::ApiError;
 use crate::http::extract::FromGroups;
 use crate::http::extract::parse;
@@ -12,6 +11,7 @@ use crate::http::openai::calls::declared;
 use crate::http::openai::chat::messages::ContentBody;
 use crate::http::openai::chat::request::FormatBody;
 use crate::http::openai::chat::request::text_only;
+use crate::http::openai::conversing::Asking;
 use crate::http::openai::extras::Extras;
 use crate::http::openai::responses::items::ItemBody;
 use crate::http::openai::responses::items::conversation;
@@ -21,7 +21,6 @@ use crate::http::openai::schema::merged;
 use crate::http::whole::whole_or_none;
 use crate::reason::question::Asked;
 use crate::reason::question::Echo;
-use crate::reason::question::Question;
 use crate::reason::reasoner::Reasoner;
 use crate::text::chat::Conversation;
 use crate::text::chat::Json;
@@ -119,18 +118,6 @@ impl ToSchema for ResponsesRequest {
         SayingFields::schemas(schemas);
         Extras::schemas(schemas);
     }
-}
-
-/// What a request comes to.
-#[derive(Debug)]
-pub(super) struct Asking {
-    pub(super) question: Question,
-    pub(super) saying: SayingFields,
-    pub(super) extras: Extras,
-    /// How its answer is to be read.
-    pub(super) speech: Speech,
-    /// What the model may do by itself.
-    pub(super) acting: WantedTools,
 }
 
 impl ResponsesRequest {
