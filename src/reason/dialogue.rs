@@ -52,6 +52,8 @@ pub(crate) struct Dialogue {
 struct Next {
     before: Vec<u32>,
     after: Vec<u32>,
+    /// Whether it goes on in the middle of a round, without thoughts.
+    is_plain: bool,
 }
 
 /// What all rounds come to.
@@ -94,7 +96,7 @@ impl Dialogue {
         let after = reasoner.encode(&form.opening(opening, 1))?;
         let fed = reasoner.unmarked(&question.asked)?;
         let sum = Sum { told: fed.len() + after.len(), ..Sum::default() };
-        let next = Next { before: Vec::new(), after };
+        let next = Next { after, ..Next::default() };
         let begun = Instant::now();
         Ok(Self { form, question, saying, fed, next, round: 1, opening, begun, sum })
     }
@@ -124,7 +126,8 @@ impl Dialogue {
             ..self.saying.clone()
         };
         let before = self.fed.iter().cloned().chain(ids(&self.next.before)).collect();
-        let inputs = Inputs { before, after: self.next.after.clone() };
+        let (after, is_plain) = (self.next.after.clone(), self.next.is_plain);
+        let inputs = Inputs { before, after, is_plain };
         let timeout = self.question.timeout.saturating_sub(self.begun.elapsed());
         let mut question = Question {
             asked: Asked::Inputs(Arc::new(inputs)),
@@ -148,8 +151,8 @@ impl Dialogue {
         let is_full = self.saying.max_tokens.is_some_and(|most| {
             choice.finish == Finish::Length && self.tokens() + said.len() >= most
         });
-        let Next { before, after } = std::mem::take(&mut self.next);
-        let markers = reasoner.markers();
+        let Next { before, after, is_plain } = std::mem::take(&mut self.next);
+        let markers = if is_plain { (&[][..], &[][..]) } else { reasoner.markers() };
         self.fed.extend(ids(&before));
         self.fed.extend(ids(markers.0));
         self.fed.extend(thoughts);
@@ -169,7 +172,8 @@ impl Dialogue {
             Said::Missing { thought } if !asked_again && self.form.thoughts => {
                 self.opening = Opening::Action;
                 let opening = self.form.opening(Opening::Action, self.round);
-                self.next.after = reasoner.encode(&format!(" {thought}\n{opening}"))?;
+                let after = reasoner.encode(&format!(" {thought}\n{opening}"))?;
+                self.next = Next { before: Vec::new(), after, is_plain: true };
                 self.sum.told += self.next.after.len();
                 Ok(Heard::Again)
             }
@@ -212,11 +216,14 @@ impl Dialogue {
         let opening = self.form.opening(self.opening, self.round);
         // Thoughts come between what is observed and what is said; without any, the text is one piece.
         self.next = match reasoner.thinks() {
-            true => Next { before: reasoner.encode(&observed)?, after: reasoner.encode(&opening)? },
-            false => Next {
-                before: Vec::new(),
-                after: reasoner.encode(&format!("{observed}{opening}"))?,
+            true => Next {
+                before: reasoner.encode(&observed)?,
+                after: reasoner.encode(&opening)?,
+                is_plain: false,
             },
+            false => {
+                Next { after: reasoner.encode(&format!("{observed}{opening}"))?, ..Next::default() }
+            }
         };
         self.sum.told += self.next.before.len() + self.next.after.len();
         Ok(self.round <= self.form.max_rounds)

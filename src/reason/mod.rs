@@ -14,6 +14,7 @@ pub(crate) mod prompt;
 pub mod question;
 pub mod reasoner;
 pub mod reply;
+pub mod scoring;
 mod shape;
 mod thinking;
 mod transcript;

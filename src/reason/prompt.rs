@@ -52,7 +52,10 @@ impl<'a> Reader<'a> {
             Asked::Text(text) => self.text(text, self.recipe.add_special_tokens),
             Asked::Ids(ids) => self.placed(ids.clone(), Unknown::default()),
             Asked::Inputs(inputs) => Ok(Prompt {
-                before: inputs.before.iter().cloned().chain(ids(&self.recipe.start)).collect(),
+                before: match inputs.is_plain {
+                    true => inputs.before.clone(),
+                    false => [&inputs.before[..], &ids(&self.recipe.start)].concat(),
+                },
                 after: inputs.after.clone(),
                 unknown: Unknown::default(),
                 is_marked: true,

@@ -7,6 +7,7 @@ use crate::latent::script::Fed;
 use crate::latent::script::Sampling;
 use crate::model::config::MAX_SIZE;
 use crate::reason::inside::Insides;
+use crate::reason::scoring::Scoring;
 use crate::text::chat::Conversation;
 use crate::tools::react::ReactForm;
 use crate::tools::set::ToolSet;
@@ -71,6 +72,8 @@ pub struct Inputs {
     pub before: Vec<Fed>,
     /// Behind the end markers.
     pub after: Vec<u32>,
+    /// Whether there are neither markers nor thoughts between them.
+    pub is_plain: bool,
 }
 
 /// What in a text marks the place of the thoughts, whatever a checkpoint's own markers are.
@@ -236,24 +239,6 @@ impl Default for Saying {
     }
 }
 
-/// Continuations whose probabilities are asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scoring {
-    /// What is said before each of them, and not counted.
-    pub prefix: String,
-    /// At least one.
-    pub continuations: Vec<Continuation>,
-}
-
-/// What could be said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Continuation {
-    /// Encoded by itself, without special tokens.
-    Text(String),
-    /// Token ids.
-    Ids(Vec<u32>),
-}
-
 /// Answer tokens where neither a question nor the recipe names a number.
 pub const DEFAULT_MAX_TOKENS: usize = 64;
 
@@ -370,6 +355,11 @@ impl Question {
 }
 
 impl Asked {
+    /// Whether it is fed without markers and thoughts, whatever the recipe says.
+    pub fn is_plain(&self) -> bool {
+        matches!(self, Self::Inputs(inputs) if inputs.is_plain)
+    }
+
     /// Of text that has to be encoded.
     pub fn bytes(&self) -> usize {
         match self {
@@ -380,16 +370,5 @@ impl Asked {
                 contents.flatten().map(String::len).sum()
             }
         }
-    }
-}
-
-impl Scoring {
-    /// Of text that has to be encoded.
-    pub fn bytes(&self) -> usize {
-        let texts = self.continuations.iter().map(|continuation| match continuation {
-            Continuation::Text(text) => text.len(),
-            Continuation::Ids(_) => 0,
-        });
-        self.prefix.len() + texts.sum::<usize>()
     }
 }

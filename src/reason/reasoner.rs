@@ -27,19 +27,20 @@ use crate::reason::means::ThoughtMeans;
 use crate::reason::prompt::Prompt;
 use crate::reason::question::AskError;
 use crate::reason::question::Asked;
-use crate::reason::question::Continuation;
 use crate::reason::question::DEFAULT_MAX_TOKENS;
 use crate::reason::question::Echo;
 use crate::reason::question::Question;
 use crate::reason::question::Saying;
-use crate::reason::question::Scoring;
 use crate::reason::question::Then;
 use crate::reason::reply::Reply;
 use crate::reason::reply::Unanswered;
+use crate::reason::scoring::Continuation;
+use crate::reason::scoring::Scoring;
 use crate::reason::shape::End;
 use crate::reason::shape::Ending;
 use crate::reason::shape::MaxTokens;
 use crate::reason::shape::Shape;
+use crate::reason::shape::Stages;
 use crate::reason::thinking::Given;
 use crate::reason::transcript::Heading;
 use crate::reason::transcript::Transcript;
@@ -235,7 +236,11 @@ impl Reasoner {
         borrowed: &Borrowed,
     ) -> Result<(Script, Vec<End>, Heading), AskError> {
         let (bounds, thinking) = (self.recipe.latent_steps, &question.thinking);
-        let stages = thinking.stages(bounds)?;
+        let is_plain = question.asked.is_plain();
+        let stages = match is_plain {
+            true => Stages::Fixed(vec![0]),
+            false => thinking.stages(bounds)?,
+        };
         let (pause, means, width) = (self.pause, self.means.as_ref(), self.width);
         let filling = thinking.filling(&stages, Given { pause, means, width, borrowed })?;
         let Prompt { before, after, unknown, is_marked } = self.reader().read(&question.asked)?;
@@ -263,7 +268,7 @@ impl Reasoner {
             filling,
             noise: thinking.noise,
             seed: thinking.seed,
-            forced: self.recipe.end.clone(),
+            forced: if is_plain { Vec::new() } else { self.recipe.end.clone() },
             masked: self.recipe.masked.clone(),
             ending: match &question.then {
                 Then::Nothing => Ending::Nothing,

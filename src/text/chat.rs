@@ -96,7 +96,7 @@ impl Json {
                 (name, kept)
             }
         });
-        Self(fields.collect())
+        Self(Value::from_pairs(fields))
     }
 
     /// A tool as `/v1/responses` declares it, the function's fields beside its type, as templates know tools.
@@ -105,7 +105,7 @@ impl Json {
             return self;
         }
         let kind = (Value::from("type"), Value::from("function"));
-        Self([kind, (Value::from("function"), self.0)].into_iter().collect())
+        Self(Value::from_pairs([kind, (Value::from("function"), self.0)]))
     }
 
     /// Whether it is `null`.
@@ -313,6 +313,17 @@ mod tests {
             ChatTemplate::parse("{{ tools[0].a | tojson(indent=4) }}", BTreeMap::new()).unwrap();
         let pretty = "{\n    \"é\": [\n        1,\n        \"<b>\"\n    ]\n}";
         assert_eq!(template.render(&conversation).unwrap(), pretty);
+    }
+
+    #[test]
+    fn a_call_keeps_its_name_and_its_arguments_become_an_object() {
+        let call = r#"{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"x\": [1]}"}}"#;
+        let read = Json::parse(call).unwrap().with_arguments().to_value();
+        let function = serde_json::json!({"name": "f", "arguments": {"x": [1]}});
+        assert_eq!(read, serde_json::json!({"id": "a", "type": "function", "function": function}));
+        let bare = Json::parse(r#"{"type": "function", "name": "f"}"#).unwrap().as_function();
+        assert_eq!(bare.to_value()["function"]["name"], "f");
+        assert_eq!(bare.to_value()["type"], "function");
     }
 
     #[test]

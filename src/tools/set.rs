@@ -186,9 +186,11 @@ impl ToolSet {
     pub async fn run(&self, call: &Call, given: &mut Given, deadline: Instant) -> Observation {
         let Some(action) = self.find(&call.name) else {
             let (name, names) = (&call.name, self.names());
-            return bounded(Observation::invalid(&format!(
-                "there is no {name}; there are {names}"
-            )));
+            let reason = match self.actions.is_empty() {
+                true => format!("there is no {name}: there are no tools"),
+                false => format!("there is no {name}; there are {names}"),
+            };
+            return bounded(Observation::invalid(&reason));
         };
         let name = action.declaration.name.clone();
         let call = Call { name: name.clone(), argument: call.argument.clone() };

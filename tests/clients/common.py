@@ -19,12 +19,13 @@ MODEL = "prosqa"
 
 
 def arguments(description: str) -> argparse.Namespace:
-    """Where servers are: one as it comes, one with room for a single request, one with keys."""
+    """Where servers are: one as it comes, one with room for a single request, one with keys, one with tools."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("url", help="such as http://127.0.0.1:8080")
     parser.add_argument("--small", help="address of a server with --max-running 1 --max-queued 1")
     parser.add_argument("--locked", help="address of a server with --api-keys")
     parser.add_argument("--key", help="one of its keys")
+    parser.add_argument("--acting", help="address of a server with --model models/prosqa-react --tools graph")
     return parser.parse_args()
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""huggingface_hub's InferenceClient, as it comes: huggingface_client.py http://127.0.0.1:8080."""
+"""huggingface_hub's InferenceClient, as it comes: huggingface_client.py http://127.0.0.1:8080 [--acting URL]."""
 
+import acting
 from common import MODEL, PROMPT, QUESTION, TEXT, arguments
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
@@ -10,7 +11,8 @@ ASKED = [{"role": "user", "content": QUESTION}]
 
 def main() -> None:
     """Chats, whole and streamed; what it cannot do."""
-    url = arguments(__doc__).url
+    given = arguments(__doc__)
+    url = given.url
     client = InferenceClient(base_url=f"{url}/v1", api_key="none")
     reply = client.chat_completion(ASKED, model=MODEL, logprobs=True, top_logprobs=2, extra_body={"latent_steps": 6})
     assert reply.choices[0].message.content == TEXT, reply
@@ -24,6 +26,13 @@ def main() -> None:
     except HfHubHTTPError as error:
         assert error.response.status_code == 400, error
         assert "temperature" in str(error), error
+
+    if given.acting:
+        caller = InferenceClient(base_url=f"{given.acting}/v1", api_key="none")
+        to = {"model": acting.MODEL, "tools": acting.TOOLS}
+        acting.chat(lambda messages: caller.chat_completion(messages, **to).choices[0].message)
+    else:
+        print("  NOT RUN: tools, which need --acting")
 
     # `text_generation` speaks the protocol of text-generation-inference, which is another one: it fails, and says so.
     try:

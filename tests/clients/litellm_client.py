@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""litellm, as it comes: litellm_client.py http://127.0.0.1:8080 [--small URL] [--locked URL --key KEY].
+"""litellm, as it comes: litellm_client.py http://127.0.0.1:8080 [--locked URL --key KEY] [--acting URL].
 
 LITELLM_LOCAL_MODEL_COST_MAP=True keeps it from asking the network for prices.
 """
 
 import asyncio
 
+import acting
 import litellm
 from common import MODEL, PROMPT, QUESTION, TEXT, arguments
 
@@ -30,7 +31,7 @@ def main() -> None:
     assert [one.choices[0].message.content for one in several] == [TEXT] * 4, several
 
     text = litellm.text_completion(prompt=PROMPT, **{**to, "model": f"text-completion-openai/{MODEL}"})
-    assert text.choices[0].text.strip() == TEXT, text
+    assert text.choices[0].text == TEXT, text
     newer = litellm.responses(input=QUESTION, **{name: to[name] for name in ("model", "api_base", "api_key")})
     assert newer.output[0].content[0].text == TEXT, newer
 
@@ -44,6 +45,10 @@ def main() -> None:
         raise AssertionError("refused")
     except litellm.NotFoundError:
         pass
+    if given.acting:
+        tools({"model": f"openai/{acting.MODEL}", "api_base": f"{given.acting}/v1", "api_key": "none"})
+    else:
+        print("  NOT RUN: tools, which need --acting")
     if not given.locked:
         print("  NOT RUN: keys, which needs --locked and --key")
         return
@@ -54,6 +59,18 @@ def main() -> None:
     except litellm.AuthenticationError:
         pass
     assert litellm.completion(messages=ASKED, **{**locked, "api_key": given.key}).choices[0].message.content == TEXT
+
+
+def tools(to: dict[str, str]) -> None:
+    """The client's own, whole and put together from pieces."""
+    to = {**to, "tools": acting.TOOLS}
+    acting.chat(lambda messages: litellm.completion(messages=messages, **to).choices[0].message)
+
+    def streamed(messages: list) -> object:
+        pieces = list(litellm.completion(messages=messages, stream=True, **to))
+        return litellm.stream_chunk_builder(pieces).choices[0].message
+
+    acting.chat(streamed)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """openai-python, as it comes, against a running server with the default checkpoint.
 
-openai_client.py http://127.0.0.1:8080 [--small URL] [--locked URL --key KEY]
+openai_client.py http://127.0.0.1:8080 [--small URL] [--locked URL --key KEY] [--acting URL]
 """
 
 import threading
@@ -9,6 +9,7 @@ import time
 
 import httpx2 as httpx  # what openai-python is built on
 import openai
+import openai_tools
 from common import (
     ANSWER,
     MARKER,
@@ -48,7 +49,8 @@ def chat_logprobs(client: OpenAI) -> None:
     tokens = reply.choices[0].logprobs.content
     assert "".join(token.token for token in tokens) == TEXT, tokens
     for token in tokens:
-        assert token.top_logprobs[0].logprob == token.logprob, "greedy takes the most likely one"
+        first = token.top_logprobs[0]
+        assert (first.token, first.logprob) == (token.token, token.logprob), "greedy takes the most likely one"
         assert len(token.top_logprobs) == 3, token
     samples = client.chat.completions.create(model=MODEL, messages=ASKED, n=3, temperature=1.0, seed=1)
     assert [choice.index for choice in samples.choices] == [0, 1, 2], samples
@@ -87,13 +89,22 @@ def completions(client: OpenAI) -> None:
     tokens = tokens_of(str(client.base_url).removesuffix("/v1/"), PROMPT)
     for prompt, count in [(PROMPT, 1), ([PROMPT, PROMPT], 2), (tokens, 1), ([tokens, tokens], 2), (PROMPT + MARKER, 1)]:
         reply = client.completions.create(model=MODEL, prompt=prompt)
-        assert [choice.text.strip() for choice in reply.choices] == [TEXT] * count, (prompt, reply)
+        assert [choice.text for choice in reply.choices] == [TEXT] * count, (prompt, reply)
         assert [choice.index for choice in reply.choices] == list(range(count)), reply
         assert len(reply.coconut) == count, reply
+        assert reply.usage.prompt_tokens_details.cached_tokens <= reply.usage.prompt_tokens, reply.usage
     pieces = client.completions.create(model=MODEL, prompt=PROMPT, stream=True)
-    assert "".join(choice.text for piece in pieces for choice in piece.choices).strip() == TEXT
+    assert "".join(choice.text for piece in pieces for choice in piece.choices) == TEXT
     stopped = client.completions.create(model=MODEL, prompt=PROMPT, stop=" is")
-    assert stopped.choices[0].text.strip() == "### Eva", stopped
+    assert stopped.choices[0].text == "### Eva", stopped
+    shown = client.completions.create(
+        model=MODEL, prompt=PROMPT, stop=" is", extra_body={"include_stop_str_in_output": True}
+    )
+    assert shown.choices[0].text == "### Eva is", shown
+    # A prompt that ends within a sentence is gone on with: the space before the next word is said.
+    within = client.completions.create(model=MODEL, prompt=f"{PROMPT}{MARKER}### Eva is a", logprobs=1)
+    assert within.choices[0].text == " bompus.", within
+    assert within.choices[0].logprobs.tokens == [" bompus", "."], within
     short = client.completions.create(model=MODEL, prompt=PROMPT, max_tokens=2)
     assert short.choices[0].finish_reason == "length", short
 
@@ -103,9 +114,10 @@ def completions_logprobs(client: OpenAI) -> None:
     reply = client.completions.create(model=MODEL, prompt=PROMPT, logprobs=2)
     said = reply.choices[0].logprobs
     assert "".join(said.tokens) == reply.choices[0].text, said
-    assert all(len(top) == 2 for top in said.top_logprobs), said
-    assert said.text_offset[0] == 0, said
-    assert said.text_offset[1] == len(said.tokens[0]), said
+    for token, logprob, top in zip(said.tokens, said.token_logprobs, said.top_logprobs, strict=True):
+        assert len(top) == 2, said
+        assert top[token] == logprob == max(top.values()), "greedy takes the most likely one, by the same name"
+    assert said.text_offset == [len("".join(said.tokens[:at])) for at in range(len(said.tokens))], said
 
     def score(answer: str) -> float:
         """As lm-evaluation-harness does it."""
@@ -130,9 +142,15 @@ def responses(client: OpenAI) -> None:
     reply = client.responses.create(model=MODEL, input=QUESTION, extra_body={"latent_steps": 4})
     assert (reply.output_text, reply.status) == (TEXT, "completed"), reply
     assert reply.usage.output_tokens_details.reasoning_tokens == 4, reply.usage
+    assert (reply.temperature, reply.top_p) == (0, 1), reply
+    sampled = client.responses.create(model=MODEL, input=QUESTION, temperature=0.5, top_p=0.9)
+    assert (sampled.temperature, sampled.top_p) == (0.5, 0.9), sampled
     parts = [{"role": "user", "content": [{"type": "input_text", "text": QUESTION}]}]
     again = client.responses.create(model=MODEL, input=parts, instructions="Answer.", max_output_tokens=20)
     assert again.output_text == TEXT, again
+    # Asked before, and so read from memory; of the positions there, tokens of the input alone are counted.
+    again = client.responses.create(model=MODEL, input=QUESTION)
+    assert 0 < again.usage.input_tokens_details.cached_tokens <= again.usage.input_tokens, again.usage
     turns = [*reply.output, {"role": "user", "content": QUESTION}]
     assert client.responses.create(model=MODEL, input=turns).output_text == TEXT
     events = list(client.responses.create(model=MODEL, input=QUESTION, stream=True))
@@ -144,7 +162,18 @@ def responses(client: OpenAI) -> None:
     with client.responses.stream(model=MODEL, input=QUESTION) as stream:
         assert stream.get_final_response().output_text == TEXT
     short = client.responses.create(model=MODEL, input=QUESTION, max_output_tokens=1)
-    assert short.status == "incomplete", short
+    incomplete(short)
+    assert short.output_text == TEXT.split()[0], short
+    *_, item, last = client.responses.create(model=MODEL, input=QUESTION, max_output_tokens=1, stream=True)
+    assert (item.type, last.type) == ("response.output_item.done", "response.incomplete"), (item, last)
+    assert item.item == last.response.output[0], (item, last)
+    incomplete(last.response)
+
+
+def incomplete(response: object) -> None:
+    """Cut, with the reason, and so is its item."""
+    assert (response.status, response.incomplete_details.reason) == ("incomplete", "max_output_tokens"), response
+    assert [item.status for item in response.output] == ["incomplete"], response
 
 
 def models(client: OpenAI) -> None:
@@ -195,7 +224,7 @@ def errors(client: OpenAI) -> None:
         user="somebody",
         extra_body={"no_such_field": 1},
     )
-    assert reply.choices[0].text.strip() == TEXT, reply
+    assert reply.choices[0].text == TEXT, reply
 
 
 def cancelling(client: OpenAI, url: str) -> None:
@@ -315,6 +344,13 @@ def main() -> None:
         print("  keys")
     else:
         print("  NOT RUN: keys, which needs --locked and --key")
+    if given.acting:
+        acting = OpenAI(base_url=f"{given.acting}/v1", api_key="none", max_retries=0)
+        for check in openai_tools.CHECKS:
+            check(acting)
+            print(f"  tools: {check.__name__}")
+    else:
+        print("  NOT RUN: tools, which need --acting")
 
 
 if __name__ == "__main__":

@@ -29,11 +29,11 @@ finish() {
 }
 trap finish EXIT
 
-# serve NAME FLAGS...: a server on a port of its own; its address is then in `address`.
+# serve NAME MODEL FLAGS...: a server on a port of its own; its address is then in `address`.
 serve() {
   local log=$folder/$1.log
   : > "$log"
-  "$COCONUT" serve --model models/prosqa --listen 127.0.0.1:0 --drain-delay 0 "${@:2}" > "$log" 2>&1 &
+  "$COCONUT" serve --model "$2" --listen 127.0.0.1:0 --drain-delay 0 "${@:3}" > "$log" 2>&1 &
   servers+=($!)
   for _ in {1..600}; do
     grep --quiet ' ready' "$log" && break
@@ -61,10 +61,10 @@ python_client() {
 version_of() { "$ENVIRONMENTS/$1/bin/pip" list 2> /dev/null | awk -v name="$2" 'tolower($1) == name { print $2 }'; }
 
 run_curl() { bash $HERE/curl.sh "$url"; }
-run_openai() { python_client openai --small "$small" --locked "$locked" --key "$KEY"; }
-run_langchain() { python_client langchain; }
-run_huggingface() { unset HF_HUB_OFFLINE; python_client huggingface; }
-run_litellm() { LITELLM_LOCAL_MODEL_COST_MAP=True python_client litellm --locked "$locked" --key "$KEY"; }
+run_openai() { python_client openai --small "$small" --locked "$locked" --key "$KEY" --acting "$acting"; }
+run_langchain() { python_client langchain --acting "$acting"; }
+run_huggingface() { unset HF_HUB_OFFLINE; python_client huggingface --acting "$acting"; }
+run_litellm() { LITELLM_LOCAL_MODEL_COST_MAP=True python_client litellm --locked "$locked" --key "$KEY" --acting "$acting"; }
 run_compatcanary() {
   npm install --silent --no-audit --no-fund --prefix "$ENVIRONMENTS/compatcanary" "compatcanary@$COMPATCANARY"
   node $HERE/compatcanary.mjs "$ENVIRONMENTS/compatcanary/node_modules/compatcanary/src/cli.js" "$ending"
@@ -93,7 +93,7 @@ run_coconut_client() {
   "$bin/ruff" format --no-cache --check --quiet
   "$bin/ruff" check --no-cache --quiet
   "$bin/mypy" --cache-dir "$folder/mypy" --python-executable "$bin/python"
-  COCONUT_URL=$url "$bin/pytest" --quiet
+  COCONUT_URL=$url COCONUT_ACTING_URL=$acting "$bin/pytest" --quiet
 }
 run_schemathesis() { COCONUT=$COCONUT bash tests/schemathesis.sh --max-examples "${EXAMPLES:-20}"; }
 
@@ -110,16 +110,18 @@ version() {
   esac
 }
 
-serve plain
+serve plain models/prosqa
 url=$address
-serve small --max-running 1 --max-queued 1
+serve small models/prosqa --max-running 1 --max-queued 1
 small=$address
-serve locked --api-keys "$KEY"
+serve locked models/prosqa --api-keys "$KEY"
 locked=$address
+serve acting models/prosqa-react --tools graph
+acting=$address
 # CompatCanary says words that the default checkpoint does not know, and what that answers has no end of its own; with this
 # recipe it ends at the token of ` is a`, so that a stream can be completed.
 sed 's/"eos": \[/"eos": [8,/' models/prosqa/coconut.json > "$folder/coconut.json"
-serve ending --recipe "$folder/coconut.json"
+serve ending models/prosqa --recipe "$folder/coconut.json"
 ending=$address
 
 wanted=("$@")

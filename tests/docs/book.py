@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BESIDE = {
     "Models": "models/README.md",
     "The default checkpoint": "models/prosqa/README.md",
+    "A checkpoint that calls tools": "models/prosqa-react/README.md",
+    "Prompts with shots": "models/prompts/README.md",
     "Python client": "clients/python/README.md",
     "lm-evaluation-harness": "evals/README.md",
     "Results": "benches/RESULTS.md",

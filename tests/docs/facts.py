@@ -65,11 +65,12 @@ def metrics() -> int:
 
 
 def flags() -> int:
+    # Those of `--help-all`; `--help` leaves some out.
     there = set()
     for name in ("serve", "flags", "compute"):
         text = (ROOT / f"src/cli/{name}.rs").read_text().split("#[cfg(test)]")[0]
-        declared = re.findall(r"#\[arg\(\s*long.*?\)\]\s*(?:pub\(\w+\) )?(\w+):", text, re.S)
-        there |= {f"--{field.replace('_', '-')}" for field in declared}
+        declared = re.findall(r"#\[arg\((.*?)\)\]\s*(?:pub(?:\(\w+\))? )?(\w+):", text, re.S)
+        there |= {f"--{field.replace('_', '-')}" for settings, field in declared if re.search(r"\blong\b", settings)}
     rows = [line for line in (DOCS / "serving.md").read_text().splitlines() if line.startswith("| `--")]
     told = {flag for row in rows for flag in re.findall(r"`(--[a-z-]+)`", row.split(" | ")[0])}
     expect(told == there, f"serving.md: flags {sorted(told ^ there)} are told or there, not both")
@@ -81,15 +82,24 @@ def fields() -> int:
     page = (DOCS / "api.md").read_text()
     words = set(re.findall(r"[`\"](\w+)[`\"]", page))
     count = 0
-    for name in ("ReasonRequest", "ScoreRequest", "InterventionBody", "InsideBody"):
-        for field in schemas[name]["properties"]:
+    for name in ("ReasonRequest", "ScoreRequest", "InterventionBody", "InsideBody", "ActionBody", "TurnBody", "ObservationBody"):
+        for field in properties(schemas[name]):
             count += 1
             expect(field in words, f"api.md does not tell of the field `{field}` of {name}")
     for name in ("OpName", "FeedbackName", "Include", "PlaceName"):
         for value in values(schemas[name]):
             count += 1
             expect(value in words, f"api.md does not tell of `{value}` of {name}")
+    for event in schemas["ReasonEvent"]["oneOf"]:
+        (name,) = event["properties"]["event"]["enum"]
+        count += 1
+        expect(name in words, f"api.md does not tell of the event `{name}`")
     return count
+
+
+def properties(schema: dict) -> list[str]:
+    """The fields of an object, its own: those of another that it has too are told there."""
+    return list(schema.get("properties", {})) + [field for part in schema.get("allOf", []) for field in properties(part)]
 
 
 def values(schema: dict) -> list[str]:

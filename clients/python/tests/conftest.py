@@ -1,5 +1,6 @@
 """The server that is asked: a real one, started for the tests or given by its address."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -16,11 +17,25 @@ QUESTION = "Every rempus is a jelpus. Sam is a chorpus. Every chorpus is a yimpu
 @pytest.fixture(scope="session")
 def url() -> Iterator[str]:
     """Where a server with the default checkpoint listens."""
-    if given := os.environ.get("COCONUT_URL"):
+    with served("COCONUT_URL") as at:
+        yield at
+
+
+@pytest.fixture(scope="session")
+def acting_url() -> Iterator[str]:
+    """Where a server listens whose model calls tools."""
+    with served("COCONUT_ACTING_URL", "--model", str(CHECKOUT / "models/prosqa-react"), "--tools", "graph") as at:
+        yield at
+
+
+@contextlib.contextmanager
+def served(variable: str, *words: str) -> Iterator[str]:
+    """The server that is given by this variable of the environment, or else one started for the tests."""
+    if given := os.environ.get(variable):
         yield given
         return
     binary = os.environ.get("COCONUT", str(CHECKOUT / "target/release/coconut"))
-    command = [binary, "serve", "--listen", "127.0.0.1:0", "--drain-delay", "0"]
+    command = [binary, "serve", "--listen", "127.0.0.1:0", "--drain-delay", "0", *words]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert server.stdout is not None
     address, log = None, []

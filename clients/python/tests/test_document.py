@@ -14,8 +14,16 @@ from coconut_client.routes import REASON_EVENTS, SCORE_EVENTS
 
 DOCUMENT = json.loads((CHECKOUT / "openapi/openapi.json").read_text())
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
+# The fields of an action and some of its own, said as one object.
+ACTION, ROUND = SCHEMAS["ActionBody"], SCHEMAS["TurnBody"].pop("allOf")[1]
+SCHEMAS["TurnBody"] |= {
+    "type": "object",
+    "properties": ACTION["properties"] | ROUND["properties"],
+    "required": ACTION["required"] + ROUND["required"],
+}
 
 ANSWERS: dict[str, type] = {
+    "ActionBody": answers.Action,
     "ArrayBody": answers.Array,
     "ChoiceBody": answers.Choice,
     "ErrorDetail": errors.ErrorDetail,
@@ -29,6 +37,7 @@ ANSWERS: dict[str, type] = {
     "ModelFacts": answers.ModelFacts,
     "ModelList": answers.ModelList,
     "NoiseBody": answers.MadeNoise,
+    "ObservationBody": answers.Observation,
     "ReasonResponse": answers.Answer,
     "Resolved": answers.Resolved,
     "ScoreBody": answers.Score,
@@ -38,6 +47,7 @@ ANSWERS: dict[str, type] = {
     "TimingsBody": answers.Timings,
     "TokenBody": answers.Token,
     "TopTokenBody": answers.TopToken,
+    "TurnBody": answers.Turn,
     "UsageBody": answers.Usage,
     "VoteBody": answers.Vote,
     "WarningBody": answers.Caution,
@@ -107,6 +117,8 @@ def _hint_kinds(hint: Any, names: dict[Any, str]) -> set[object]:
         return set().union(*(_hint_kinds(one, names) for one in get_args(hint)))
     if origin is Literal:
         return set(get_args(hint))
+    if origin is dict:
+        return {"object"}
     if origin is not None:
         return {("array", frozenset(_hint_kinds(get_args(hint)[0], names)))}
     plain: dict[Any, str] = {int: "integer", float: "number", str: "string", bool: "boolean", NoneType: "null"}
@@ -139,8 +151,9 @@ def test_answers(name: str, kind: type) -> None:
     for field in dataclasses.fields(kind):
         wire, found = wire_name(field.name), _hint_kinds(hints[field.name], names)
         document = _kinds(schema["properties"][wire])
-        # The names of steps within an intervention come back as they were sent.
-        assert found == document or (name, wire) == ("Intervention", "step"), f"{name}.{wire}: {found} {document}"
+        # The names of steps within an intervention come back as they were sent; an argument is a text, too.
+        said_in_words = {("Intervention", "step"), ("ActionBody", "argument"), ("TurnBody", "argument")}
+        assert found == document or (name, wire) in said_in_words, f"{name}.{wire}: {found} {document}"
         has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         required = wire in schema["required"] and "null" not in document
         assert required != has_default, f"{name}.{wire}: required {required}, has a default {has_default}"

@@ -7,12 +7,14 @@ import pytest
 from conftest import QUESTION
 
 from coconut_client import (
+    Action,
     Answer,
     AsyncClient,
     Client,
     ConnectionFailed,
     InsideRow,
     InvalidRequest,
+    Observation,
     Score,
     Scores,
     Thought,
@@ -117,6 +119,35 @@ def test_scores(client: Client) -> None:
     assert last.scores[0].logprob == pytest.approx(scores.scores[2].logprob, abs=1e-4)
 
 
+def test_tools_on_the_way_to_an_answer(acting_url: str) -> None:
+    """Actions and observations of a stream are the rounds of the whole answer."""
+    question = "Is Tom a gorpus or lempus?"
+    facts = "Tom is a terpus. Every terpus is a lempus. Every terpus is a gorpus."
+    with Client(acting_url) as client:
+        (model,) = client.models()
+        assert model.coconut.calls_tools
+        whole = client.reason(question, facts=facts, tools=["path"])
+        with client.reason_stream(question, facts=facts) as events:
+            *parts, last = events
+        short = client.reason(question, facts=facts, max_rounds=1)
+        failing = client.reason(question, facts=facts, tools=["neighbours"], max_rounds=1)
+        with pytest.raises(InvalidRequest) as error:
+            client.reason(question, tools=["calculator"])
+    assert isinstance(last, Answer)
+    assert (whole.answer, last.answer) == ("Tom is a gorpus.", "Tom is a gorpus.")
+    way = "Tom is a terpus. Every terpus is a gorpus."
+    (first, end) = whole.trajectory
+    assert (first.round, first.name, first.argument, first.observation) == (1, "path", "Tom, gorpus", way)
+    assert (end.round, end.name, end.observation) == (2, None, None)
+    assert [part for part in parts if isinstance(part, Action)] == [
+        Action(turn.round, turn.said, turn.argument, turn.name, turn.thought) for turn in last.trajectory[:-1]
+    ]
+    assert [part for part in parts if isinstance(part, Observation)] == [Observation(1, way, is_error=False)]
+    assert (short.finish_reason, len(short.trajectory)) == ("length", 1)
+    assert failing.trajectory[0].is_error
+    assert error.value.param == "tools"
+
+
 def test_a_wrong_field_is_named(client: Client) -> None:
     """Before a stream begins, too."""
     with pytest.raises(InvalidRequest) as error:
@@ -131,6 +162,7 @@ def test_models_and_health(client: Client) -> None:
     """What is served, and that it is."""
     (model,) = client.models()
     assert model.coconut.default_latent_steps == 6
+    assert not model.coconut.calls_tools
     assert client.model(model.id) == model
     with pytest.raises(InvalidRequest) as error:
         client.model("owner/another")

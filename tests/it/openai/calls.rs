@@ -48,13 +48,46 @@ async fn a_tool_is_called_in_one_turn_and_answered_in_the_next() {
         serde_json::from_str(call["function"]["arguments"].as_str().unwrap()).unwrap();
     assert_eq!(arguments, json!({"from": "Tom", "to": "lempus"}));
     assert_eq!(message["content"], json!("Is Tom a lempus?"));
+    let first = ok(&wire, PATH, asked(json!([conversation[0]]), json!({}))).await;
     let before = wire.metrics.prefix_cache_hits_total.get();
     let second = ok(&wire, PATH, asked(conversation, json!({}))).await;
     let choice = &second["choices"][0];
     assert_eq!(choice["message"]["content"], json!("Tom is a lempus."));
     assert_eq!(choice["finish_reason"], json!("stop"));
+    // Everything before what was observed is fed as it was said: the prompt, the call, and two labels around the observation.
+    let told =
+        ok(&wire, "/tokenize", json!({"prompt": format!("Observation 1: {FACTS}\nThought 2:")}))
+            .await;
+    let (first, told) = (&first["usage"], told["count"].as_u64().unwrap());
+    let (prompt, said) = (&first["prompt_tokens"], &first["completion_tokens"]);
+    assert_eq!(
+        second["usage"]["prompt_tokens"].as_u64().unwrap(),
+        prompt.as_u64().unwrap() + said.as_u64().unwrap() + told
+    );
     let hits = wire.metrics.prefix_cache_hits_total.get() - before;
     assert!(hits >= 16, "the second turn reads what the first one computed and said: {hits}");
+}
+
+/// Where the first call finds nothing, the model has to read its own call to know what to ask next.
+#[tokio::test]
+async fn three_turns_are_answered_as_one_dialogue_in_the_server_is() {
+    let wire = Wire::serving(models("prosqa-react"));
+    let mut messages = vec![json!({"role": "user", "content": ASKED})];
+    for (argument, observation) in
+        [("lempus", "none"), ("scrompus", "Tom is a terpus. Every terpus is a scrompus.")]
+    {
+        let turn = ok(&wire, PATH, asked(json!(messages), json!({}))).await;
+        let message = turn["choices"][0]["message"].clone();
+        let call = message["tool_calls"][0].clone();
+        assert_eq!(
+            call["function"]["arguments"],
+            json!(format!(r#"{{"from":"Tom","to":"{argument}"}}"#))
+        );
+        messages.push(message);
+        messages.push(json!({"role": "tool", "tool_call_id": call["id"], "content": observation}));
+    }
+    let last = ok(&wire, PATH, asked(json!(messages), json!({}))).await;
+    assert_eq!(last["choices"][0]["message"]["content"], json!("Tom is a scrompus."));
 }
 
 #[tokio::test]

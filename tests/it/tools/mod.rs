@@ -2,6 +2,7 @@
 
 mod bounds;
 
+use crate::cli::run;
 use crate::support::models;
 use crate::support::questions_of;
 use crate::wire::Wire;
@@ -163,4 +164,45 @@ async fn a_dialogue_goes_on_from_what_is_in_memory() {
     answered(&wire, json!({"question": ASKED, "facts": facts})).await;
     let hits = wire.metrics.prefix_cache_hits_total.get();
     assert!(hits >= 16, "the second round reads what the first computed: {hits} positions");
+}
+
+/// A recipe that thinks and acts: thoughts come before what is said in every round, and those of earlier rounds are fed again.
+#[tokio::test]
+async fn a_model_may_think_before_each_action() {
+    let recipe = json!({"family": "coconut", "start": [401], "end": [402], "eos": [400],
+        "latent_steps": {"default": 2, "max": 8}, "tools": {"form": "react", "max_rounds": 3}});
+    let wire = Wire::reading_as(&recipe);
+    let question = "Is Bob a lempus or a rempus?";
+    let seen = json!({"question": question, "include": ["thought_vectors"], "latent_steps": 2});
+    let answer = answered(&wire, seen.clone()).await;
+    let rounds = answer["trajectory"].as_array().unwrap().len() as u64;
+    assert!((1..=3).contains(&rounds), "{answer}");
+    let thoughts = answer["thoughts"].as_array().unwrap();
+    let count = thoughts.len() as u64;
+    // A round that found no room for an action had its thoughts.
+    assert!(count == 2 * rounds || count == 2 * (rounds + 1), "{answer}");
+    assert_eq!(answer["usage"]["latent_steps"].as_u64().unwrap(), count);
+    let steps = thoughts.iter().map(|thought| thought["step"].as_u64().unwrap());
+    assert!(steps.eq(1..=count), "{answer}");
+    // Before the first round there is nothing but the question: its thoughts are those of a model that does not act.
+    let mut plain = recipe;
+    plain.as_object_mut().unwrap().remove("tools");
+    let alone = answered(&Wire::reading_as(&plain), seen).await;
+    assert_eq!(json!(thoughts[..2]), alone["thoughts"]);
+    assert_ne!(thoughts[0]["vector"], thoughts[2]["vector"], "later ones follow what was said");
+}
+
+#[test]
+fn an_evaluation_runs_the_tools() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("questions.jsonl");
+    let question = format!("{FACTS} {ASKED}");
+    let line = json!({"question": question, "steps": [], "answer": "Tom is a lempus."});
+    std::fs::write(&data, line.to_string()).unwrap();
+    let model = models(MODEL);
+    let words = ["eval", "--model", model.to_str().unwrap(), "--data", data.to_str().unwrap()];
+    let (output, text) = run(&[&words[..], &["--tools", "graph"]].concat());
+    assert!(output.status.success() && text.contains("1/1"), "{text}");
+    let (_, text) = run(&words);
+    assert!(text.contains("0/1"), "without its tool it knows nothing: {text}");
 }

@@ -2,6 +2,7 @@
 
 from .aio import AsyncClient
 from .answers import (
+    Action,
     Answer,
     Array,
     Caution,
@@ -15,6 +16,7 @@ from .answers import (
     MadeNoise,
     Model,
     ModelFacts,
+    Observation,
     ReasonEvent,
     Resolved,
     Score,
@@ -25,6 +27,7 @@ from .answers import (
     Timings,
     Token,
     TopToken,
+    Turn,
     Usage,
     Vote,
 )
@@ -46,6 +49,7 @@ from .errors import (
 from .questions import Continuation, From, Inside, Intervention, Noise, ReasonOptions, ScoreOptions
 
 __all__ = [
+    "Action",
     "Answer",
     "ApiError",
     "Array",
@@ -72,6 +76,7 @@ __all__ = [
     "Model",
     "ModelFacts",
     "Noise",
+    "Observation",
     "Overloaded",
     "ReasonEvent",
     "ReasonOptions",
@@ -87,6 +92,7 @@ __all__ = [
     "Timings",
     "Token",
     "TopToken",
+    "Turn",
     "Unavailable",
     "UnreadableAnswer",
     "Usage",

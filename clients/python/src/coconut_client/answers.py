@@ -5,6 +5,7 @@ answer is `None`, or an empty list where the document has a list that cannot be 
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from .arrays import floats
 from .questions import Feedback, Op, Place
@@ -196,6 +197,40 @@ class Caution:
 
 
 @dataclass(frozen=True, slots=True)
+class Action:
+    """An event of a stream: the model wants something to be done."""
+
+    round: int
+    said: str
+    argument: str | dict[str, Any] | None = None
+    name: str | None = None
+    thought: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """An event of a stream: it was done, and this is what the model is told."""
+
+    round: int
+    text: str
+    is_error: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A round on the way to an answer: an action, and what came of it."""
+
+    round: int
+    said: str
+    is_error: bool
+    tool_ms: float
+    argument: str | dict[str, Any] | None = None
+    name: str | None = None
+    observation: str | None = None
+    thought: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The complete answer to a question; in a stream also the last event."""
 
@@ -215,6 +250,7 @@ class Answer:
     logprobs: list[Logprob] | None = None
     resolved: Resolved | None = None
     thoughts: list[Thought] | None = None
+    trajectory: list[Turn] = field(default_factory=list)
     vote: Vote | None = None
     warnings: list[Caution] = field(default_factory=list)
 
@@ -257,6 +293,7 @@ class ModelFacts:
     max_positions: int
     default_latent_steps: int
     max_latent_steps: int
+    calls_tools: bool
     description: str
 
 
@@ -287,5 +324,5 @@ class Health:
     status: str
 
 
-ReasonEvent = Thought | InsideRow | Token | Answer
+ReasonEvent = Thought | InsideRow | Token | Action | Observation | Answer
 ScoreEvent = Thought | InsideRow | Score | Scores

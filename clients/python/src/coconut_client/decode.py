@@ -39,6 +39,8 @@ def _any(hint: Any, value: Any, place: str) -> Any:  # noqa: ANN401 - any type h
     if origin is list and isinstance(value, list):
         (item,) = get_args(hint)
         return [_any(item, one, f"{place}[{at}]") for at, one in enumerate(value)]
+    if origin is dict and isinstance(value, dict):
+        return value
     # A name that a newer server has added is better shown than refused.
     if origin is Literal and isinstance(value, str):
         return value

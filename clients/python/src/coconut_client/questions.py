@@ -81,11 +81,14 @@ class ThinkingOptions(TypedDict, total=False):
 class ReasonOptions(ThinkingOptions, total=False):
     """How a question is answered."""
 
+    facts: str | None
     ignore_eos: bool | None
+    max_rounds: int | None
     max_tokens: int | None
     n: int | None
     stop: str | Sequence[str] | None
     temperature: float | None
+    tools: Sequence[str] | None
     top_k: int | None
     top_p: float | None
 

@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from .answers import Answer, InsideRow, Score, Scores, Thought, Token
+from .answers import Action, Answer, InsideRow, Observation, ReasonEvent, Score, Scores, Thought, Token
 from .questions import Continuation, ReasonOptions, ScoreOptions
 
-REASON_EVENTS: Mapping[str, type[Thought | InsideRow | Token | Answer]] = {
+REASON_EVENTS: Mapping[str, type[ReasonEvent]] = {
     "thought": Thought,
     "inside": InsideRow,
     "token": Token,
+    "action": Action,
+    "observation": Observation,
     "done": Answer,
 }
 SCORE_EVENTS: Mapping[str, type[Thought | InsideRow | Score | Scores]] = {
