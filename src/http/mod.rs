@@ -16,6 +16,7 @@ mod held;
 mod keys;
 mod linger;
 mod models;
+mod object;
 mod openai;
 mod operations;
 mod playground;

@@ -124,8 +124,17 @@ impl Tokenizer {
     /// The texts that ids add to each other, in which markers stand by their names; all of them together are the whole text.
     pub fn pieces(&self, ids: &[u32]) -> Vec<String> {
         let mut decoder = self.decoder();
-        let mut pieces: Vec<String> =
-            ids.iter().map(|&id| decoder.push(Some(self.name(id)))).collect();
+        let mut pieces: Vec<String> = Vec::with_capacity(ids.len());
+        for &id in ids {
+            if self.is_added(id) {
+                // Behind a marker a text begins anew.
+                let rest = std::mem::replace(&mut decoder, self.decoder()).finish();
+                pieces.last_mut().into_iter().for_each(|last| last.push_str(&rest));
+                pieces.push(self.name(id));
+            } else {
+                pieces.push(decoder.push(Some(self.name(id))));
+            }
+        }
         let rest = decoder.finish();
         pieces.last_mut().into_iter().for_each(|last| last.push_str(&rest));
         pieces

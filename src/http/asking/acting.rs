@@ -47,6 +47,18 @@ pub(in crate::http) struct WantedTools {
 }
 
 impl WantedTools {
+    /// Refuses what is said about the server's tools where a client has its own.
+    pub(in crate::http) fn check_absent(&self) -> Result<(), ApiError> {
+        let is_told = [("facts", self.facts.is_some()), ("max_rounds", self.max_rounds.is_some())];
+        match is_told.into_iter().find(|(_, is_told)| *is_told) {
+            Some((field, _)) => {
+                let message = "is for the server's tools, and this request has `tools` of its own";
+                Err(ApiError::invalid(field, message))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// What the model may do; nothing where it calls no tools.
     pub(in crate::http) fn checked(
         self,

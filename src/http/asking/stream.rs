@@ -102,6 +102,15 @@ pub(in crate::http) fn event(name: &str, data: impl Serialize) -> Event {
     event.expect("keys are strings, and floats that are not finite become null")
 }
 
+/// Events without names, for the document: what their data is.
+pub(in crate::http) fn unnamed_schema(data: &str) -> RefOr<Schema> {
+    let data = ObjectBuilder::new().schema_type(Type::String).description(Some(format!(
+        "A `{data}`; `[DONE]` at the end; an `ErrorBody` where something failed."
+    )));
+    let event = ObjectBuilder::new().property("data", data).required("data");
+    event.description(Some("A server-sent event, of data alone.")).into()
+}
+
 /// Events as they are sent, for the document: their names, what their data is, what they say.
 pub(in crate::http) fn schema(events: &[[&str; 3]]) -> RefOr<Schema> {
     let one = |[name, data, says]: &[&str; 3]| {

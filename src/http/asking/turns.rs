@@ -23,7 +23,7 @@ pub(in crate::http) struct ActionBody {
     name: Option<String>,
     /// What it is given: a text, or an object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     argument: Option<Value>,
     /// The call as the model wrote it.
     said: String,

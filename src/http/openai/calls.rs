@@ -75,7 +75,14 @@ pub(super) fn declared(tools: &[Json]) -> Result<Vec<Declaration>, ApiError> {
             let message = "a tool is {\"type\": \"function\", \"function\": {\"name\": ...}}";
             return Err(ApiError::invalid(&format!("tools[{at}].function.name"), message));
         };
-        let parameters = function.get("parameters").map_or(Value::Null, |it| it.to_value());
+        let parameters = function.get("parameters").unwrap_or_default();
+        let in_order = parameters.get("properties").unwrap_or_default().items();
+        let mut parameters = parameters.to_value();
+        // A model that writes arguments in a row writes them in the order in which they are declared.
+        if let (Value::Object(fields), false) = (&mut parameters, in_order.is_empty()) {
+            let names = in_order.iter().filter_map(Json::as_str).map(Value::from);
+            fields.entry("required").or_insert_with(|| names.collect());
+        }
         let description = text("description").unwrap_or_default();
         Ok(Declaration { name, description, parameters })
     };

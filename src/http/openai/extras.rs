@@ -2,6 +2,8 @@
 
 use crate::http::asking::include::Include;
 use crate::http::asking::inside::InsideBody;
+use crate::http::object::object_or_none;
+use crate::http::object::objects_or_none;
 use crate::http::thinking::FeedbackName;
 use crate::http::thinking::InterventionBody;
 use crate::http::thinking::Latent;
@@ -30,12 +32,15 @@ pub(super) struct Extras {
     feedback: Option<FeedbackName>,
     /// What is done to single thoughts before they are fed, in this order.
     #[schema(max_items = 256)]
+    #[serde(default, deserialize_with = "objects_or_none")]
     interventions: Option<Vec<InterventionBody>>,
     /// Noise on every thought; each sample has its own.
+    #[serde(default, deserialize_with = "object_or_none")]
     latent_noise: Option<NoiseBody>,
     /// What to report beside the answer, in `coconut`.
     pub(super) include: Option<Vec<Include>>,
     /// Where to look, with `hidden_states`, `lens` or `attention` in `include`.
+    #[serde(default, deserialize_with = "object_or_none")]
     pub(super) inside: Option<InsideBody>,
     /// How many tokens to show per thought, with `thoughts` in `include`.
     #[serde(default, deserialize_with = "whole_or_none")]

@@ -8,6 +8,7 @@ use crate::http::asking::saying::Stop;
 use crate::http::asking::saying::sampling;
 use crate::http::asking::saying::stop_schema;
 use crate::http::error::ApiError;
+use crate::http::object::object_or_none;
 use crate::http::openai::extras::Extras;
 use crate::http::whole::whole_or_none;
 use crate::reason::question::Asked;
@@ -32,6 +33,7 @@ pub(super) struct SayingFields {
     #[schema(default = false)]
     pub(super) stream: Option<bool>,
     /// What a stream tells beside the answer.
+    #[serde(default, deserialize_with = "object_or_none")]
     pub(super) stream_options: Option<StreamOptions>,
     /// How many answers.
     #[serde(default, deserialize_with = "whole_or_none")]

@@ -9,6 +9,8 @@ use crate::http::extract::Deadline;
 use crate::http::extract::FromGroups;
 use crate::http::extract::Groups;
 use crate::http::extract::parse;
+use crate::http::object::objects_or_none;
+use crate::http::openai::calls::declared;
 use crate::http::openai::chat::messages::MessageBody;
 use crate::http::openai::chat::messages::messages;
 use crate::http::refusals::Refusals;
@@ -38,6 +40,7 @@ pub(in crate::http) struct TokenizeRequest {
     prompt: Option<String>,
     /// A conversation, as `/v1/chat/completions` feeds it.
     #[schema(min_items = 1)]
+    #[serde(default, deserialize_with = "objects_or_none")]
     messages: Option<Vec<MessageBody>>,
     /// Whether the tokenizer adds its own special tokens to a `prompt`.
     #[schema(default = true)]
@@ -108,7 +111,9 @@ pub(in crate::http) async fn tokenize(
         (Some(text), None) => Asked::Text(text),
         (None, Some(bodies)) => Asked::Chat(Conversation {
             messages: messages("messages", bodies)?,
-            tools: request.tools.filter(|tools| !tools.is_empty()).map(AnyJson::list),
+            tools: checked_tools(request.tools)?
+                .filter(|tools| !tools.is_empty())
+                .map(AnyJson::list),
             ..Conversation::default()
         }),
         _ => return Err(ApiError::invalid("prompt", "either `prompt` or `messages` is required")),
@@ -123,6 +128,12 @@ pub(in crate::http) async fn tokenize(
         Ok(TokenizeResponse { count: tokens.len(), max_model_len, tokens, token_strs })
     };
     state.reading().run(work, deadline, tokenized).await?.map(Json)
+}
+
+/// What may be called, if each says what it is.
+fn checked_tools(tools: Option<Vec<AnyJson>>) -> Result<Option<Vec<AnyJson>>, ApiError> {
+    declared(tools.as_deref().unwrap_or_default())?;
+    Ok(tools)
 }
 
 /// Turn token ids into text

@@ -9,6 +9,8 @@ use crate::http::asking::saying::Stop;
 use crate::http::asking::saying::sampling;
 use crate::http::asking::saying::stop_schema;
 use crate::http::error::ApiError;
+use crate::http::object::object_or_none;
+use crate::http::object::objects_or_none;
 use crate::http::thinking::FeedbackName;
 use crate::http::thinking::InterventionBody;
 use crate::http::thinking::Latent;
@@ -52,8 +54,10 @@ pub(in crate::http) struct ReasonRequest {
     pub(super) feedback: Option<FeedbackName>,
     /// What is done to single thoughts before they are fed, in this order.
     #[schema(max_items = 256)]
+    #[serde(default, deserialize_with = "objects_or_none")]
     pub(super) interventions: Option<Vec<InterventionBody>>,
     /// Noise on every thought; each sample has its own.
+    #[serde(default, deserialize_with = "object_or_none")]
     pub(super) latent_noise: Option<NoiseBody>,
     /// Of a model that calls tools: only these of the server's. All where absent, none where empty.
     #[schema(max_items = 256)]
@@ -99,6 +103,7 @@ pub(in crate::http) struct ReasonRequest {
     /// What to report beside the answer.
     pub(super) include: Option<Vec<Include>>,
     /// Where to look, with `hidden_states`, `lens` or `attention` in `include`.
+    #[serde(default, deserialize_with = "object_or_none")]
     pub(super) inside: Option<InsideBody>,
     /// How many tokens to show per thought, with `thoughts` in `include`.
     #[serde(default, deserialize_with = "whole_or_none")]

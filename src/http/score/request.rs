@@ -4,6 +4,8 @@ use crate::http::asking::include::Include;
 use crate::http::asking::include::report;
 use crate::http::asking::inside::InsideBody;
 use crate::http::error::ApiError;
+use crate::http::object::object_or_none;
+use crate::http::object::objects_or_none;
 use crate::http::thinking::FeedbackName;
 use crate::http::thinking::InterventionBody;
 use crate::http::thinking::Latent;
@@ -52,8 +54,10 @@ pub(in crate::http) struct ScoreRequest {
     pub(super) feedback: Option<FeedbackName>,
     /// What is done to single thoughts before they are fed, in this order.
     #[schema(max_items = 256)]
+    #[serde(default, deserialize_with = "objects_or_none")]
     pub(super) interventions: Option<Vec<InterventionBody>>,
     /// Noise on every thought.
+    #[serde(default, deserialize_with = "object_or_none")]
     pub(super) latent_noise: Option<NoiseBody>,
     /// What everything random follows from; random where absent.
     #[serde(default, deserialize_with = "whole_or_none")]
@@ -65,6 +69,7 @@ pub(in crate::http) struct ScoreRequest {
     /// What to report beside the scores: of thoughts only.
     pub(super) include: Option<Vec<Include>>,
     /// Where to look, with `hidden_states`, `lens` or `attention` in `include`.
+    #[serde(default, deserialize_with = "object_or_none")]
     pub(super) inside: Option<InsideBody>,
     /// How many tokens to show per thought, with `thoughts` in `include`.
     #[serde(default, deserialize_with = "whole_or_none")]

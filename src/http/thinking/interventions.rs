@@ -2,6 +2,7 @@
 //! others are refused by name. Knows no model: whether a vector fits is told later.
 
 use crate::http::error::ApiError;
+use crate::http::object::object_or_none;
 use crate::http::whole::Whole;
 use crate::http::whole::whole;
 use crate::http::whole::whole_or_none;
@@ -48,6 +49,7 @@ pub(in crate::http) struct InterventionBody {
     #[schema(maximum = 18_446_744_073_709_551_615_usize)]
     seed: Option<u64>,
     /// `copy`: the thought that is fed instead.
+    #[serde(default, deserialize_with = "object_or_none")]
     from: Option<FromBody>,
 }
 

@@ -130,6 +130,7 @@ async fn tools_may_be_kept_from_a_model_and_what_is_not_there_cannot_be_chosen()
         ),
         (json!({"tools": [], "tool_choice": "required"}), "tool_choice"),
         (json!({"tools": [{"type": "function"}]}), "tools[0].function.name"),
+        (json!({"facts": FACTS}), "facts"),
     ] {
         let reply = post(&wire, PATH, &asked(user.clone(), extra)).await;
         assert_eq!(reply.blames(400, "invalid_value").as_deref(), Some(field));

@@ -219,6 +219,8 @@ async fn what_follows_a_word_has_its_space() {
     let choice = &part["choices"][0];
     assert_eq!(choice["text"], whole, "the same answer, whatever of it was given");
     let logprobs = &choice["logprobs"];
+    let texts = logprobs["tokens"].as_array().unwrap().iter().map(|text| text.as_str().unwrap());
+    assert_eq!(json!(texts.collect::<String>()), whole, "tokens add up to the text");
     let said = logprobs["tokens"]
         .as_array()
         .unwrap()

@@ -45,6 +45,9 @@ async fn fields_of_all_routes() {
             (json!({"interventions": [{"op": "zero", "step": 7}]}), "interventions[0].step"),
             (json!({"interventions": [{"op": "zero", "step": 1, "what": 1}]}), "interventions[0]"),
             (json!({"sweep": [1, 1]}), "sweep"),
+            (json!({"stream_options": [true, null]}), "stream_options"),
+            (json!({"latent_noise": [0.5]}), "latent_noise"),
+            (json!({"interventions": [[1, "zero"]]}), "interventions"),
             (json!({"latent_noise": {"sigma": -1}}), "latent_noise.sigma"),
         ] {
             let mut asked = body.clone();
@@ -104,6 +107,7 @@ async fn fields_of_chat() {
         (json!({}), "messages"),
         (json!({"messages": []}), "messages"),
         (json!({"messages": [{"role": "user"}]}), "messages[0].content"),
+        (json!({"messages": [["user", "a", null, null, null]]}), "messages[0]"),
         (json!({"messages": [{"role": "system", "content": "a"}]}), "messages"),
         (json!({"messages": user(json!([{"type": "image_url"}]))}), "messages[0].content[0].type"),
         (json!({"messages": user(json!([{"type": "text"}]))}), "messages[0].content[0].text"),

@@ -2,6 +2,7 @@
 //! become objects. Other kinds of content are refused by name.
 
 use crate::http::error::ApiError;
+use crate::http::object::objects;
 use crate::text::chat::Json;
 use crate::text::chat::Message;
 use serde::Deserialize;
@@ -40,6 +41,7 @@ pub(in crate::http) enum ContentBody {
     /// Whole.
     Text(String),
     /// In parts, which are put together line by line.
+    #[serde(deserialize_with = "objects")]
     Parts(Vec<PartBody>),
 }
 

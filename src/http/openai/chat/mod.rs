@@ -29,7 +29,7 @@ use axum::response::Response;
 use request::ChatRequest;
 use response::Chat;
 use response::ChatBody;
-use response::ChatChunk;
+use response::ChatEvent;
 use response::Shown;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -45,7 +45,7 @@ const FIELDS: Fields = Fields { question: "messages", max_tokens: "max_completio
     params(Headers),
     responses(
         (status = 200, description = "the answer, or with `stream` chunks of it",
-            content((ChatBody = "application/json"), (ChatChunk = "text/event-stream"))),
+            content((ChatBody = "application/json"), (ChatEvent = "text/event-stream"))),
         (status = 400, description = "the body is not JSON, or a field has a value that is not allowed", body = ErrorBody),
         (status = 404, description = "another model is served", body = ErrorBody),
         Refusals,
@@ -65,6 +65,8 @@ pub(in crate::http) async fn chat(
     let conversing::Asking { mut question, saying, extras, speech, acting } = asked;
     if matches!(speech, Speech::Plain) {
         question.acting = acting.checked(&state, &reasoner)?;
+    } else {
+        acting.check_absent()?;
     }
     let seen = (&extras.latent(), extras.inside.as_ref(), saying.seed_or(random));
     let view = View::new(id, extras.include.as_deref(), seen, Arc::clone(&reasoner));

@@ -3,6 +3,8 @@
 use crate::http::error::ApiError;
 use crate::http::extract::FromGroups;
 use crate::http::extract::parse;
+use crate::http::object::object_or_none;
+use crate::http::object::objects;
 use crate::http::openai::acting::ActingFields;
 use crate::http::openai::acting::tool_choice_schema;
 use crate::http::openai::calls::Choice;
@@ -41,6 +43,7 @@ pub(super) struct Own {
     /// What was said so far. It goes through the checkpoint's chat template; where it has none, or thinks, the last user
     /// message is the question.
     #[schema(min_items = 1)]
+    #[serde(deserialize_with = "objects")]
     messages: Vec<MessageBody>,
     /// Most answer tokens; `max_completion_tokens` says the same.
     #[serde(default, deserialize_with = "whole_or_none")]
@@ -58,6 +61,7 @@ pub(super) struct Own {
     #[schema(minimum = 0, maximum = 20)]
     top_logprobs: Option<usize>,
     /// `{"type": "text"}`; others are refused.
+    #[serde(default, deserialize_with = "object_or_none")]
     response_format: Option<FormatBody>,
     /// What may be called: what the answer calls of it comes in `tool_calls`.
     #[schema(value_type = Option<Vec<Object>>)]

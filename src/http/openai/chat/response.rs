@@ -3,6 +3,7 @@
 use crate::engine::request::Finish;
 use crate::http::asking::parts::finish_reason;
 use crate::http::asking::stream::Show;
+use crate::http::asking::stream::unnamed_schema;
 use crate::http::asking::view::View;
 use crate::http::error::ApiError;
 use crate::http::openai::calls::Hearing;
@@ -26,7 +27,10 @@ use axum::response::sse::Event;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use utoipa::PartialSchema;
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
 
 /// What an assistant says.
 #[derive(Debug, Serialize, ToSchema)]
@@ -346,3 +350,15 @@ impl Show for Chat {
         sse::failed(&error)
     }
 }
+
+/// What an event's `data` holds, for the document.
+#[derive(Debug)]
+pub(in crate::http) struct ChatEvent;
+
+impl PartialSchema for ChatEvent {
+    fn schema() -> RefOr<Schema> {
+        unnamed_schema("ChatChunk")
+    }
+}
+
+impl ToSchema for ChatEvent {}

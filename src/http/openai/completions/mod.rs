@@ -25,6 +25,7 @@ use axum::extract::State;
 use axum::response::Response;
 use request::CompletionRequest;
 use response::CompletionBody;
+use response::CompletionEvent;
 use response::Completions;
 use response::Shown;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ const FIELDS: Fields = Fields { question: "prompt", max_tokens: "max_tokens" };
     params(Headers),
     responses(
         (status = 200, description = "the texts, or with `stream` chunks of them",
-            content((CompletionBody = "application/json"), (CompletionBody = "text/event-stream"))),
+            content((CompletionBody = "application/json"), (CompletionEvent = "text/event-stream"))),
         (status = 400, description = "the body is not JSON, or a field has a value that is not allowed", body = ErrorBody),
         (status = 404, description = "another model is served", body = ErrorBody),
         Refusals,

@@ -2,6 +2,7 @@
 
 use crate::http::asking::parts::finish_reason;
 use crate::http::asking::stream::Show;
+use crate::http::asking::stream::unnamed_schema;
 use crate::http::asking::view::View;
 use crate::http::error::ApiError;
 use crate::http::openai::completions::logprobs::LogprobsBody;
@@ -21,7 +22,10 @@ use axum::response::sse::Event;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use utoipa::PartialSchema;
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
 
 /// Texts that go on with the prompts; in a stream, what is new of them.
 #[derive(Debug, Serialize, ToSchema)]
@@ -287,3 +291,15 @@ impl Show for Completions {
         sse::failed(&error)
     }
 }
+
+/// What an event's `data` holds, for the document.
+#[derive(Debug)]
+pub(in crate::http) struct CompletionEvent;
+
+impl PartialSchema for CompletionEvent {
+    fn schema() -> RefOr<Schema> {
+        unnamed_schema("CompletionResponse")
+    }
+}
+
+impl ToSchema for CompletionEvent {}

@@ -1,5 +1,6 @@
 //! `POST /v1/responses`: OpenAI's newer form of an answer, as text.
 
+mod event;
 mod items;
 mod request;
 mod response;
@@ -24,6 +25,7 @@ use crate::http::track::OutcomeSlot;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
+use event::SpeakingEvent;
 use request::ResponsesRequest;
 use response::ResponseBody;
 use response::Sent;
@@ -42,7 +44,7 @@ const FIELDS: Fields = Fields { question: "input", max_tokens: "max_output_token
     params(Headers),
     responses(
         (status = 200, description = "the response, or with `stream` its events",
-            content((ResponseBody = "application/json"), (ResponseBody = "text/event-stream"))),
+            content((ResponseBody = "application/json"), (SpeakingEvent = "text/event-stream"))),
         (status = 400, description = "the body is not JSON, or a field has a value that is not allowed", body = ErrorBody),
         (status = 404, description = "another model is served", body = ErrorBody),
         Refusals,
@@ -61,6 +63,8 @@ pub(in crate::http) async fn responses(
     let conversing::Asking { mut question, saying, extras, speech, acting } = asked;
     if matches!(speech, Speech::Plain) {
         question.acting = acting.checked(&state, &reasoner)?;
+    } else {
+        acting.check_absent()?;
     }
     let seen = (&extras.latent(), extras.inside.as_ref(), saying.seed_or(random));
     let view = View::new(id, extras.include.as_deref(), seen, Arc::clone(&reasoner));

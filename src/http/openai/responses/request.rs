@@ -3,6 +3,8 @@
 use crate::http::error::ApiError;
 use crate::http::extract::FromGroups;
 use crate::http::extract::parse;
+use crate::http::object::object_or_none;
+use crate::http::object::objects;
 use crate::http::openai::acting::ActingFields;
 use crate::http::openai::acting::tool_choice_schema;
 use crate::http::openai::calls::Choice;
@@ -46,6 +48,7 @@ pub(super) struct Own {
     #[schema(minimum = 1, maximum = 1_048_576)]
     max_output_tokens: Option<usize>,
     /// `{"format": {"type": "text"}}`; others are refused.
+    #[serde(default, deserialize_with = "object_or_none")]
     text: Option<TextBody>,
     /// What may be called: what the answer calls of it comes in the output.
     #[schema(value_type = Option<Vec<Object>>)]
@@ -67,6 +70,7 @@ pub(super) enum InputBody {
     /// A text.
     Text(String),
     /// Messages, calls and what came of them.
+    #[serde(deserialize_with = "objects")]
     Items(Vec<ItemBody>),
 }
 
@@ -74,6 +78,7 @@ pub(super) enum InputBody {
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[schema(as = ResponseTextSettings)]
 pub(super) struct TextBody {
+    #[serde(default, deserialize_with = "object_or_none")]
     format: Option<FormatBody>,
 }
 
