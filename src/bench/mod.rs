@@ -1,5 +1,66 @@
 //! Loads a running server with questions and says how it bore them: `coconut bench`. A client like any other: it knows
 //! the wire as the OpenAPI document describes it, and nothing of what is behind it.
+//!
+//! ```
+//! # use coconut::data::example::Example;
+//! # use coconut::engine::config::EngineConfig;
+//! # use coconut::http::AppState;
+//! # use coconut::http::Config;
+//! # use coconut::http::router;
+//! # use coconut::latent::checkpoint::Location;
+//! # use coconut::metrics::Metrics;
+//! # use coconut::model::device::Processor;
+//! # use coconut::reason::reasoner::Precision;
+//! # use coconut::reason::reasoner::Reasoner;
+//! # use coconut::reason::reasoner::ReasonerConfig;
+//! # use std::sync::Arc;
+//! # use std::time::Duration;
+//! use coconut::bench::plan::Arrivals;
+//! use coconut::bench::plan::Ask;
+//! use coconut::bench::plan::End;
+//! use coconut::bench::plan::Plan;
+//! use coconut::bench::plan::Refused;
+//! use coconut::bench::plan::Server;
+//! use coconut::bench::run;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let metrics = Arc::new(Metrics::new());
+//! # let config = ReasonerConfig {
+//! #     model: Location::folder("models/prosqa"),
+//! #     name: None,
+//! #     processor: Processor::Cpu,
+//! #     precision: Precision::default(),
+//! #     engine: EngineConfig::default(),
+//! #     thought_means: None,
+//! # };
+//! # let reasoner = Reasoner::load(&config, Arc::clone(&metrics))?;
+//! # let question = "Every rempus is a jelpus. Sam is a chorpus. Every chorpus is a yimpus. \
+//! #                 Is Sam a yimpus or jelpus?".to_owned();
+//! # let state = AppState::new(Config::default(), metrics);
+//! # state.serve(Arc::new(reasoner));
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let address = listener.local_addr()?;
+//! # tokio::spawn(async move { axum::serve(listener, router(&state)).await });
+//! let plan = Plan {
+//!     server: Server {
+//!         base: format!("http://{address}").parse()?,
+//!         authorization: None,
+//!         timeout: Duration::from_secs(60),
+//!         refused: Refused::Counts,
+//!     },
+//!     ask: Ask { latent_steps: Some(2), stream: true, ..Ask::default() },
+//!     questions: vec![Example { question, ..Example::default() }],
+//!     arrivals: Arrivals::Closed { clients: 2 },
+//!     end: End { requests: Some(4), duration: None },
+//!     warmup: 0,
+//! };
+//! let report = run(&plan).await;
+//! assert_eq!((report.answered, report.errors.len()), (4, 0));
+//! assert!(report.first_token_ms.is_some());
+//! # Ok(())
+//! # }
+//! ```
 
 mod arrivals;
 mod client;

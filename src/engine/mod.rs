@@ -1,5 +1,53 @@
 //! Many sequences on one device: scheduler, KV memory, runner, sampler. One OS thread loops
 //! `schedule -> run -> postprocess`; async code talks to it through bounded channels. Knows ids, no text, no HTTP.
+//!
+//! ```
+//! # use coconut::latent::checkpoint::Checkpoint;
+//! # use coconut::latent::checkpoint::Location;
+//! # use coconut::metrics::Metrics;
+//! # use coconut_kernels::packed::Format;
+//! # use std::sync::Arc;
+//! # use std::time::Duration;
+//! # use std::time::Instant;
+//! use coconut::engine::Engine;
+//! use coconut::engine::config::EngineConfig;
+//! use coconut::engine::request::EventKind;
+//! use coconut::engine::request::Report;
+//! use coconut::engine::request::Request;
+//! use coconut::latent::program::Program;
+//! use coconut::latent::script::Sampling;
+//! use coconut::latent::script::StopRule;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let checkpoint = Checkpoint::open(&Location::folder("models/prosqa"))?;
+//! let model = checkpoint.host_model(Format::F32)?;
+//! let engine = Engine::start(model, EngineConfig::default(), Arc::new(Metrics::new()))?;
+//!
+//! let program = Program {
+//!     prompt: vec![5, 6, 7, 1],
+//!     latent_steps: 3,
+//!     forced: vec![2],
+//!     max_tokens: 4,
+//!     stop: StopRule::NEVER,
+//!     masked: Vec::new(),
+//! };
+//! let script = program.script(Sampling::GREEDY);
+//! let deadline = Instant::now() + Duration::from_secs(60);
+//! let mut ticket = engine.submit(Request { script, report: Report::default(), deadline })?;
+//! let (mut thoughts, mut ids) = (0, Vec::new());
+//! while let Some(event) = ticket.next().await {
+//!     match event.kind {
+//!         EventKind::Thought(_) => thoughts += 1,
+//!         EventKind::Token(token) => ids.push(token.id),
+//!         EventKind::Failed(failure) => return Err(failure.into()),
+//!         _ => {}
+//!     }
+//! }
+//! assert_eq!((thoughts, ids.len()), (3, 4));
+//! # Ok(())
+//! # }
+//! ```
 
 #[cfg(test)]
 mod books_tests;

@@ -1,6 +1,71 @@
 //! How many questions of a data set a checkpoint answers rightly, at one or several numbers of latent steps: the
 //! questions are asked together, of an engine in this process or of a server, and are counted. Knows questions, answers and
 //! numbers; no flags, and of HTTP only how one server is asked (`remote`).
+//!
+//! ```
+//! # use coconut::engine::config::EngineConfig;
+//! # use coconut::latent::checkpoint::Location;
+//! # use coconut::metrics::Metrics;
+//! # use coconut::model::device::Processor;
+//! # use coconut::reason::question::Feedback;
+//! # use coconut::reason::reasoner::Precision;
+//! # use coconut::reason::reasoner::Reasoner;
+//! # use coconut::reason::reasoner::ReasonerConfig;
+//! # use coconut::tools::set::ToolSet;
+//! # use std::sync::Arc;
+//! use coconut::data::example::Example;
+//! use coconut::data::questions::Row;
+//! use coconut::data::questions::Skipped;
+//! use coconut::eval::Who;
+//! use coconut::eval::evaluate;
+//! use coconut::eval::kept::Kept;
+//! use coconut::eval::report::Report;
+//! use coconut::eval::settings::FactsFor;
+//! use coconut::eval::settings::Samples;
+//! use coconut::eval::settings::Settings;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let config = ReasonerConfig {
+//! #     model: Location::folder("models/prosqa"),
+//! #     name: None,
+//! #     processor: Processor::Cpu,
+//! #     precision: Precision::default(),
+//! #     engine: EngineConfig::default(),
+//! #     thought_means: None,
+//! # };
+//! # let reasoner = Arc::new(Reasoner::load(&config, Arc::new(Metrics::new()))?);
+//! # let question = "Every rempus is a jelpus. Sam is a chorpus. Every chorpus is a yimpus. \
+//! #                 Is Sam a yimpus or jelpus?".to_owned();
+//! let example = Example { question, answer: "Sam is a yimpus.".to_owned(), ..Example::default() };
+//! let rows = [Row { number: 1, example }];
+//! let settings = Settings {
+//!     latent_steps: vec![0, 6],
+//!     max_tokens: None,
+//!     concurrency: 2,
+//!     feedback: Feedback::Hidden,
+//!     sampling: Samples::default(),
+//!     facts_for: FactsFor::Tools,
+//!     prompt: None,
+//!     tools: ToolSet::default(),
+//! };
+//!
+//! let who = Who::Here(&reasoner);
+//! let mut kept = Kept::nowhere(Report {
+//!     model: who.facts().model,
+//!     family: who.facts().family,
+//!     data: "one question".to_owned(),
+//!     skipped: Skipped::default(),
+//!     settings: settings.told(),
+//!     runs: Vec::new(),
+//! });
+//! evaluate(who, &rows, &settings, &mut kept).await?;
+//! let runs = &kept.report().runs;
+//! assert_eq!(runs.len(), 2);
+//! assert_eq!((runs[1].latent_steps, runs[1].correct()), (6, 1));
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod colours;
 pub mod kept;

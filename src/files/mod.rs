@@ -1,5 +1,22 @@
 //! Files that others wrote, whatever program they wrote them with, and whatever came in their place: what bytes are, and text
 //! without marks. Does not know what a text says.
+//!
+//! ```
+//! use coconut::files;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("config.json");
+//!
+//! std::fs::write(&path, "\u{feff}{}")?;
+//! assert_eq!(files::read(&path)?, "{}");
+//!
+//! std::fs::write(&path, "<html>404</html>")?;
+//! let reason = files::read(&path).unwrap_err().to_string();
+//! assert!(reason.contains("web page"), "{reason}");
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod contents;
 pub mod text;

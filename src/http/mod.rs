@@ -2,6 +2,55 @@
 //!
 //! A request passes `track` (request id, metrics, log line), CORS, panic handling, the API key check, and then its
 //! handler. Everything that is not a success is an `ApiError`.
+//!
+//! ```
+//! # use coconut::engine::config::EngineConfig;
+//! # use coconut::latent::checkpoint::Location;
+//! # use coconut::metrics::Metrics;
+//! # use coconut::model::device::Processor;
+//! # use coconut::reason::reasoner::Precision;
+//! # use coconut::reason::reasoner::Reasoner;
+//! # use coconut::reason::reasoner::ReasonerConfig;
+//! # use std::sync::Arc;
+//! use axum::body::Body;
+//! use axum::body::to_bytes;
+//! use axum::http::Request;
+//! use axum::http::StatusCode;
+//! use coconut::http::AppState;
+//! use coconut::http::Config;
+//! use coconut::http::router;
+//! use tower::ServiceExt as _;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let metrics = Arc::new(Metrics::new());
+//! # let config = ReasonerConfig {
+//! #     model: Location::folder("models/prosqa"),
+//! #     name: None,
+//! #     processor: Processor::Cpu,
+//! #     precision: Precision::default(),
+//! #     engine: EngineConfig::default(),
+//! #     thought_means: None,
+//! # };
+//! # let reasoner = Reasoner::load(&config, Arc::clone(&metrics))?;
+//! # let question = "Every rempus is a jelpus. Sam is a chorpus. Every chorpus is a yimpus. \
+//! #                 Is Sam a yimpus or jelpus?".to_owned();
+//! let state = AppState::new(Config::default(), Arc::clone(&metrics));
+//! let ready = || Request::get("/health/ready").body(Body::empty());
+//! let answer = router(&state).oneshot(ready()?).await?;
+//! assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+//!
+//! state.serve(Arc::new(reasoner));
+//! let body = serde_json::json!({ "question": question, "latent_steps": 6 }).to_string();
+//! let asked = Request::post("/v1/reason").header("content-type", "application/json");
+//! let answer = router(&state).oneshot(asked.body(Body::from(body))?).await?;
+//! assert_eq!(answer.status(), StatusCode::OK);
+//! let body = to_bytes(answer.into_body(), 1 << 20).await?;
+//! let body: serde_json::Value = serde_json::from_slice(&body)?;
+//! assert_eq!(body["answer"], "Sam is a yimpus.");
+//! # Ok(())
+//! # }
+//! ```
 
 mod asking;
 mod auth;

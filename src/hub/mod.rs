@@ -1,5 +1,37 @@
 //! Files of published models: which a repository has, and how they come into the cache that other tools share. Knows
 //! repositories and files; what is in them, and which of them make a checkpoint, it does not know.
+//!
+//! ```
+//! use coconut::hub::Hub;
+//! use coconut::hub::config::Access;
+//! use coconut::hub::config::Config;
+//! use coconut::hub::config::Waits;
+//! use coconut::hub::id::Id;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let id = Id::parse("owner/model").ok_or("this is an id, and ./model is a path")?;
+//!
+//! // A cache as other tools leave it, and no network.
+//! let cache = tempfile::tempdir()?;
+//! # let commit = "0123456789abcdef0123456789abcdef01234567";
+//! # let folder = cache.path().join("models--owner--model");
+//! # std::fs::create_dir_all(folder.join("refs"))?;
+//! # std::fs::write(folder.join("refs/main"), commit)?;
+//! # std::fs::create_dir_all(folder.join("snapshots").join(commit))?;
+//! # std::fs::write(folder.join("snapshots").join(commit).join("config.json"), "{}")?;
+//! let hub = Hub::new(&Config {
+//!     endpoint: "https://huggingface.co".to_owned(),
+//!     cache: cache.path().to_owned(),
+//!     token: None,
+//!     access: Access::Offline,
+//!     waits: Waits::default(),
+//! })?;
+//! let snapshot = hub.snapshot(&id)?;
+//! assert!(snapshot.is_cached() && snapshot.has("config.json"));
+//! assert!(snapshot.fetch(["config.json"])?.join("config.json").is_file());
+//! # Ok(())
+//! # }
+//! ```
 
 mod cache;
 mod client;

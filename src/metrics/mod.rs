@@ -2,6 +2,18 @@
 //! not know who records what or when, and not HTTP.
 //!
 //! The doc comment of a field is the help text that Prometheus shows; a field `f` is exported as `coconut_f`.
+//!
+//! ```
+//! use coconut::metrics::Metrics;
+//!
+//! let metrics = Metrics::new();
+//! metrics.latent_steps_total.inc_by(6);
+//! metrics.finished_total.with_label_values(&["stop"]).inc();
+//!
+//! let text = metrics.encode();
+//! assert!(text.contains("coconut_latent_steps_total 6\n"));
+//! assert!(text.contains("coconut_finished_total{reason=\"stop\"} 1\n"));
+//! ```
 
 pub mod vllm;
 

@@ -2,6 +2,31 @@
 //!
 //! Letters in shapes: R rows (positions computed in one pass, of any mix of sequences), D width, H query heads, G key
 //! and value heads, E head size, V vocabulary, B batch, T length.
+//!
+//! ```
+//! use candle_core::Device;
+//! use coconut::model::attention::causal::Causal;
+//! use coconut::model::load::load_model;
+//! use coconut::model::ops::Kernels;
+//! use std::path::Path;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let model = load_model(Path::new("models/prosqa"), &Device::Cpu)?;
+//! let (ids, positions) = ([5, 6, 7], [0, 1, 2]);
+//!
+//! // One sequence of three rows: (R, D) to (R, D) to (R, V).
+//! let mut attention = Causal::new(1, ids.len(), model.device())?;
+//! let x = model.embed(&ids)?;
+//! let hidden = model.forward(&x, &positions, &mut attention, Kernels::Fused)?;
+//! assert_eq!(hidden.dims(), [3, model.config().width]);
+//! assert_eq!(model.logits(&hidden)?.dims(), [3, model.config().vocab_size]);
+//!
+//! // The last row is what Coconut feeds back, as it is.
+//! let thought = model.thought(&hidden.narrow(0, 2, 1)?, Kernels::Fused)?;
+//! assert_eq!(thought.dims(), [1, model.config().width]);
+//! # Ok(())
+//! # }
+//! ```
 
 mod architectures;
 pub mod attention;

@@ -1,6 +1,60 @@
 //! What the thoughts of a checkpoint hold, over a data set: every question is asked after each number of thoughts, its thoughts
 //! are read by the head, the right answer is scored, and single thoughts are replaced. Knows questions, answers and numbers; no
 //! HTTP, no flags.
+//!
+//! ```
+//! # use coconut::engine::config::EngineConfig;
+//! # use coconut::latent::checkpoint::Location;
+//! # use coconut::metrics::Metrics;
+//! # use coconut::model::device::Processor;
+//! # use coconut::reason::reasoner::Precision;
+//! # use coconut::reason::reasoner::Reasoner;
+//! # use coconut::reason::reasoner::ReasonerConfig;
+//! # use std::sync::Arc;
+//! use coconut::data::example::Example;
+//! use coconut::probe::Asked;
+//! use coconut::probe::Settings;
+//! use coconut::probe::edit::EditKind;
+//! use coconut::probe::journal::Journal;
+//! use coconut::probe::probe;
+//! use serde_json::json;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let config = ReasonerConfig {
+//! #     model: Location::folder("models/prosqa"),
+//! #     name: None,
+//! #     processor: Processor::Cpu,
+//! #     precision: Precision::default(),
+//! #     engine: EngineConfig::default(),
+//! #     thought_means: None,
+//! # };
+//! # let reasoner = Reasoner::load(&config, Arc::new(Metrics::new()))?;
+//! # let question = "Every rempus is a jelpus. Sam is a chorpus. Every chorpus is a yimpus. \
+//! #                 Is Sam a yimpus or jelpus?".to_owned();
+//! let example = Example { question, answer: "Sam is a yimpus.".to_owned(), ..Example::default() };
+//! let asked = [Asked { number: 1, example, graph: None }];
+//! let settings = Settings {
+//!     latent_steps: 2,
+//!     max_tokens: None,
+//!     top: 3,
+//!     lens: 0,
+//!     edits: vec![EditKind::Zero],
+//!     seed: 0,
+//!     concurrency: 1,
+//! };
+//!
+//! // What is found is kept as it comes, so that a run that was ended goes on.
+//! let folder = tempfile::tempdir()?;
+//! let journal = Journal::open(&folder.path().join("journal.jsonl"), &json!({ "data": "one" }))?;
+//! let found = probe(&reasoner, &asked, &settings, journal).await?;
+//! let seen = &found.seen[0];
+//! assert_eq!((seen.thoughts.len(), seen.answers.len()), (2, 3));
+//! assert_eq!(seen.thoughts[0].top.len(), 3);
+//! assert_eq!(found.edited[0].correct[0].len(), 2);
+//! # Ok(())
+//! # }
+//! ```
 
 mod ask;
 pub mod edit;

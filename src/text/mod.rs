@@ -1,4 +1,29 @@
 //! Text to ids and back, whole or token by token. Knows tokenizers, no model and no recipe.
+//!
+//! ```
+//! use coconut::text::Tokenizer;
+//! use coconut::text::stop::StopWatch;
+//! use coconut::text::stop::Watched;
+//! use std::path::Path;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let tokenizer = Tokenizer::load(Path::new("models/prosqa/tokenizer.json"))?;
+//! let question = "Every rempus is a jelpus. Is Sam a jelpus?";
+//! let ids = tokenizer.encode(question, false)?;
+//! assert_eq!(tokenizer.decode(&ids), question);
+//!
+//! // The same token by token, as answers come.
+//! let mut decoder = tokenizer.decoder();
+//! let pieces: Vec<String> = ids.iter().map(|&id| decoder.push(tokenizer.token(id))).collect();
+//! assert_eq!(pieces.concat() + &decoder.finish(), question);
+//!
+//! let mut watch = StopWatch::new(vec!["\n\n".to_owned()]);
+//! assert_eq!(watch.push("a jelpus\n"), Watched::Go("a jelpus".to_owned()));
+//! let stopped = Watched::Stopped { before: String::new(), by: "\n\n".to_owned() };
+//! assert_eq!(watch.push("\nEvery"), stopped);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod chat;
 pub mod decode;
