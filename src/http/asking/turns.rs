@@ -8,6 +8,10 @@ use crate::tools::call::Observation;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::ObjectBuilder;
+use utoipa::openapi::Type;
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::SchemaType;
 
 /// What a model wants to be done.
 #[derive(Debug, Serialize, ToSchema)]
@@ -23,10 +27,16 @@ pub(in crate::http) struct ActionBody {
     name: Option<String>,
     /// What it is given: a text, or an object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<serde_json::Value>)]
+    #[schema(schema_with = argument_schema)]
     argument: Option<Value>,
     /// The call as the model wrote it.
     said: String,
+}
+
+fn argument_schema() -> Schema {
+    let kinds = SchemaType::from_iter([Type::String, Type::Object, Type::Null]);
+    let argument = ObjectBuilder::new().schema_type(kinds);
+    argument.description(Some("What it is given: a text, or an object.")).into()
 }
 
 /// What came of an action.

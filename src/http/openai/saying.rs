@@ -19,6 +19,7 @@ use crate::reason::question::Question;
 use crate::reason::question::Saying;
 use crate::reason::question::Then;
 use serde::Deserialize;
+use serde_json::Map;
 use serde_json::Value;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -79,10 +80,10 @@ pub(super) struct SayingFields {
     best_of: Option<i64>,
     /// Refused where it says something.
     #[schema(value_type = Option<Object>)]
-    logit_bias: Option<Value>,
+    logit_bias: Option<Map<String, Value>>,
     /// Refused where it says something.
-    #[schema(value_type = Option<Vec<Object>>)]
-    stop_token_ids: Option<Value>,
+    #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
+    stop_token_ids: Option<Vec<Value>>,
 }
 
 /// What a stream tells beside the answer.
@@ -115,12 +116,6 @@ impl SayingFields {
         }
         let is = |field: Option<f64>, neutral: f64| field.is_none_or(|value| value == neutral);
         let is_whole = |field: Option<i64>, neutral| field.is_none_or(|value| value == neutral);
-        let says_nothing = |field: &Option<Value>| match field {
-            None | Some(Value::Null) => true,
-            Some(Value::Object(fields)) => fields.is_empty(),
-            Some(Value::Array(values)) => values.is_empty(),
-            Some(_) => false,
-        };
         let neutral = [
             ("presence_penalty", is(self.presence_penalty, 0.0)),
             ("frequency_penalty", is(self.frequency_penalty, 0.0)),
@@ -128,8 +123,8 @@ impl SayingFields {
             ("min_p", is(self.min_p, 0.0)),
             ("min_tokens", is_whole(self.min_tokens, 0)),
             ("best_of", is_whole(self.best_of, 1)),
-            ("logit_bias", says_nothing(&self.logit_bias)),
-            ("stop_token_ids", says_nothing(&self.stop_token_ids)),
+            ("logit_bias", self.logit_bias.as_ref().is_none_or(Map::is_empty)),
+            ("stop_token_ids", self.stop_token_ids.as_ref().is_none_or(Vec::is_empty)),
         ];
         match neutral.into_iter().find(|(_, is_neutral)| !is_neutral) {
             Some((field, _)) => Err(ApiError::invalid(field, "is not supported by this server")),

@@ -107,13 +107,12 @@ pub(in crate::http) async fn tokenize(
     let reasoner = Arc::clone(&loaded(&state)?.reasoner);
     let shows_texts = request.return_token_strs.unwrap_or(false);
     let is_special = request.add_special_tokens.unwrap_or(true);
+    let tools = checked_tools(request.tools)?;
     let asked = match (request.prompt, request.messages) {
         (Some(text), None) => Asked::Text(text),
         (None, Some(bodies)) => Asked::Chat(Conversation {
             messages: messages("messages", bodies)?,
-            tools: checked_tools(request.tools)?
-                .filter(|tools| !tools.is_empty())
-                .map(AnyJson::list),
+            tools: tools.filter(|tools| !tools.is_empty()).map(AnyJson::list),
             ..Conversation::default()
         }),
         _ => return Err(ApiError::invalid("prompt", "either `prompt` or `messages` is required")),
