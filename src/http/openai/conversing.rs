@@ -1,10 +1,14 @@
 //! What the routes that take conversations make of a request. Knows no JSON of either.
 
 use crate::http::asking::acting::WantedTools;
+use crate::http::error::ApiError;
 use crate::http::openai::calls::Speech;
 use crate::http::openai::extras::Extras;
 use crate::http::openai::saying::SayingFields;
+use crate::http::state::AppState;
+use crate::reason::question::Acting;
 use crate::reason::question::Question;
+use crate::reason::reasoner::Reasoner;
 
 /// What a request comes to.
 #[derive(Debug)]
@@ -16,4 +20,17 @@ pub(super) struct Asking {
     pub(super) speech: Speech,
     /// What the model may do by itself.
     pub(super) acting: WantedTools,
+}
+
+/// What the model may do by itself: nothing where the client brought tools of its own.
+pub(super) fn acting(
+    wanted: WantedTools,
+    speech: &Speech,
+    (state, reasoner): (&AppState, &Reasoner),
+) -> Result<Option<Acting>, ApiError> {
+    if matches!(speech, Speech::Plain) {
+        return wanted.checked(state, reasoner);
+    }
+    wanted.check_absent()?;
+    Ok(None)
 }

@@ -17,7 +17,6 @@ use crate::http::error::Fields;
 use crate::http::extract::Deadline;
 use crate::http::extract::Groups;
 use crate::http::extract::Headers;
-use crate::http::openai::calls::Speech;
 use crate::http::openai::conversing;
 use crate::http::openai::usage::UsageCounts;
 use crate::http::refusals::Refusals;
@@ -63,11 +62,7 @@ pub(in crate::http) async fn chat(
     let shows_logprobs = request.shows_logprobs();
     let asked = request.question(&reasoner, (timeout, random))?;
     let conversing::Asking { mut question, saying, extras, speech, acting } = asked;
-    if matches!(speech, Speech::Plain) {
-        question.acting = acting.checked(&state, &reasoner)?;
-    } else {
-        acting.check_absent()?;
-    }
+    question.acting = conversing::acting(acting, &speech, (&state, &reasoner))?;
     let seen = (&extras.latent(), extras.inside.as_ref(), saying.seed_or(random));
     let view = View::new(id, extras.include.as_deref(), seen, Arc::clone(&reasoner));
     let asking = Asking { fields: FIELDS, deadline, outcome };
