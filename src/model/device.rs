@@ -63,9 +63,19 @@ impl Processor {
     pub fn open(self) -> candle_core::Result<Device> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(number) => Device::new_cuda(number),
+            Self::Cuda(number) => cuda(number),
         }
     }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda(number: usize) -> candle_core::Result<Device> {
+    coconut_cuda::open(number)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(number: usize) -> candle_core::Result<Device> {
+    Device::new_cuda(number)
 }
 
 #[cfg(test)]

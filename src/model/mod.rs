@@ -109,7 +109,10 @@ impl Model {
 
     /// Token ids (R,) -> embeddings (R, D), without positions. A thought goes in as such a row.
     pub fn embed(&self, ids: &[u32]) -> candle_core::Result<Tensor> {
-        self.embedding.index_select(&Tensor::new(ids, &self.device)?, 0)
+        match self.embedding.is_variable() {
+            true => gradients::gather::gather(&self.embedding, ids),
+            false => self.embedding.index_select(&Tensor::new(ids, &self.device)?, 0),
+        }
     }
 
     /// Embeddings or thoughts x (R, D) at their positions -> hidden states after the final norm (R, D): what the head

@@ -5,6 +5,7 @@ use crate::model::Model;
 use crate::model::attention::batched::Batched;
 use crate::model::gradients::cross_entropy::Target;
 use crate::model::gradients::cross_entropy::cross_entropy;
+use crate::model::gradients::gather::gather;
 use crate::model::ops::Kernels;
 use crate::train::batch::Batch;
 use crate::train::batch::Layout;
@@ -44,7 +45,7 @@ pub fn run(model: &Model, batch: &Batch) -> Result<Outcome> {
         let out = forward.pass(pass)?;
         if !pass.targets.is_empty() {
             let rows: Vec<u32> = pass.targets.iter().map(|(row, _)| *row).collect();
-            hidden.push(out.index_select(&Tensor::new(rows, model.device())?, 0)?);
+            hidden.push(gather(&out, &rows)?);
             targets.extend(pass.targets.iter().map(|(_, target)| target.clone()));
             passes.resize(targets.len(), index);
         }
@@ -144,7 +145,7 @@ impl<'a> Forward<'a> {
             })
             .collect();
         let both = Tensor::cat(&[thoughts, self.model.embed(&tokens)?], 0)?;
-        both.index_select(&Tensor::new(order, self.model.device())?, 0)
+        gather(&both, &order)
     }
 }
 

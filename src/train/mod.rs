@@ -2,6 +2,7 @@
 //! same architecture files as serving. Knows no HTTP and no engine.
 //!
 //! ```
+//! use candle_core::Device;
 //! use coconut::train::run::CHECKPOINT;
 //! use coconut::train::run::train;
 //! use coconut::train::settings::Settings;
@@ -29,7 +30,7 @@
 //! "#)?;
 //!
 //! let (settings, run) = (Settings::read(&config)?, folder.path().join("run"));
-//! train(&settings, &run, false)?;
+//! train(&settings, &run, false, &Device::Cpu)?;
 //! assert!(run.join(CHECKPOINT).join("model.safetensors").is_file());
 //! # Ok(())
 //! # }

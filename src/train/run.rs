@@ -13,8 +13,8 @@ use crate::train::error::Result;
 use crate::train::forward;
 use crate::train::journal::Event;
 use crate::train::journal::Journal;
-use crate::train::optimizer::Gradients;
-use crate::train::optimizer::Memory;
+use crate::train::optimizer::gradients::Gradients;
+use crate::train::optimizer::memory::Memory;
 use crate::train::optimizer::update;
 use crate::train::progress::Progress;
 use crate::train::settings::Phase;
@@ -25,7 +25,7 @@ use crate::train::state::Position;
 use crate::train::task::Context;
 use crate::train::task::Task;
 use crate::train::validation::Validation;
-use crate::train::variables::Variable;
+use candle_core::Device;
 use candle_core::backprop::GradStore;
 use rayon::prelude::*;
 use sha2::Digest as _;
@@ -40,11 +40,11 @@ pub const CHECKPOINT: &str = "checkpoint";
 /// Folder of the checkpoint with the most right answers at the last stage of the last phase reached.
 pub const BEST: &str = "best";
 
-/// Trains as `settings` say, into `folder`. With `resume`, goes on from the latest state there.
+/// Trains as `settings` say, on `device`, into `folder`. With `resume`, goes on from the latest state there.
 ///
 /// # Errors
 /// Whatever keeps the run from starting or going on.
-pub fn train(settings: &Settings, folder: &Path, resume: bool) -> Result<()> {
+pub fn train(settings: &Settings, folder: &Path, resume: bool, device: &Device) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let latest = state::latest(folder)?;
     if latest.is_some() && !resume {
@@ -53,7 +53,7 @@ pub fn train(settings: &Settings, folder: &Path, resume: bool) -> Result<()> {
             &"holds a run already; go on with --resume, or name another folder",
         ));
     }
-    let start = begin(settings)?;
+    let start = begin(settings, device)?;
     let context = Context {
         seed: settings.seed,
         tokenizer: &start.tokenizer,
@@ -83,17 +83,17 @@ pub fn train(settings: &Settings, folder: &Path, resume: bool) -> Result<()> {
     Ok(())
 }
 
-fn begin(settings: &Settings) -> Result<Start> {
+fn begin(settings: &Settings, device: &Device) -> Result<Start> {
     let tokenizer = settings.tokenizer.as_deref().map(Tokenizer::load).transpose()?;
     match (&settings.init, &settings.model, tokenizer) {
-        (Some(init), _, tokenizer) => Start::checkpoint(init, tokenizer, &settings.eos),
+        (Some(init), _, tokenizer) => Start::checkpoint(init, tokenizer, &settings.eos, device),
         (None, Some(model), Some(tokenizer)) => {
             let unusable = |error: serde_json::Error| Error::Field {
                 field: "model",
                 reason: error.to_string(),
             };
             let config = serde_json::to_value(model).map_err(unusable)?;
-            Start::random(config, tokenizer, &settings.eos, settings.seed)
+            Start::random(config, tokenizer, &settings.eos, (settings.seed, device))
         }
         _ => Err(Error::Field { field: "model", reason: "needs a `tokenizer`".to_owned() }),
     }
@@ -203,14 +203,14 @@ impl<'a> Run<'a> {
         let began = Instant::now();
         let variables = &self.start.variables;
         let batches = task.batches(self.position.step)?;
-        let (mut sum, mut loss) = (Gradients::new(), 0.0);
+        let (mut sum, mut loss) = (Gradients::new(variables), 0.0);
         let share = 1.0 / batches.len() as f32;
         for batch in batches {
             window.sequences += batch.sequences.len();
             for part in shards(&self.start.model, batch, self.settings.shards)? {
                 loss += share * part.loss;
                 window.breakdown.add(&part.breakdown);
-                add(&mut sum, &part.gradients, variables.iter(), share)?;
+                sum.add(&part.gradients, variables, share)?;
             }
         }
         if !loss.is_finite() {
@@ -218,8 +218,12 @@ impl<'a> Run<'a> {
         }
         let lr = self.lr(phase, self.position.step, task.steps());
         let optimizer = &self.settings.optimizer;
-        let memory = self.memory.get_or_insert_with(|| Memory::new(optimizer, variables));
-        let norm = update(optimizer, memory, variables, sum, lr)?;
+        let mut memory = match self.memory.take() {
+            Some(memory) => memory,
+            None => Memory::new(optimizer, variables)?,
+        };
+        let norm = update(optimizer, &mut memory, variables, sum, lr)?;
+        self.memory = Some(memory);
         if !norm.is_finite() {
             return Err(self.diverged("gradient's norm", norm));
         }
@@ -343,33 +347,17 @@ struct Part {
     gradients: GradStore,
 }
 
-/// A batch's parts, in order, computed side by side.
+/// A batch's parts, in order, computed side by side. A GPU has work enough in one.
 fn shards(model: &Model, batch: Batch, count: usize) -> Result<Vec<Part>> {
+    let count = if model.device().is_cpu() { count } else { 1 };
     let total = batch.weight();
     let compute = |part: &Batch| {
         let (loss, breakdown) = forward::loss_of_part(model, part, total)?;
         Ok(Part { loss: loss.to_scalar()?, breakdown, gradients: loss.backward()? })
     };
-    batch.shards(count).par_iter().map(compute).collect()
-}
-
-/// Adds a part's gradients, each times `scale`.
-fn add<'a>(
-    sum: &mut Gradients,
-    gradients: &GradStore,
-    variables: impl Iterator<Item = &'a Variable>,
-    scale: f32,
-) -> Result<()> {
-    for (index, variable) in variables.enumerate() {
-        let values = match gradients.get(&variable.var) {
-            Some(gradient) => gradient.flatten_all()?.to_vec1::<f32>()?,
-            // Learned positions beyond a batch still have a gradient, but a stage may leave a parameter out.
-            None => vec![0.0; variable.var.elem_count()],
-        };
-        match sum.get_mut(index) {
-            Some(sum) => sum.iter_mut().zip(values).for_each(|(sum, x)| *sum += scale * x),
-            None => sum.push(values.into_iter().map(|x| scale * x).collect()),
-        }
+    match count {
+        // On this thread: runs beside this one have the others.
+        1 => batch.shards(1).iter().map(compute).collect(),
+        _ => batch.shards(count).par_iter().map(compute).collect(),
     }
-    Ok(())
 }

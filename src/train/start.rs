@@ -17,6 +17,7 @@ use crate::train::init::RandomWeights;
 use crate::train::method::Special;
 use crate::train::variables::Role;
 use crate::train::variables::Variables;
+use candle_core::Device;
 use candle_core::Tensor;
 use serde_json::Value;
 use serde_json::json;
@@ -56,7 +57,7 @@ impl Start {
         mut config: Value,
         mut tokenizer: Tokenizer,
         eos: &str,
-        seed: u64,
+        (seed, device): (u64, &Device),
     ) -> Result<Self> {
         check_sizes(&config)?;
         let special = special(&mut tokenizer, eos)?;
@@ -71,7 +72,7 @@ impl Start {
         }
         let range = range.unwrap_or(INITIALIZER_RANGE);
         let mut weights = RandomWeights { seed, range, layers: parsed.layers };
-        let (variables, model) = Variables::new(parsed, &mut weights)?;
+        let (variables, model) = Variables::new(parsed, &mut weights, device)?;
         Ok(Self { model, variables, tokenizer, config_json: config, special })
     }
 
@@ -79,7 +80,12 @@ impl Start {
     ///
     /// # Errors
     /// If the checkpoint cannot be read or has no tokenizer.
-    pub fn checkpoint(folder: &Path, tokenizer: Option<Tokenizer>, eos: &str) -> Result<Self> {
+    pub fn checkpoint(
+        folder: &Path,
+        tokenizer: Option<Tokenizer>,
+        eos: &str,
+        device: &Device,
+    ) -> Result<Self> {
         let found = Found::open(folder, None)?;
         let own = found.files.folder.join("tokenizer.json");
         let mut tokenizer = match tokenizer {
@@ -101,7 +107,7 @@ impl Start {
         let mut weights = Weights::new(found.tensors(), &found.layout);
         let like = tokenizer.id(LIKE).map(|id| id as usize);
         let mut grown = Grown { weights: &mut weights, old_rows, rows, like };
-        let (variables, model) = Variables::new(config, &mut grown)?;
+        let (variables, model) = Variables::new(config, &mut grown, device)?;
         weights.check()?;
         Ok(Self { model, variables, tokenizer, config_json, special })
     }

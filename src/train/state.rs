@@ -8,7 +8,7 @@ use crate::model::load::tensors::Tensors;
 use crate::model::parameters::Stored;
 use crate::train::error::Error;
 use crate::train::error::Result;
-use crate::train::optimizer::Memory;
+use crate::train::optimizer::memory::Memory;
 use crate::train::variables::Variable;
 use crate::train::variables::Variables;
 use candle_core::Device;
@@ -109,7 +109,7 @@ pub fn load(state: &Path, variables: &Variables) -> Result<(Position, Memory)> {
             }
             _ => Tensor::from_vec(data, var.dims(), &Device::Cpu)?,
         };
-        var.set(&tensor)?;
+        var.set(&tensor.to_device(var.device())?)?;
     }
     let path = state.join(OPTIMIZER);
     let averages = Tensors::open(&[&path])?;
@@ -124,7 +124,7 @@ pub fn load(state: &Path, variables: &Variables) -> Result<(Position, Memory)> {
         all.collect::<Result<Vec<_>>>()
     };
     let averages = variables.iter().map(read).collect::<Result<_>>()?;
-    let memory = Memory { updates: position.updates, averages };
+    let memory = Memory::written(position.updates, averages, variables)?;
     Ok((position, memory))
 }
 
@@ -145,7 +145,7 @@ fn sync(path: &Path) -> Result<()> {
 
 fn save_memory(path: &Path, variables: &Variables, memory: &Memory) -> Result<()> {
     let mut named = Vec::new();
-    for (variable, averages) in variables.iter().zip(&memory.averages) {
+    for (variable, averages) in variables.iter().zip(&memory.to_write()?) {
         for (index, data) in averages.iter().enumerate() {
             let name = average_name(variable, index);
             let bytes = SavedType::F32.bytes(&name, data)?;

@@ -89,20 +89,25 @@ impl Variable {
 }
 
 /// All parameters, in the order in which the architecture takes them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Variables {
     list: Vec<Variable>,
+    device: Device,
 }
 
 impl Variables {
-    /// The model of `config` with its parameters taken from `source`, each a variable.
+    /// The model of `config` with its parameters taken from `source`, each a variable on `device`.
     ///
     /// # Errors
     /// Those of `source`.
-    pub fn new(config: Config, source: &mut dyn Parameters) -> Result<(Self, Model)> {
-        let mut this = Self::default();
+    pub fn new(
+        config: Config,
+        source: &mut dyn Parameters,
+        device: &Device,
+    ) -> Result<(Self, Model)> {
+        let mut this = Self { list: Vec::new(), device: device.clone() };
         let mut taker = Taker { source, variables: &mut this };
-        let model = Model::new(config, &mut taker, &Device::Cpu)?;
+        let model = Model::new(config, &mut taker, device)?;
         Ok((this, model))
     }
 
@@ -111,7 +116,12 @@ impl Variables {
     /// # Errors
     /// If `config` is not the one that the variables were made for.
     pub fn frozen(&self, config: Config) -> Result<Model> {
-        Model::new(config, &mut Frozen(self), &Device::Cpu)
+        Model::new(config, &mut Frozen(self), &self.device)
+    }
+
+    /// Where all of them are.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// Each of them.
@@ -153,6 +163,7 @@ struct Taker<'a> {
 impl Parameters for Taker<'_> {
     fn take(&mut self, name: &str, shape: &[usize], stored: Stored) -> Result<Tensor> {
         let tensor = self.source.take(name, shape, stored)?.to_dtype(DType::F32)?;
+        let tensor = tensor.to_device(&self.variables.device)?;
         let var = Var::from_tensor(&tensor.contiguous()?)?;
         let tensor = var.as_tensor().clone();
         self.variables.list.push(Variable { name: name.to_owned(), stored, var });

@@ -2,6 +2,7 @@
 //! name the field.
 
 use crate::support::data;
+use candle_core::Device;
 use coconut::model::config::Config;
 use coconut::model::config::Llama3Scaling;
 use coconut::model::config::Rope;
@@ -305,9 +306,10 @@ fn random_weights_want_their_sizes_named() {
         let tokenizer = Tokenizer::load(&data("coconut-gpt2-hf").join("tokenizer.json")).unwrap();
         for field in fields {
             let json = with(&model, &json!({ *field: null }));
-            let said = Start::random(json, tokenizer.clone(), "<|endoftext|>", 1).unwrap_err();
+            let said = Start::random(json, tokenizer.clone(), "<|endoftext|>", (1, &Device::Cpu))
+                .unwrap_err();
             assert!(said.to_string().contains(&format!("`{field}`")), "{said}");
         }
-        Start::random(model, tokenizer, "<|endoftext|>", 1).unwrap();
+        Start::random(model, tokenizer, "<|endoftext|>", (1, &Device::Cpu)).unwrap();
     }
 }

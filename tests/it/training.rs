@@ -4,6 +4,7 @@
 use crate::support::Fixture;
 use crate::support::data;
 use crate::support::distance;
+use candle_core::Device;
 use coconut::data::example::Example;
 use coconut::latent::checkpoint::Checkpoint;
 use coconut::latent::checkpoint::Location;
@@ -77,7 +78,7 @@ impl Case {
         let config = std::fs::read_to_string(data(&self.checkpoint).join("config.json")).unwrap();
         let config: serde_json::Value = serde_json::from_str(&config).unwrap();
         let eos = tokenizer.name(config["eos_token_id"].as_u64().unwrap() as u32);
-        Start::checkpoint(&data(&self.checkpoint), None, &eos).unwrap()
+        Start::checkpoint(&data(&self.checkpoint), None, &eos, &Device::Cpu).unwrap()
     }
 
     fn batch(&self, start: &Start, examples: &[Example]) -> Batch {

@@ -375,7 +375,7 @@ fn weights_that_are_no_numbers_are_named_before_anybody_asks() {
 fn training_never_saves_what_is_no_number() {
     let folder = data("coconut-gpt2-hf");
     let tokenizer = Tokenizer::load(&folder.join("tokenizer.json")).unwrap();
-    let start = Start::checkpoint(&folder, Some(tokenizer), "<|endoftext|>").unwrap();
+    let start = Start::checkpoint(&folder, Some(tokenizer), "<|endoftext|>", &Device::Cpu).unwrap();
     let out = TempDir::new().unwrap();
     let path = out.path().join("model.safetensors");
     start.variables.save(&path).unwrap();

@@ -5,7 +5,6 @@
 use crate::model::attention::Attention;
 use crate::model::gradients::attend::Attend;
 use crate::model::gradients::attend::attend;
-use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -102,8 +101,10 @@ impl Attention for Batched {
         let own = &self.own.layers[layer];
         match self.prefix.layers.get(layer) {
             Some(prefix) => attend(q, prefix, own, sizes),
+            // A GPU has no memory of no size.
+            None if !q.device().is_cpu() => attend(q, own, own, sizes),
             None => {
-                let nothing = Tensor::zeros((prefixes, 0), q.dtype(), &Device::Cpu)?;
+                let nothing = Tensor::zeros((prefixes, 0), q.dtype(), q.device())?;
                 attend(q, &nothing, own, sizes)
             }
         }

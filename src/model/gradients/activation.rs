@@ -1,5 +1,7 @@
 //! The non-linearities with gradients, vectorised both ways. Knows elements.
 
+#[cfg(feature = "cuda")]
+use crate::model::gradients::device;
 use crate::model::gradients::slice;
 use crate::model::gradients::with_slices;
 use candle_core::CpuStorage;
@@ -8,6 +10,10 @@ use candle_core::Layout;
 use candle_core::Result;
 use candle_core::Shape;
 use candle_core::Tensor;
+#[cfg(feature = "cuda")]
+use coconut_cuda::Floats;
+#[cfg(feature = "cuda")]
+use coconut_cuda::rows;
 use coconut_kernels::activation::Activation;
 use coconut_kernels::backward::activate_rows;
 use coconut_kernels::backward::activation_gradient;
@@ -39,7 +45,23 @@ impl CustomOp1 for Activate {
         Ok((CpuStorage::F32(out), layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &candle_core::CudaStorage,
+        layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let out = rows::activation(Floats::new(x, layout)?, curve(self.0))?;
+        Ok((out, layout.shape().clone()))
+    }
+
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            let dx =
+                device::with_floats([x, dy], |parts| rows::activation_back(parts, curve(self.0)))?;
+            return Ok(Some(device::tensor(dx, x.shape())));
+        }
         let dx = with_slices([x, dy], |[x, dy]| {
             let mut dx = dy.to_vec();
             let parts = dx.par_chunks_mut(PART).zip(x.par_chunks(PART));
@@ -47,5 +69,14 @@ impl CustomOp1 for Activate {
             Ok(dx)
         })?;
         Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn curve(activation: Activation) -> rows::Curve {
+    match activation {
+        Activation::Silu => rows::Curve::Silu,
+        Activation::GeluTanh => rows::Curve::GeluTanh,
+        Activation::GeluErf => rows::Curve::GeluErf,
     }
 }

@@ -5,6 +5,8 @@
 //! columns are the rows being computed. So nothing before the first thought is ever copied, and many questions about one
 //! graph read it once.
 
+#[cfg(feature = "cuda")]
+use crate::model::gradients::device;
 use crate::model::gradients::slice;
 use crate::model::gradients::with_slices;
 use candle_core::CpuStorage;
@@ -13,6 +15,10 @@ use candle_core::Layout;
 use candle_core::Result;
 use candle_core::Shape;
 use candle_core::Tensor;
+#[cfg(feature = "cuda")]
+use coconut_cuda::Floats;
+#[cfg(feature = "cuda")]
+use coconut_cuda::attend::Sizes;
 use coconut_kernels::backward::softmax_gradient;
 use coconut_kernels::backward::softmax_within;
 use coconut_kernels::strided::Strided;
@@ -46,6 +52,8 @@ pub struct Attend {
     pub own_from: Arc<[usize]>,
 }
 
+/// Where T0 is 0 nothing of the prefix is read, whatever it is.
+///
 /// q (P, F, W, H * E), prefix (P, T0, 2 G E) and own (P, F, T1, 2 G E), keys before values in each column, flattened or
 /// not -> (P F W, H * E). Scores are scaled by 1 / sqrt(E).
 ///
@@ -54,7 +62,7 @@ pub struct Attend {
 pub fn attend(q: &Tensor, prefix: &Tensor, own: &Tensor, sizes: Attend) -> Result<Tensor> {
     let Attend { prefixes, fan, width, .. } = sizes;
     let fits = q.elem_count() == prefixes * sizes.q_length()
-        && prefix.elem_count() == prefixes * sizes.prefix_length()
+        && [prefix.elem_count(), 0].contains(&(prefixes * sizes.prefix_length()))
         && own.elem_count() == prefixes * sizes.own_length()
         && sizes.prefix_from.len() == prefixes
         && sizes.own_from.len() == prefixes * fan
@@ -88,14 +96,45 @@ impl CustomOp3 for Attend {
         Ok((CpuStorage::F32(out), Shape::from((rows, self.heads * self.size))))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        q: &candle_core::CudaStorage,
+        q_layout: &Layout,
+        prefix: &candle_core::CudaStorage,
+        prefix_layout: &Layout,
+        own: &candle_core::CudaStorage,
+        own_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let (q, prefix) = (Floats::new(q, q_layout)?, Floats::new(prefix, prefix_layout)?);
+        let parts = [q, prefix, Floats::new(own, own_layout)?];
+        let out = self.on_device(|sizes| coconut_cuda::attend::attend(parts, sizes))?;
+        let rows = self.prefixes * self.fan * self.width;
+        Ok((out, Shape::from((rows, self.heads * self.size))))
+    }
+
     fn bwd(
         &self,
         q: &Tensor,
         prefix: &Tensor,
         own: &Tensor,
-        _: &Tensor,
+        out: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cuda")]
+        if q.device().is_cuda() {
+            let (dq, dprefix, down) =
+                device::with_floats([q, prefix, own, out, dy], |[q, prefix, own, out, dy]| {
+                    self.on_device(|sizes| {
+                        coconut_cuda::attend::attend_back([q, prefix, own], [out, dy], sizes)
+                    })
+                })?;
+            let dprefix = dprefix.map(|dprefix| device::tensor(dprefix, prefix.shape()));
+            let (dq, down) = (device::tensor(dq, q.shape()), device::tensor(down, own.shape()));
+            return Ok((Some(dq), dprefix, Some(down)));
+        }
+        #[cfg(not(feature = "cuda"))]
+        let _ = out;
         let [dq, dprefix, down] = with_slices([q, prefix, own, dy], |[q, prefix, own, dy]| {
             let mut out = [q, prefix, own].map(|input| vec![0.0f32; input.len()]);
             let [dq, dprefix, down] = &mut out;
@@ -127,6 +166,24 @@ impl CustomOp3 for Attend {
 }
 
 impl Attend {
+    #[cfg(feature = "cuda")]
+    fn on_device<T>(&self, work: impl FnOnce(&Sizes<'_>) -> Result<T>) -> Result<T> {
+        let words = |from: &[usize]| from.iter().map(|&from| from as u32).collect::<Vec<u32>>();
+        let (prefix_from, own_from) = (words(&self.prefix_from), words(&self.own_from));
+        work(&Sizes {
+            prefixes: self.prefixes,
+            fan: self.fan,
+            width: self.width,
+            prefix_columns: self.prefix_columns,
+            own_columns: self.own_columns,
+            heads: self.heads,
+            kv_heads: self.kv_heads,
+            size: self.size,
+            prefix_from: &prefix_from,
+            own_from: &own_from,
+        })
+    }
+
     fn q_length(&self) -> usize {
         self.fan * self.width * self.heads * self.size
     }

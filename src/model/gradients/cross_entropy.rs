@@ -1,6 +1,8 @@
 //! Cross entropy against given distributions: the loss of all training. One token is the distribution that has it alone;
 //! the uniform distribution over a set of nodes is what a thought is matched with while warming up. Knows no text.
 
+#[cfg(feature = "cuda")]
+use crate::model::gradients::device;
 use crate::model::gradients::slice;
 use crate::model::gradients::with_slices;
 use candle_core::CpuStorage;
@@ -9,6 +11,8 @@ use candle_core::Layout;
 use candle_core::Result;
 use candle_core::Shape;
 use candle_core::Tensor;
+#[cfg(feature = "cuda")]
+use coconut_cuda::rows;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -74,9 +78,28 @@ impl CustomOp1 for CrossEntropy {
         Ok((CpuStorage::F32(rows), Shape::from(count)))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        logits: &candle_core::CudaStorage,
+        layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let (count, vocabulary) = layout.shape().dims2()?;
+        let logits = coconut_cuda::Floats::new(logits, layout)?;
+        let rows = rows::cross_entropy(logits, &on_device(&self.targets), vocabulary)?;
+        Ok((rows, Shape::from(count)))
+    }
+
     /// softmax(logits) - target, times the weight.
     fn bwd(&self, logits: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let (_, vocabulary) = logits.dims2()?;
+        #[cfg(feature = "cuda")]
+        if logits.device().is_cuda() {
+            let dx = device::with_floats([logits, dy], |parts| {
+                rows::cross_entropy_back(parts, &on_device(&self.targets), vocabulary)
+            })?;
+            return Ok(Some(device::tensor(dx, logits.shape())));
+        }
         let gradient = with_slices([logits, dy], |[logits, dy]| {
             let mut out = logits.to_vec();
             let rows = out.par_chunks_mut(vocabulary).zip(&self.targets).zip(dy);
@@ -108,4 +131,15 @@ fn log_total(row: &[f32]) -> f64 {
     let largest = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let total: f64 = row.iter().map(|&x| (f64::from(x) - largest).exp()).sum();
     largest + total.ln()
+}
+
+#[cfg(feature = "cuda")]
+fn on_device(targets: &[Target]) -> rows::Targets {
+    let mut all = rows::Targets { offsets: vec![0], ..rows::Targets::default() };
+    for target in targets {
+        all.ids.extend_from_slice(target.ids());
+        all.offsets.push(all.ids.len() as u32);
+        all.weights.push(target.weight);
+    }
+    all
 }

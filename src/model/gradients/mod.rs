@@ -1,10 +1,13 @@
-//! Operations with a backward pass of their own, for training on the CPU, where candle's chains of small operations cost
-//! more than the matrix products. Each computes what the chain in `ops` does, and tests compare the two, gradients
-//! included. Knows tensors, no architecture.
+//! Operations with a backward pass of their own, for training, where candle's chains of small operations cost more than the
+//! matrix products. Each computes what the chain in `ops` does, and tests compare the two, gradients included. On the CPU
+//! they are here; on a GPU, in `coconut_cuda`. Knows tensors, no architecture.
 
 pub mod activation;
 pub mod attend;
 pub mod cross_entropy;
+#[cfg(feature = "cuda")]
+mod device;
+pub mod gather;
 pub mod norm;
 pub mod rope;
 
@@ -16,7 +19,8 @@ use candle_core::Tensor;
 
 /// Whether these operations can be used on a tensor; elsewhere candle's chains are.
 pub fn here(x: &Tensor) -> bool {
-    x.device().is_cpu() && x.dtype() == DType::F32
+    let reached = x.device().is_cpu() || (cfg!(feature = "cuda") && x.device().is_cuda());
+    reached && x.dtype() == DType::F32
 }
 
 /// The elements of a contiguous f32 tensor on the CPU.

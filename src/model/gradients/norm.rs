@@ -1,6 +1,8 @@
 //! RMS norm and layer norm with gradients, one pass over memory each way. Knows rows.
 
 use crate::model::gradients::ROWS_PER_PART;
+#[cfg(feature = "cuda")]
+use crate::model::gradients::device;
 use crate::model::gradients::here;
 use crate::model::gradients::slice;
 use crate::model::gradients::with_slices;
@@ -11,6 +13,8 @@ use candle_core::Layout;
 use candle_core::Result;
 use candle_core::Shape;
 use candle_core::Tensor;
+#[cfg(feature = "cuda")]
+use coconut_cuda::Floats;
 use coconut_kernels::backward::NormRow;
 use coconut_kernels::backward::layer_gradient;
 use coconut_kernels::backward::rms_gradient;
@@ -60,6 +64,18 @@ impl CustomOp2 for RmsNorm {
         Ok((CpuStorage::F32(out), x_layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &candle_core::CudaStorage,
+        x_layout: &Layout,
+        weight: &candle_core::CudaStorage,
+        weight_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let (x, weight) = (Floats::new(x, x_layout)?, Floats::new(weight, weight_layout)?);
+        Ok((coconut_cuda::rows::rms_norm(x, weight, self.eps)?, x_layout.shape().clone()))
+    }
+
     fn bwd(
         &self,
         x: &Tensor,
@@ -67,6 +83,14 @@ impl CustomOp2 for RmsNorm {
         _: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            let [dx, dw] = device::with_floats([x, weight, dy], |parts| {
+                coconut_cuda::rows::rms_norm_back(parts, self.eps)
+            })?;
+            let (dx, dw) = (device::tensor(dx, x.shape()), device::tensor(dw, x.shape()));
+            return Ok((Some(dx), Some(device::sum_of_rows(&dw, weight.dims1()?)?)));
+        }
         let (dx, [dw]) = with_slices([x, weight, dy], |[x, weight, dy]| {
             Ok(backward([x, weight, dy], self.eps, |row, dx, [dw]| rms_gradient(row, dx, dw)))
         })?;
@@ -99,6 +123,21 @@ impl CustomOp3 for LayerNorm {
         Ok((CpuStorage::F32(out), x_layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &candle_core::CudaStorage,
+        x_layout: &Layout,
+        weight: &candle_core::CudaStorage,
+        weight_layout: &Layout,
+        bias: &candle_core::CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let (x, weight) = (Floats::new(x, x_layout)?, Floats::new(weight, weight_layout)?);
+        let parts = [x, weight, Floats::new(bias, bias_layout)?];
+        Ok((coconut_cuda::rows::layer_norm(parts, self.eps)?, x_layout.shape().clone()))
+    }
+
     fn bwd(
         &self,
         x: &Tensor,
@@ -107,6 +146,15 @@ impl CustomOp3 for LayerNorm {
         _: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            let [dx, dw] = device::with_floats([x, weight, dy], |parts| {
+                coconut_cuda::rows::layer_norm_back(parts, self.eps)
+            })?;
+            let (dx, dw) = (device::tensor(dx, x.shape()), device::tensor(dw, x.shape()));
+            let sum = |rows: &Tensor| device::sum_of_rows(rows, weight.dims1()?);
+            return Ok((Some(dx), Some(sum(&dw)?), Some(sum(dy)?)));
+        }
         let (dx, [dw, db]) = with_slices([x, weight, dy], |[x, weight, dy]| {
             let row = |row: NormRow<'_>, dx: &mut [f32], [dw, db]: &mut [Vec<f32>; 2]| {
                 layer_gradient(row, dx, dw, db);

@@ -10,6 +10,8 @@ use candle_core::Layout;
 use candle_core::Result;
 use candle_core::Shape;
 use candle_core::Tensor;
+#[cfg(feature = "cuda")]
+use coconut_cuda::Floats;
 use rayon::prelude::*;
 
 /// x (R, H, E), cos and sin (R, E/2) -> (R, H, E), halves turned against each other. The angles get no gradient.
@@ -77,6 +79,23 @@ impl CustomOp3 for Rope {
             },
         );
         Ok((CpuStorage::F32(out), x_layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &candle_core::CudaStorage,
+        x_layout: &Layout,
+        cos: &candle_core::CudaStorage,
+        cos_layout: &Layout,
+        sin: &candle_core::CudaStorage,
+        sin_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let (_, heads, size) = x_layout.shape().dims3()?;
+        let (x, cos) = (Floats::new(x, x_layout)?, Floats::new(cos, cos_layout)?);
+        let parts = [x, cos, Floats::new(sin, sin_layout)?];
+        let out = coconut_cuda::rows::rope(parts, (heads, size), self.sign)?;
+        Ok((out, x_layout.shape().clone()))
     }
 
     fn bwd(

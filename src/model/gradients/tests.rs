@@ -1,12 +1,15 @@
-//! Every operation against the chain of candle operations that it replaces: results, and the gradient of each input.
+//! Every operation against the chain of candle operations that it replaces: results, and the gradient of each input. On the
+//! CPU, or on the GPU that `COCONUT_DEVICE` names.
 
 use crate::model::attention::Attention as _;
 use crate::model::attention::batched::Batched;
 use crate::model::attention::causal::Causal;
+use crate::model::device::Processor;
 use crate::model::gradients::activation::activation;
 use crate::model::gradients::cross_entropy::Distribution;
 use crate::model::gradients::cross_entropy::Target;
 use crate::model::gradients::cross_entropy::cross_entropy;
+use crate::model::gradients::gather::gather;
 use crate::model::gradients::norm;
 use crate::model::gradients::rope;
 use candle_core::D;
@@ -15,11 +18,19 @@ use candle_core::Result;
 use candle_core::Tensor;
 use candle_core::Var;
 use coconut_kernels::activation::Activation;
+use std::sync::LazyLock;
 
-const CPU: Device = Device::Cpu;
+#[expect(clippy::disallowed_methods, reason = "the device that a person wants tested")]
+fn device() -> Device {
+    static DEVICE: LazyLock<Device> = LazyLock::new(|| {
+        let name = std::env::var("COCONUT_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
+        name.parse::<Processor>().unwrap().open().unwrap()
+    });
+    DEVICE.clone()
+}
 
 fn var(shape: &[usize]) -> Var {
-    Var::randn(0.2f32, 1.0, shape, &CPU).unwrap()
+    Var::randn(0.2f32, 1.0, shape, &device()).unwrap()
 }
 
 /// Both functions of the same inputs must agree, and so must their gradients under a random weighting of the output.
@@ -31,7 +42,7 @@ fn same(
 ) {
     let (ours, chain) = (ours(inputs).unwrap(), chain(inputs).unwrap());
     close(&ours, &chain, "the result");
-    let weighting = Tensor::randn(0.0f32, 1.0, ours.shape(), &CPU).unwrap();
+    let weighting = Tensor::randn(0.0f32, 1.0, ours.shape(), &device()).unwrap();
     let gradients =
         |out: &Tensor| (out * &weighting).unwrap().sum_all().unwrap().backward().unwrap();
     let (ours, chain) = (gradients(&ours), gradients(&chain));
@@ -76,8 +87,18 @@ fn activations_are_the_chains() {
 }
 
 #[test]
+fn rows_are_taken_as_candle_takes_them() {
+    // More rows than a block has threads, some of them often and some never.
+    let ids: Vec<u32> = (0..700).map(|index| index * index % 11).collect();
+    for shape in [[11, 300], [400, 3]] {
+        let chosen = Tensor::new(&ids[..], &device()).unwrap();
+        same(&[var(&shape)], |x| gather(&x[0], &ids), |x| x[0].index_select(&chosen, 0));
+    }
+}
+
+#[test]
 fn rope_is_the_chain() {
-    let angles = Tensor::randn(0.0f32, 2.0, (90, 4), &CPU).unwrap();
+    let angles = Tensor::randn(0.0f32, 2.0, (90, 4), &device()).unwrap();
     let (cos, sin) = (angles.cos().unwrap(), angles.sin().unwrap());
     let inputs = [var(&[90, 3, 8])];
     same(&inputs, |x| rope::rope(&x[0], &cos, &sin), |x| rope::chain(&x[0], &cos, &sin));
@@ -90,9 +111,9 @@ fn cross_entropy_is_the_chain() {
     let targets = vec![token(2), set, token(4)];
     let dense =
         [[0.0f32, 0.0, 0.7, 0.0, 0.0], [0.1, 0.0, 0.0, 0.1, 0.0], [0.0, 0.0, 0.0, 0.0, 0.7]];
-    let dense = Tensor::new(&dense, &CPU).unwrap();
+    let dense = Tensor::new(&dense, &device()).unwrap();
     // Less the entropy of the one target that has any.
-    let entropy = Tensor::new(&[0.0f32, 0.2 * 2.0f32.ln(), 0.0], &CPU).unwrap();
+    let entropy = Tensor::new(&[0.0f32, 0.2 * 2.0f32.ln(), 0.0], &device()).unwrap();
     same(
         &[var(&[3, 5])],
         |x| cross_entropy(&x[0], targets.clone()),
@@ -128,7 +149,7 @@ fn attention_in_pieces_is_attention_at_once() {
     let whole = |x: &[Var]| {
         let rows = |x: &Var| x.flatten(0, 1);
         let mixed =
-            Causal::new(2, 9, &CPU)?.attend(0, &rows(&x[0])?, &rows(&x[1])?, &rows(&x[2])?)?;
+            Causal::new(2, 9, &device())?.attend(0, &rows(&x[0])?, &rows(&x[1])?, &rows(&x[2])?)?;
         mixed.reshape((2, 9, ()))
     };
     for (pieces, forked) in [(&[9][..], 9), (&[5, 1, 3], 9), (&[5, 1, 3], 1), (&[4, 1, 1, 3], 2)] {
@@ -150,7 +171,7 @@ fn sequences_that_share_a_prefix_do_not_see_each_other() {
     let separate = |x: &[Var]| {
         let prefix = x[0].unsqueeze(1)?.repeat((1, 2, 1, 1, 1))?.flatten(0, 1)?;
         let all = Tensor::cat(&[&prefix, x[1].as_tensor()], 1)?.flatten(0, 1)?;
-        let mixed = Causal::new(4, 7, &CPU)?.attend(0, &all, &all, &all)?;
+        let mixed = Causal::new(4, 7, &device())?.attend(0, &all, &all, &all)?;
         mixed.reshape((4, 7, ()))?.narrow(1, 4, 3)
     };
     same(&[prefix, own], shared, separate);
@@ -165,8 +186,8 @@ fn padding_is_not_seen() {
     };
     // Two columns of rubbish before the sequence, and another sequence beside it.
     let padded = |x: &[Var]| {
-        let rubbish = Tensor::randn(0.0f32, 9.0, (1, 2, 2, 6), &CPU)?;
-        let other = Tensor::randn(0.0f32, 9.0, (1, 7, 2, 6), &CPU)?;
+        let rubbish = Tensor::randn(0.0f32, 9.0, (1, 2, 2, 6), &device())?;
+        let other = Tensor::randn(0.0f32, 9.0, (1, 7, 2, 6), &device())?;
         let padded = Tensor::cat(&[&rubbish, x[0].as_tensor()], 1)?;
         let rows = Tensor::cat(&[other, padded], 0)?.flatten(0, 1)?;
         let mixed = Batched::new(vec![0, 2]).attend(0, &rows, &rows, &rows)?;

@@ -2,6 +2,7 @@
 //! scaled to the size that AdamW's have (Liu et al., 2025, section 2.2), so that both take the same learning rate.
 //! Knows one matrix.
 
+use candle_core::D;
 use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
@@ -25,9 +26,13 @@ pub(super) fn direction(
         average.iter().zip(gradient).map(|(average, g)| momentum * average + g).collect();
     let &[rows, columns] = shape else { candle_core::bail!("Muon updates matrices only") };
     let step = orthogonal(&Tensor::from_vec(ahead, (rows, columns), &Device::Cpu)?)?;
-    // Root mean square 0.2, about that of AdamW's steps.
-    let scale = 0.2 * (rows.max(columns) as f64).sqrt();
-    (step * scale)?.flatten_all()?.to_vec1()
+    (step * scale(shape))?.flatten_all()?.to_vec1()
+}
+
+/// What an orthogonal matrix is scaled by: to a root mean square of 0.2, about that of AdamW's steps.
+pub(super) fn scale(shape: &[usize]) -> f64 {
+    let side = shape.iter().rev().take(2).max().copied().unwrap_or(0);
+    0.2 * (side as f64).sqrt()
 }
 
 /// w -= lr (step + decay w)
@@ -40,12 +45,22 @@ pub(super) fn apply(weights: &mut [f32], step: &[f32], lr: f64, decay: f64) {
 
 /// A matrix with the same singular vectors and singular values near 1.
 fn orthogonal(matrix: &Tensor) -> Result<Tensor> {
-    let (rows, columns) = matrix.dims2()?;
+    let norm: f32 = matrix.sqr()?.sum_all()?.sqrt()?.to_scalar()?;
+    drive_to_one(&(matrix / (f64::from(norm) + 1e-7))?)
+}
+
+/// The same of many, (N, rows, columns).
+pub(super) fn all_orthogonal(matrices: &Tensor) -> Result<Tensor> {
+    let norms = matrices.sqr()?.sum_keepdim((1, 2))?.sqrt()?;
+    drive_to_one(&matrices.broadcast_div(&(norms + 1e-7)?)?)
+}
+
+/// Singular values up to 1 to near 1, of a matrix or of many.
+fn drive_to_one(matrix: &Tensor) -> Result<Tensor> {
+    let (rows, columns) = (matrix.dim(D::Minus2)?, matrix.dim(D::Minus1)?);
     // The product below is of the smaller side.
     let tall = rows > columns;
     let mut x = if tall { matrix.t()?.contiguous()? } else { matrix.clone() };
-    let norm: f32 = x.sqr()?.sum_all()?.sqrt()?.to_scalar()?;
-    x = (x / (f64::from(norm) + 1e-7))?;
     let (a, b, c) = POLYNOMIAL;
     for _ in 0..STEPS {
         let square = x.matmul(&x.t()?)?;
