@@ -7,8 +7,8 @@ use crate::train::counts::at_once;
 use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::method::Method;
-use crate::train::optimizer::OptimizerConfig;
-use crate::train::optimizer::check_lr;
+use crate::train::optimizer::config::OptimizerConfig;
+use crate::train::optimizer::config::check_lr;
 use crate::train::optimizer::schedule::Schedule;
 use crate::train::warmup::GraphWork;
 use serde::Deserialize;
@@ -106,8 +106,12 @@ pub struct QuestionWork {
     /// Whether a row that is no question ends the run, instead of being left out.
     #[serde(default)]
     pub strict: bool,
-    /// Times that every question is seen.
+    /// Times that every question is seen; or its part of the file.
     pub epochs: usize,
+    /// The file is cut into so many parts, and an epoch goes through one of them, the next one through the next: with as many
+    /// as epochs, no question is seen twice.
+    #[serde(default = "one")]
+    pub parts: usize,
     /// Questions of a batch.
     pub batch_size: usize,
     /// Longer sequences are left out, in positions; where absent, the model's limit.
@@ -258,6 +262,7 @@ impl Phase {
         match &self.objective {
             Objective::Questions(work) => {
                 at_once(("objective.questions.batch_size", work.batch_size))?;
+                not_zero(("objective.questions.parts", work.parts))?;
                 work.method.check()
             }
             Objective::Graphs(work) => work.check(),

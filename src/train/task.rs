@@ -25,6 +25,7 @@ use crate::train::warmup::GraphWork;
 use crate::train::warmup::Learn;
 use crate::train::warmup::Words;
 use rand::seq::SliceRandom as _;
+use std::ops::Range;
 
 /// Everything that tasks need to know of a run.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +97,7 @@ impl<'a> Task<'a> {
     fn epoch_steps(&self) -> usize {
         match &self.kind {
             Kind::Questions { work, encoded } => {
-                encoded.len().div_ceil(work.batch_size * self.accumulate)
+                part(encoded.len(), work.parts, 0).len().div_ceil(work.batch_size * self.accumulate)
             }
             Kind::Graphs(work) => work.steps,
         }
@@ -136,7 +137,9 @@ impl<'a> Task<'a> {
                 let recipe = families::coconut(markers, vec![special.eos]);
                 let thoughts = match &work.learn {
                     Learn::Questions(questions) => questions.latent_steps,
-                    Learn::Children | Learn::Chains { .. } => recipe.latent_steps.default,
+                    Learn::Children | Learn::Facts | Learn::Chains { .. } => {
+                        recipe.latent_steps.default
+                    }
                 };
                 let max = recipe.latent_steps.max.max(thoughts);
                 Recipe { latent_steps: LatentSteps { default: thoughts, max }, ..recipe }
@@ -160,7 +163,7 @@ impl<'a> Task<'a> {
         let Context { seed, tokenizer, special, .. } = self.context;
         match &self.kind {
             Kind::Questions { work, encoded } => {
-                let chosen = self.chosen(step, work.batch_size, encoded.len());
+                let chosen = self.chosen(step, work, encoded.len());
                 let mut random = stream(seed, &format!("{} step {step}", self.name));
                 let stage = self.stage(step);
                 let mut sequence = |&index: &usize| {
@@ -181,15 +184,21 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// The questions of a step: each epoch goes through all of them in an order of its own.
-    fn chosen(&self, step: usize, batch_size: usize, questions: usize) -> Vec<usize> {
+    /// The questions of a step: each epoch goes through all of its part in an order of its own.
+    fn chosen(&self, step: usize, work: &QuestionWork, questions: usize) -> Vec<usize> {
         let Moment { epoch, epoch_steps, .. } = self.moment(step);
-        let mut order: Vec<usize> = (0..questions).collect();
+        let mut order: Vec<usize> = part(questions, work.parts, epoch % work.parts).collect();
         let purpose = format!("{} epoch {epoch}", self.name);
         order.shuffle(&mut stream(self.context.seed, &purpose));
-        let size = batch_size * self.accumulate;
+        let size = work.batch_size * self.accumulate;
         order.chunks(size).nth(step % epoch_steps).unwrap_or_default().to_vec()
     }
+}
+
+/// The questions of one part. All parts are as long; fewer than there are parts are left over.
+fn part(questions: usize, parts: usize, index: usize) -> Range<usize> {
+    let size = questions / parts;
+    index * size..(index + 1) * size
 }
 
 fn encode(
@@ -221,11 +230,13 @@ fn encode(
         let longer = all - encoded.len();
         left_out.push(format!("{file}: {longer} of {all} are longer than {limit} positions"));
     }
-    match encoded.is_empty() {
-        true => Err(Error::Field {
-            field: "max_positions",
-            reason: format!("is {limit}, too few for any question"),
-        }),
-        false => Ok(encoded),
+    if encoded.is_empty() {
+        let reason = format!("is {limit}, too few for any question");
+        return Err(Error::Field { field: "max_positions", reason });
     }
+    if encoded.len() < work.parts {
+        let reason = format!("are {}, of {} questions", work.parts, encoded.len());
+        return Err(Error::Field { field: "parts", reason });
+    }
+    Ok(encoded)
 }

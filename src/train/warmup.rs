@@ -46,6 +46,9 @@ pub struct GraphWork {
 pub enum Learn {
     /// Every node placed after the graph says its children: each with the same probability.
     Children,
+    /// The same within the sentence of a fact, where the node is named and again where its child would be: what it takes to
+    /// write a fact down.
+    Facts,
     /// Every node is thought about on its own: the k-th thought says the nodes that k hops lead to.
     Chains {
         /// Thoughts of each.
@@ -103,7 +106,7 @@ impl GraphWork {
             return Err(("objective.graphs.published", "is no share".to_owned()));
         }
         match &self.learn {
-            Learn::Children => Ok(()),
+            Learn::Children | Learn::Facts => Ok(()),
             Learn::Chains { hops } => at_once(("objective.graphs.learn.chains.hops", *hops)),
             Learn::Questions(questions) => questions.check(),
         }
@@ -113,7 +116,7 @@ impl GraphWork {
     fn generator(&self, step: usize, random: &mut impl Rng) -> Result<Generator> {
         let min_hops = match &self.learn {
             Learn::Questions(questions) => questions.min_hops,
-            Learn::Children | Learn::Chains { .. } => 2,
+            Learn::Children | Learn::Facts | Learn::Chains { .. } => 2,
         };
         let share = step * self.nodes.len() / self.steps.max(1);
         let config = match self.nodes.get(share.min(self.nodes.len().saturating_sub(1))) {
@@ -139,6 +142,7 @@ impl GraphWork {
             .iter()
             .map(|told| match &self.learn {
                 Learn::Children => Ok(told.children()),
+                Learn::Facts => told.facts(words),
                 Learn::Chains { hops } => Ok(told.chains(*hops, words)),
                 Learn::Questions(questions) => told.questions(questions, words, random),
             })
@@ -228,6 +232,25 @@ impl Told {
             sequence
         };
         self.inner().map(says).collect()
+    }
+
+    /// Every node that has children, in the words of a fact up to the child.
+    fn facts(&self, words: &Words<'_>) -> Result<Vec<Sequence>> {
+        let begun = |node: usize| {
+            let child = self.graph.children(node)[0];
+            let mut ids = words.encode(&sentence(&self.graph, &self.symbols, [node, child]))?;
+            ids.truncate(ids.iter().position(|&id| id == self.ids[child]).unwrap_or(ids.len()));
+            let mut sequence = Sequence::default();
+            for id in ids {
+                sequence.feed(&[id]);
+                if id == self.ids[node] {
+                    sequence.expect(self.uniform(self.graph.children(node)), 1.0);
+                }
+            }
+            sequence.expect(self.uniform(self.graph.children(node)), 1.0);
+            Ok(sequence)
+        };
+        self.inner().map(begun).collect()
     }
 
     /// Every node that has children, the start marker, and `hops` thoughts.

@@ -59,6 +59,7 @@ mod trainers;
 mod training;
 mod training_ends;
 mod training_runs;
+mod training_side;
 mod transformers;
 mod weight_files;
 mod wire;

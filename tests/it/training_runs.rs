@@ -199,20 +199,20 @@ fn settings_that_cannot_be_used_are_refused_by_name() {
 }
 
 /// Who is what, read back from the text of a graph.
-fn edges(text: &str) -> Vec<(&str, &str)> {
+pub fn edges(text: &str) -> Vec<(&str, &str)> {
     let sentences = text.split('.').map(|sentence| sentence.trim().trim_start_matches("Every "));
     sentences.filter_map(|sentence| sentence.split_once(" is a ")).collect()
 }
 
 /// The words that exactly so many hops lead to, by reading the text again and again.
-fn frontier<'a>(edges: &[(&'a str, &'a str)], root: &'a str, hops: usize) -> BTreeSet<&'a str> {
+pub fn frontier<'a>(edges: &[(&'a str, &'a str)], root: &'a str, hops: usize) -> BTreeSet<&'a str> {
     (0..hops).fold(BTreeSet::from([root]), |frontier, _| {
         let next = edges.iter().filter(|(from, _)| frontier.contains(from));
         next.map(|(_, to)| *to).collect()
     })
 }
 
-fn prosqa_words() -> (Tokenizer, Special) {
+pub fn prosqa_words() -> (Tokenizer, Special) {
     let tokenizer = Tokenizer::of_words(&Words {
         vocabulary: &words::vocabulary(),
         pattern: words::PATTERN,
@@ -227,7 +227,7 @@ fn prosqa_words() -> (Tokenizer, Special) {
     (tokenizer, Special { start, end, latent, eos })
 }
 
-fn token_ids(sequence: &Sequence) -> Vec<u32> {
+pub fn token_ids(sequence: &Sequence) -> Vec<u32> {
     let token = |input: &Input| match input {
         Input::Token(id) => Some(*id),
         Input::Thought => None,

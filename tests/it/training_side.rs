@@ -1,0 +1,105 @@
+//! Runs side by side, questions that are seen once, and facts as what is learnt.
+
+use crate::training_runs::METHOD;
+use crate::training_runs::bytes;
+use crate::training_runs::edges;
+use crate::training_runs::frontier;
+use crate::training_runs::prosqa_words;
+use crate::training_runs::settings;
+use crate::training_runs::token_ids;
+use crate::training_runs::train;
+use coconut::model::gradients::cross_entropy::Distribution;
+use coconut::train::init::stream;
+use coconut::train::settings::Settings;
+use coconut::train::task::Context;
+use coconut::train::task::Task;
+use coconut::train::warmup::GraphWork;
+use coconut::train::warmup::Learn;
+use coconut::train::warmup::Words;
+use std::collections::BTreeSet;
+
+#[test]
+fn runs_side_by_side_are_the_runs_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = settings(folder.path(), METHOD);
+    let other = folder.path().join("other.toml");
+    let text = std::fs::read_to_string(&one).unwrap();
+    std::fs::write(&other, text.replace("seed = 5", "seed = 6")).unwrap();
+    let (both, alone) = (folder.path().join("both"), folder.path().join("alone"));
+    let output = train(&one, &both).arg("--config").arg(&other).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(train(&other, &alone).output().unwrap().status.success());
+    assert_eq!(bytes(&both.join("other")), bytes(&alone));
+    assert_ne!(bytes(&both.join("run")), bytes(&alone));
+}
+
+#[test]
+fn one_run_that_fails_does_not_end_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = settings(folder.path(), METHOD);
+    let bad = folder.path().join("bad.toml");
+    let text = std::fs::read_to_string(&good).unwrap();
+    std::fs::write(&bad, text.replace("epochs = 12", "epochs = 12\nparts = 100")).unwrap();
+    let out = folder.path().join("out");
+    let output = train(&bad, &out).arg("--config").arg(&good).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said.contains("bad.toml") && said.contains("`parts` are 100, of 3 questions"),
+        "{said}"
+    );
+    assert!(out.join("run/checkpoint").is_dir());
+
+    let refused = train(&good, &out).arg("--config").arg(&good).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("two files of one name"), "{said}");
+}
+
+#[test]
+fn with_as_many_parts_as_epochs_no_question_is_seen_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = settings(folder.path(), "'cot'");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace("epochs = 12", "epochs = 3\nparts = 3").replace("accumulate = 2", "");
+    std::fs::write(&path, text).unwrap();
+    let settings = Settings::read(&path).unwrap();
+    let (tokenizer, special) = prosqa_words();
+    let context =
+        Context { seed: 1, tokenizer: &tokenizer, special, eos: &settings.eos, max_positions: 128 };
+    let task = Task::new(&settings.phases[0], 0, context).unwrap();
+    assert_eq!(task.steps(), 3, "an epoch is one question");
+    let seen: BTreeSet<Vec<u32>> = (0..task.steps())
+        .flat_map(|step| task.batches(step).unwrap())
+        .flat_map(|batch| batch.sequences)
+        .map(|sequence| token_ids(&sequence))
+        .collect();
+    assert_eq!(seen.len(), 3);
+}
+
+#[test]
+fn facts_are_begun_and_say_the_children() {
+    let (tokenizer, special) = prosqa_words();
+    let work = GraphWork {
+        learn: Learn::Facts,
+        nodes: vec![[8, 12]],
+        published: 0.5,
+        graphs: 4,
+        steps: 10,
+    };
+    let words = Words { tokenizer: &tokenizer, special };
+    let batch = work.batch(0, &words, &mut stream(3, "test")).unwrap();
+    for (index, sequence) in batch.sequences.iter().enumerate() {
+        let text = tokenizer.decode(&batch.prefixes[index / batch.fan()]);
+        let edges = edges(&text);
+        let begun = tokenizer.decode(&token_ids(sequence));
+        let node = begun.split_whitespace().rev().nth(2).unwrap();
+        assert!(begun.ends_with(&format!("{node} is a")), "{begun}");
+        let [(_, named), (last, child)] = &sequence.targets[..] else { panic!("{begun}") };
+        assert_eq!(*last, sequence.inputs.len() - 1);
+        assert_eq!(named.distribution, child.distribution);
+        let Distribution::Uniform(ids) = &child.distribution else { panic!("{begun}") };
+        let told: Vec<String> = ids.iter().map(|&id| tokenizer.name(id)).collect();
+        let told: BTreeSet<&str> = told.iter().map(String::as_str).collect();
+        assert_eq!(told, frontier(&edges, node, 1), "{begun} in {text}");
+    }
+}
