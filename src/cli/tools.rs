@@ -42,6 +42,8 @@ pub(super) enum FactsArg {
     Tools,
     /// The model.
     Model,
+    /// Both.
+    Both,
 }
 
 impl ToolArgs {
@@ -58,6 +60,7 @@ impl From<FactsArg> for FactsFor {
         match facts {
             FactsArg::Tools => Self::Tools,
             FactsArg::Model => Self::Model,
+            FactsArg::Both => Self::Both,
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::engine::request::Rejected;
 use crate::eval::report::Outcome;
 use crate::eval::report::Sampled;
 use crate::eval::settings::Asked;
+use crate::eval::settings::FactsFor;
 use crate::eval::settings::Samples;
 use crate::latent::script::Sampling;
 use crate::prompting::render::Prompt;
@@ -52,8 +53,11 @@ fn question(reasoner: &Reasoner, asked: &Asked<'_>) -> Question {
     let prompt = settings.prompt.as_ref();
     let form = prompt.and_then(Prompt::form);
     let calls_tools = form.is_some() || (prompt.is_none() && reasoner.acts());
-    let are_for_tools = asked.are_for_tools(calls_tools);
-    let (question, facts) = asked.parts(are_for_tools || prompt.is_some());
+    let told = match prompt {
+        Some(_) => FactsFor::Tools,
+        None => asked.told(calls_tools),
+    };
+    let (question, facts) = asked.parts(told);
     let acting = calls_tools.then(|| Acting {
         tools: settings.tools.clone(),
         facts: facts.map(Arc::from),
@@ -108,6 +112,8 @@ fn counted(reasoner: &Reasoner, answer: &Answer, example: &Example) -> Outcome {
         answer: said,
         tokens: answer.usage.completion_tokens,
         thoughts: answer.usage.latent_steps,
+        tool_calls: answer.turns.iter().filter(|turn| turn.observation.is_some()).count(),
+        positions: answer.usage.total_tokens(),
         seconds: answer.timings.total.as_secs_f64(),
         samples: (count > 1).then(|| Sampled {
             count,

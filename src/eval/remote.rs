@@ -73,7 +73,7 @@ struct Said {
     answer: String,
     text: String,
     #[serde(default)]
-    trajectory: Vec<IgnoredAny>,
+    trajectory: Vec<Turn>,
     #[serde(default)]
     choices: Vec<Choice>,
     vote: Option<Vote>,
@@ -81,6 +81,11 @@ struct Said {
     timings: Timings,
     #[serde(default)]
     warnings: Vec<Warning>,
+}
+
+#[derive(Deserialize)]
+struct Turn {
+    observation: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -95,8 +100,16 @@ struct Vote {
 
 #[derive(Deserialize)]
 struct Usage {
+    #[serde(default)]
+    prompt_tokens: usize,
     completion_tokens: usize,
     latent_steps: usize,
+}
+
+impl Usage {
+    fn positions(&self) -> usize {
+        self.prompt_tokens + self.latent_steps + self.completion_tokens
+    }
 }
 
 #[derive(Deserialize)]
@@ -203,6 +216,8 @@ impl Remote {
             answer: said.answer,
             tokens: said.usage.completion_tokens,
             thoughts: said.usage.latent_steps,
+            tool_calls: said.trajectory.iter().filter(|turn| turn.observation.is_some()).count(),
+            positions: said.usage.positions(),
             seconds: said.timings.total_ms / 1e3,
             samples: (count > 1).then_some(Sampled { count, correct, agreeing }),
             warnings: said.warnings.into_iter().map(|warning| warning.message).collect(),
@@ -212,7 +227,7 @@ impl Remote {
 
 /// The same question as one in this process.
 fn body(asked: &Asked<'_>, calls_tools: bool) -> Value {
-    let (question, facts) = asked.parts(asked.are_for_tools(calls_tools));
+    let (question, facts) = asked.parts(asked.told(calls_tools));
     let (settings, sampling) = (asked.settings, asked.settings.sampling);
     let mut body = json!({
         "question": question,

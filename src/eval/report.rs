@@ -64,6 +64,13 @@ pub enum Outcome {
         tokens: usize,
         /// Thoughts.
         thoughts: usize,
+        /// Calls of tools.
+        #[serde(default)]
+        tool_calls: usize,
+        /// Rows of the forward pass: what was fed, thought and said, in all rounds and samples; what an earlier question had
+        /// computed already counts, too.
+        #[serde(default)]
+        positions: usize,
         /// From the question to the answer.
         seconds: f64,
         /// Where there are several answers, of which this is the vote.
@@ -164,13 +171,16 @@ impl Run {
         })
     }
 
-    /// Means over the answers: tokens, thoughts, seconds.
-    fn means(&self) -> [f64; 3] {
-        let (mut sums, mut count) = ([0.0; 3], 0.0);
+    /// Means over the answers: tokens, thoughts, seconds, calls of tools, positions.
+    fn means(&self) -> [f64; 5] {
+        let (mut sums, mut count) = ([0.0; 5], 0.0);
         for scored in &self.scored {
-            if let Outcome::Answered { tokens, thoughts, seconds, .. } = scored.outcome {
+            if let Outcome::Answered { tokens, thoughts, tool_calls, positions, seconds, .. } =
+                scored.outcome
+            {
                 count += 1.0;
-                let values = [tokens as f64, thoughts as f64, seconds];
+                let counts = [tool_calls, positions].map(|count| count as f64);
+                let values = [tokens as f64, thoughts as f64, seconds, counts[0], counts[1]];
                 sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
             }
         }
@@ -178,7 +188,8 @@ impl Run {
     }
 
     fn to_json(&self) -> Value {
-        let ((accuracy, interval), [tokens, thoughts, seconds]) = (self.accuracy(), self.means());
+        let (accuracy, interval) = self.accuracy();
+        let [tokens, thoughts, seconds, tool_calls, positions] = self.means();
         json!({
             "latent_steps": self.latent_steps,
             "questions": self.scored.len(),
@@ -189,6 +200,8 @@ impl Run {
             "accuracy_95": interval,
             "mean_tokens": tokens,
             "mean_thoughts": thoughts,
+            "mean_tool_calls": tool_calls,
+            "mean_positions": positions,
             "mean_seconds": seconds,
             "wall_seconds": self.wall.as_secs_f64(),
             "samples": self.samples(),
@@ -268,7 +281,7 @@ impl fmt::Display for Report {
         )?;
         for run in &self.runs {
             let (accuracy, [low, high]) = run.accuracy();
-            let [tokens, thoughts, seconds] = run.means();
+            let [tokens, thoughts, seconds, ..] = run.means();
             let correct = format!("{}/{}", run.correct(), run.scored.len());
             let interval = format!("{:.2} - {:.2} %", low * 100.0, high * 100.0);
             write!(

@@ -1,5 +1,6 @@
 //! How questions are asked, as plain data. Knows nobody who answers.
 
+use crate::data::example::Example;
 use crate::data::questions::Row;
 use crate::prompting::render::Prompt;
 use crate::reason::question::Feedback;
@@ -37,6 +38,8 @@ pub enum FactsFor {
     Tools,
     /// The model.
     Model,
+    /// Both.
+    Both,
 }
 
 /// Several answers to each question.
@@ -82,23 +85,14 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// The question, and the facts that tools or a prompt are told apart from it.
-    pub(super) fn parts(&self, are_apart: bool) -> (&'a str, Option<&'a str>) {
-        let example = &self.row.example;
-        if let Some(facts) = &example.facts {
-            return (&example.question, Some(facts));
-        }
-        let (facts, question) = apart(&example.question);
-        let (facts, question) = (facts.trim(), question.trim());
-        match are_apart && !facts.is_empty() && !question.is_empty() {
-            true => (question, Some(facts)),
-            false => (&example.question, None),
-        }
+    /// The question, and the facts that tools or a prompt are told.
+    pub(super) fn parts(&self, told: FactsFor) -> (&'a str, Option<&'a str>) {
+        parts(&self.row.example, told)
     }
 
-    /// Whether tools are told the facts, and the model is not.
-    pub(super) fn are_for_tools(&self, calls_tools: bool) -> bool {
-        calls_tools && self.settings.facts_for == FactsFor::Tools
+    /// Who is told the facts: the model, where there are no tools.
+    pub(super) fn told(&self, calls_tools: bool) -> FactsFor {
+        if calls_tools { self.settings.facts_for } else { FactsFor::Model }
     }
 
     /// What everything random about it follows from. Samples have the numbers that follow a question's own.
@@ -121,9 +115,24 @@ impl Settings {
             "facts": match self.facts_for {
                 FactsFor::Tools => "tools",
                 FactsFor::Model => "model",
+                FactsFor::Both => "both",
             },
             "prompt": self.prompt.as_ref().map(|prompt| prompt.method().name()),
         })
+    }
+}
+
+fn parts(example: &Example, told: FactsFor) -> (&str, Option<&str>) {
+    if let Some(facts) = &example.facts {
+        return (&example.question, Some(facts));
+    }
+    let (facts, question) = apart(&example.question);
+    let (facts, question) = (facts.trim(), question.trim());
+    match told {
+        _ if facts.is_empty() || question.is_empty() => (&example.question, None),
+        FactsFor::Tools => (question, Some(facts)),
+        FactsFor::Model => (&example.question, None),
+        FactsFor::Both => (&example.question, Some(facts)),
     }
 }
 
@@ -136,5 +145,24 @@ pub(super) fn feedback_name(feedback: Feedback) -> &'static str {
         Feedback::Shuffle => "shuffle",
         Feedback::Mean => "mean",
         Feedback::None => "none",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_told_to_those_who_are_named() {
+        let whole = "Every a is a b. Tom is a a. Is Tom a b or c?";
+        let (facts, question) = ("Every a is a b. Tom is a a.", "Is Tom a b or c?");
+        let example = Example { question: whole.to_owned(), ..Example::default() };
+        assert_eq!(parts(&example, FactsFor::Tools), (question, Some(facts)));
+        assert_eq!(parts(&example, FactsFor::Model), (whole, None));
+        assert_eq!(parts(&example, FactsFor::Both), (whole, Some(facts)));
+        // Facts that a data set has apart stay so.
+        let apart =
+            Example { facts: Some(facts.to_owned()), question: question.to_owned(), ..example };
+        assert_eq!(parts(&apart, FactsFor::Model), (question, Some(facts)));
     }
 }
