@@ -1,38 +1,79 @@
 #!/usr/bin/env bash
-# The Coconut paper's table in small: every method from the same start, for as many steps, on graphs of 8 to 12 nodes.
-# Trains models/recipes/prosqa-*.toml into runs/ (what is there goes on), asks each 300 questions it has not seen, one at
-# a time, and prints the table. About an hour on two cores; ONLY="coconut cot" does less.
+# The Coconut paper's table in small: every method of the line from the same start, on the same graphs of 8 to 12 nodes, for
+# the same number of examples, with three seeds. Trains models/recipes/table/*.toml into runs/table (what is there goes
+# on), asks each 500 questions that it has not seen, and prints the table. An hour a seed on two cores; minutes on a GPU.
 #
-#   COCONUT=FILE    the program    [built with cargo build --release]
+#   SEEDS="0 1 2"       of the start and of each row
+#   ONLY="coconut cot"  only these rows
+#   DEVICE=cuda         what trains; all rows of a seed go side by side     [cpu: two at a time]
+#   ASKING=N            rows that are asked side by side, where nobody looks at the milliseconds    [1]
+#   COCONUT=FILE        the program    [built with cargo build --release]
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 need_coconut
-METHODS="${ONLY:-coconut cot no-cot icot pause no-curriculum no-thought}"
+DEVICE=${DEVICE:-cpu}
+SEEDS=${SEEDS:-0 1 2}
+ROWS=${ONLY:-standard cot act react react-told icot coconut no-curriculum no-thought pause taught}
+DATA=data/table
+OUT=runs/table
+mkdir -p "$DATA" "$OUT/recipes"
 
-[ -f data/prosqa-small/train.json ] || "$COCONUT" generate-data prosqa --nodes 8..12 --count 6000 --seed 1 --out data/prosqa-small/train.json
-[ -f data/prosqa-small/valid.json ] || "$COCONUT" generate-data prosqa --nodes 8..12 --count 300 --seed 2 --out data/prosqa-small/valid.json
-[ -f data/prosqa/tokenizer.json ] || "$COCONUT" generate-data tokenizer prosqa --out data/prosqa/tokenizer.json
+# ===== data, once =====
 
+made() { [ -s "$DATA/$1" ] || "$COCONUT" generate-data "${@:2}" --out "$DATA/$1"; }
+made train.json prosqa --nodes 8..12 --count 12800 --seed 1
+made valid.json prosqa --nodes 8..12 --count 500 --seed 2
+made tool.jsonl react --from "$DATA/train.json" --jsonl
+made told.jsonl react --from "$DATA/train.json" --facts question --jsonl
+made tool-valid.json react --from "$DATA/valid.json"
+made told-valid.json react --from "$DATA/valid.json" --facts question
+made tokenizer.json tokenizer prosqa-react
+
+# ===== training =====
+
+# Runs NAME-SEED, side by side; those that are complete are not begun again.
 train() {
-    [ -d "runs/$1/checkpoint" ] || "$COCONUT" train --config "models/recipes/$1.toml" --resume
+    local run runs=() flags=()
+    for run in "$@"; do
+        [ ! -d "$OUT/$run/checkpoint" ] || continue
+        local seed=${run##*-} name=${run%-*}
+        sed "s/^seed = 0/seed = $seed/; s#$OUT/base-0/#$OUT/base-$seed/#" "models/recipes/table/$name.toml" \
+            >"$OUT/recipes/$run.toml"
+        runs+=("$run")
+        flags+=(--config "$OUT/recipes/$run.toml")
+    done
+    case $DEVICE/${#runs[@]} in
+        */0) ;;
+        # Each run computes on one thread.
+        cpu/*) printf '%s\n' "${runs[@]}" | xargs --max-procs 2 --replace "$COCONUT" train --resume \
+            --config "$OUT/recipes/{}.toml" --out "$OUT/{}" ;;
+        */1) "$COCONUT" train --resume --device "$DEVICE" "${flags[@]}" --out "$OUT/${runs[0]}" ;;
+        *) "$COCONUT" train --resume --device "$DEVICE" --threads 1 "${flags[@]}" --out "$OUT" ;;
+    esac
 }
 
-train prosqa-base
-# Each run computes on one thread: two at a time.
-export COCONUT
-export -f train
-printf 'prosqa-%s\n' $METHODS | xargs --max-procs 2 --replace bash -c 'train {} 2> runs/{}.log'
-
-echo "| method | accuracy | tokens | ms a question |"
-echo "|---|---|---|---|"
-for method in $METHODS; do
-    result="runs/prosqa-$method.json"
-    "$COCONUT" eval --model "runs/prosqa-$method/checkpoint" --data data/prosqa-small/valid.json \
-        --concurrency 1 --json "$result" > /dev/null 2>&1
-    python3 - "$method" "$result" <<'PYTHON'
-import json, sys
-
-method, run = sys.argv[1], json.load(open(sys.argv[2]))["runs"][0]
-share = run["correct"] / run["questions"]
-print(f"| {method} | {share:.1%} | {run['mean_tokens']:.1f} | {1000 * run['mean_seconds']:.1f} |")
-PYTHON
+bases=() rows=()
+for seed in $SEEDS; do
+    bases+=("base-$seed")
+    for row in $ROWS; do rows+=("$row-$seed"); done
 done
+train "${bases[@]}" 2>"$OUT/bases.log"
+for seed in $SEEDS; do
+    mapfile -t side < <(printf '%s\n' "${rows[@]}" | grep -e "-$seed\$")
+    train "${side[@]}" 2>"$OUT/rows-$seed.log"
+done
+
+# ===== questions, and the table =====
+
+ask() {
+    local data=valid.json tools=()
+    case $1 in
+        react-told-*) data=told-valid.json tools=(--tools graph --facts both) ;;
+        act-* | react-*) data=tool-valid.json tools=(--tools graph) ;;
+    esac
+    [ -s "$OUT/$1.json" ] || "$COCONUT" eval --model "$OUT/$1/checkpoint" --data "$DATA/$data" "${tools[@]}" \
+        --concurrency 1 --prefix-cache off --max-tokens 128 --json "$OUT/$1.json" >/dev/null 2>"$OUT/$1.log"
+}
+export COCONUT DATA OUT
+export -f ask
+printf '%s\n' "${rows[@]}" | xargs --max-procs "${ASKING:-1}" --replace bash -c 'ask {}'
+python3 benches/table.py "$OUT" $ROWS

@@ -48,7 +48,7 @@ nvcc --version | tail -n 2
 
 # ===== the feature =====
 
-cargo clippy --locked --features cuda --all-targets -- -D warnings
+cargo clippy --locked --package coconut --package coconut-cuda --features coconut/cuda --all-targets -- -D warnings
 cargo build --locked --features cuda --bin coconut
 echo "cargo build --features cuda: ok"
 

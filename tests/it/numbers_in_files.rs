@@ -114,7 +114,9 @@ fn a_config_with_any_number_is_counted_or_refused() {
 fn a_run_with_any_number_is_read_or_refused_by_name() {
     let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/recipes");
     let mut refused = 0;
-    for path in std::fs::read_dir(recipes).unwrap().map(|entry| entry.unwrap().path()) {
+    let of_table = recipes.join("table");
+    let files = [recipes, of_table].into_iter().flat_map(|folder| folder.read_dir().unwrap());
+    for path in files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
         let text = std::fs::read_to_string(&path).unwrap();
         let settings: toml::Table = toml::from_str(&text).unwrap();
         let settings = serde_json::to_value(&settings).unwrap();

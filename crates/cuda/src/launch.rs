@@ -93,6 +93,24 @@ pub(crate) enum Number {
     Float(f32),
 }
 
+/// A number as a kernel takes it.
+enum Word {
+    Int(i32),
+    Float(f32),
+}
+
+impl Number {
+    fn word(self) -> Result<Word> {
+        match self {
+            Self::Int(count) => {
+                i32::try_from(count).map(Word::Int).map_err(candle_core::Error::wrap)
+            }
+            Self::Signed(count) => Ok(Word::Int(count)),
+            Self::Float(factor) => Ok(Word::Float(factor)),
+        }
+    }
+}
+
 /// How the work is dealt out.
 #[derive(Clone, Copy)]
 pub(crate) enum Work {
@@ -162,15 +180,7 @@ pub(crate) fn call<const N: usize>(
     for output in outputs {
         made.push(output?);
     }
-    let numbers: Vec<(i32, f32)> = numbers
-        .iter()
-        .map(|number| match *number {
-            Number::Int(count) => i32::try_from(count).map(|count| (count, f32::NAN)),
-            Number::Signed(count) => Ok((count, f32::NAN)),
-            Number::Float(factor) => Ok((i32::MIN, factor)),
-        })
-        .collect::<std::result::Result<_, _>>()
-        .map_err(candle_core::Error::wrap)?;
+    let numbers: Vec<Word> = numbers.iter().map(|number| number.word()).collect::<Result<_>>()?;
     let function = device.get_or_load_custom_func(name, MODULE, ptx()?)?;
     let mut arguments = function.builder();
     for input in &inputs {
@@ -183,10 +193,10 @@ pub(crate) fn call<const N: usize>(
     for output in &mut made {
         arguments.arg(output);
     }
-    for (count, factor) in &numbers {
-        match factor.is_nan() {
-            true => arguments.arg(count),
-            false => arguments.arg(factor),
+    for number in &numbers {
+        match number {
+            Word::Int(count) => arguments.arg(count),
+            Word::Float(factor) => arguments.arg(factor),
         };
     }
     let config = work.config()?;

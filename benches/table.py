@@ -1,0 +1,55 @@
+"""The table of benches/table.sh from what `coconut eval` and `coconut train` wrote: means over seeds, with the interval that
+seeds and questions leave (95 %, Student's t over seeds; Wilson's with one seed)."""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+
+
+def interval(shares: list[float], questions: int) -> tuple[float, float]:
+    mean = sum(shares) / len(shares)
+    if len(shares) == 1:
+        z = 1.96
+        middle = (mean + z * z / (2 * questions)) / (1 + z * z / questions)
+        half = z * math.sqrt(mean * (1 - mean) / questions + z * z / (4 * questions**2)) / (1 + z * z / questions)
+        return middle - half, middle + half
+    deviation = math.sqrt(sum((share - mean) ** 2 for share in shares) / (len(shares) - 1))
+    half = STUDENT.get(len(shares), 2.0) * deviation / math.sqrt(len(shares))
+    return max(0.0, mean - half), min(1.0, mean + half)
+
+
+def row(folder: Path, name: str) -> str | None:
+    seeds = sorted(path for path in folder.glob(f"{name}-[0-9].json"))
+    runs = [json.loads(path.read_text())["runs"][0] for path in seeds]
+    if not runs:
+        return None
+    shares = [run["correct"] / run["questions"] for run in runs]
+    low, high = interval(shares, runs[0]["questions"])
+
+    def mean(field: str, form: str) -> str:
+        values = [run[field] for run in runs if run.get(field) is not None]
+        return form.format(sum(values) / len(values)) if values else "-"
+
+    each = ", ".join(f"{100 * share:.1f}" for share in shares)
+    milliseconds = 1000 * runs[0]["mean_seconds"]
+    return (
+        f"| {name} | {100 * sum(shares) / len(shares):.1f} | {100 * low:.1f} - {100 * high:.1f} | {each} | "
+        f"{mean('mean_tokens', '{:.1f}')} | {mean('mean_thoughts', '{:.1f}')} | {mean('mean_tool_calls', '{:.1f}')} | "
+        f"{mean('mean_positions', '{:.0f}')} | {milliseconds:.1f} |"
+    )
+
+
+def main() -> None:
+    folder, names = Path(sys.argv[1]), sys.argv[2:]
+    print("| row | right, % | 95 % interval | by seed | tokens | thoughts | tool calls | forward rows | ms a question |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name in names:
+        line = row(folder, name)
+        if line:
+            print(line)
+
+
+main()
