@@ -145,7 +145,7 @@ fn sync(path: &Path) -> Result<()> {
 
 fn save_memory(path: &Path, variables: &Variables, memory: &Memory) -> Result<()> {
     let mut named = Vec::new();
-    for (variable, averages) in variables.iter().zip(&memory.to_write()?) {
+    for (variable, averages) in variables.iter().zip(memory.to_write()?.iter()) {
         for (index, data) in averages.iter().enumerate() {
             let name = average_name(variable, index);
             let bytes = SavedType::F32.bytes(&name, data)?;

@@ -240,14 +240,15 @@ impl Told {
             let child = self.graph.children(node)[0];
             let mut ids = words.encode(&sentence(&self.graph, &self.symbols, [node, child]))?;
             ids.truncate(ids.iter().position(|&id| id == self.ids[child]).unwrap_or(ids.len()));
+            let children = self.uniform(self.graph.children(node));
             let mut sequence = Sequence::default();
             for id in ids {
                 sequence.feed(&[id]);
                 if id == self.ids[node] {
-                    sequence.expect(self.uniform(self.graph.children(node)), 1.0);
+                    sequence.expect(children.clone(), 1.0);
                 }
             }
-            sequence.expect(self.uniform(self.graph.children(node)), 1.0);
+            sequence.expect(children, 1.0);
             Ok(sequence)
         };
         self.inner().map(begun).collect()

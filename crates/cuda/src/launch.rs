@@ -1,5 +1,5 @@
 //! How a kernel is called: its arguments in the order inputs, outputs, numbers, one thread or one warp for each piece of
-//! work. The only unsafe code; what it rests on is said at each function. Knows no operation.
+//! work. What its unsafe code rests on is said at each function. Knows no operation.
 
 use candle_core::CudaDevice;
 use candle_core::CudaStorage;

@@ -5,6 +5,7 @@ use crate::train::variables::Variable;
 use crate::train::variables::Variables;
 use candle_core::Result;
 use candle_core::Tensor;
+use std::borrow::Cow;
 
 /// What an optimiser remembers.
 #[derive(Clone, Debug)]
@@ -67,13 +68,13 @@ impl Memory {
     ///
     /// # Errors
     /// If a device does not give them.
-    pub fn to_write(&self) -> Result<Vec<Vec<Vec<f32>>>> {
+    pub fn to_write(&self) -> Result<Cow<'_, [Vec<Vec<f32>>]>> {
         match &self.averages {
-            Averages::Host(averages) => Ok(averages.clone()),
+            Averages::Host(averages) => Ok(Cow::Borrowed(averages)),
             Averages::Device(averages) => {
                 let fetch = |average: &Tensor| average.flatten_all()?.to_vec1();
                 let fetch = |averages: &Vec<Tensor>| averages.iter().map(fetch).collect();
-                averages.iter().map(fetch).collect()
+                Ok(Cow::Owned(averages.iter().map(fetch).collect::<Result<_>>()?))
             }
         }
     }
