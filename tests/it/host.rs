@@ -69,7 +69,11 @@ struct Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let heads = (1..3usize, 1..4usize, 1..9usize);
+    // A norm over a few numbers is badly conditioned: two that happen to be close make a thousandfold of a rounding.
+    let heads = (1..3usize, 1..4usize, 1..9usize)
+        .prop_filter("at least sixteen wide", |(kv_heads, group, half)| {
+            kv_heads * group * 2 * half >= 16
+        });
     let kind = prop_oneof![Just("gpt2"), Just("llama"), Just("qwen2"), Just("qwen3")];
     let sequences = prop::collection::vec((1..30usize, 1..6usize), 1..4);
     let projector = (1..40usize, any::<bool>()).prop_map(|(inner, norm)| Projector { inner, norm });
