@@ -16,6 +16,7 @@ use crate::train::encoded::Encoded;
 use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::init::stream;
+use crate::train::method::Method;
 use crate::train::method::Moment;
 use crate::train::method::Special;
 use crate::train::settings::Objective;
@@ -99,7 +100,15 @@ impl<'a> Task<'a> {
             Kind::Questions { work, encoded } => {
                 part(encoded.len(), work.parts, 0).len().div_ceil(work.batch_size * self.accumulate)
             }
-            Kind::Graphs(work) => work.steps,
+            Kind::Graphs(work) => work.steps.div_ceil(work.epochs()).max(1),
+        }
+    }
+
+    /// What questions are taught by, where they are as in a file.
+    fn method(&self) -> Option<&Method> {
+        match &self.kind {
+            Kind::Questions { work, .. } => Some(&work.method),
+            Kind::Graphs(work) => work.method(),
         }
     }
 
@@ -110,49 +119,35 @@ impl<'a> Task<'a> {
 
     /// The stage of the curriculum.
     pub fn stage(&self, step: usize) -> usize {
-        match &self.kind {
-            Kind::Questions { work, .. } => work.method.stage(self.moment(step)),
-            Kind::Graphs(_) => 0,
-        }
+        self.method().map_or(0, |method| method.stage(self.moment(step)))
     }
 
     /// Whether the optimiser forgets before a step.
     pub fn resets_optimizer(&self, step: usize) -> bool {
-        match &self.kind {
-            Kind::Questions { work, .. } => work.method.resets_optimizer(self.moment(step)),
-            Kind::Graphs(_) => false,
-        }
+        self.method().is_some_and(|method| method.resets_optimizer(self.moment(step)))
     }
 
     /// How the model is asked after `step` updates.
     pub fn recipe(&self, step: usize) -> Recipe {
         let Context { special, eos, .. } = self.context;
-        match &self.kind {
-            Kind::Questions { work, .. } => {
-                let stage = work.method.stage(self.moment(step.saturating_sub(1)));
-                work.method.recipe(stage, special, eos)
-            }
-            Kind::Graphs(work) => {
-                let markers = Markers { start: special.start, end: special.end };
-                let recipe = families::coconut(markers, vec![special.eos]);
-                let thoughts = match &work.learn {
-                    Learn::Questions(questions) => questions.latent_steps,
-                    Learn::Children | Learn::Facts | Learn::Chains { .. } => {
-                        recipe.latent_steps.default
-                    }
-                };
-                let max = recipe.latent_steps.max.max(thoughts);
-                Recipe { latent_steps: LatentSteps { default: thoughts, max }, ..recipe }
-            }
+        if let Some(method) = self.method() {
+            return method.recipe(self.stage(step.saturating_sub(1)), special, eos);
         }
+        let markers = Markers { start: special.start, end: special.end };
+        let recipe = families::coconut(markers, vec![special.eos]);
+        let thoughts = match &self.kind {
+            Kind::Graphs(GraphWork { learn: Learn::Questions(questions), .. }) => {
+                questions.latent_steps
+            }
+            _ => recipe.latent_steps.default,
+        };
+        let max = recipe.latent_steps.max.max(thoughts);
+        Recipe { latent_steps: LatentSteps { default: thoughts, max }, ..recipe }
     }
 
     /// How dialogues with tools are written, where the model is taught them.
     pub fn form(&self) -> Option<ReactForm> {
-        match &self.kind {
-            Kind::Questions { work, .. } => work.method.form(),
-            Kind::Graphs(_) => None,
-        }
+        self.method().and_then(Method::form)
     }
 
     /// The batches whose gradients make one update.
@@ -160,7 +155,7 @@ impl<'a> Task<'a> {
     /// # Errors
     /// If graphs cannot be made.
     pub fn batches(&self, step: usize) -> Result<Vec<Batch>> {
-        let Context { seed, tokenizer, special, .. } = self.context;
+        let Context { seed, tokenizer, special, eos, .. } = self.context;
         match &self.kind {
             Kind::Questions { work, encoded } => {
                 let chosen = self.chosen(step, work, encoded.len());
@@ -177,8 +172,8 @@ impl<'a> Task<'a> {
             Kind::Graphs(work) => (0..self.accumulate)
                 .map(|part| {
                     let purpose = format!("{} step {step} part {part}", self.name);
-                    let words = Words { tokenizer, special };
-                    work.batch(step, &words, &mut stream(seed, &purpose))
+                    let words = Words { tokenizer, special, eos };
+                    work.batch(step, self.stage(step), &words, &mut stream(seed, &purpose))
                 })
                 .collect(),
         }

@@ -6,14 +6,18 @@ use crate::data::prosqa::generate::Config as GraphConfig;
 use crate::data::prosqa::generate::Generator;
 use crate::data::prosqa::graph::Graph;
 use crate::data::prosqa::graph::Query;
+use crate::data::prosqa::record::Record;
+use crate::data::prosqa::record::facts;
 use crate::data::prosqa::record::sentence;
 use crate::data::prosqa::record::symbols;
 use crate::model::gradients::cross_entropy::Distribution;
 use crate::text::Tokenizer;
 use crate::train::batch::Batch;
 use crate::train::counts::at_once;
+use crate::train::encoded::Encoded;
 use crate::train::error::Error;
 use crate::train::error::Result;
+use crate::train::method::Method;
 use crate::train::method::Special;
 use crate::train::sequence::Sequence;
 use rand::Rng;
@@ -56,6 +60,45 @@ pub enum Learn {
     },
     /// Questions with thoughts, and their answers.
     Questions(GraphQuestions),
+    /// Questions as a file would have them, taught by a method: no graph is seen twice.
+    Method(MethodQuestions),
+}
+
+/// Questions about graphs, by one of the methods for files.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MethodQuestions {
+    /// How the model is taught; not in dialogues with tools, which take a file.
+    pub method: Method,
+    /// Questions about each graph.
+    pub per_graph: usize,
+    /// Fewest hops to what is asked about.
+    pub min_hops: usize,
+    /// The steps as so many epochs, for methods that count them.
+    #[serde(default = "one")]
+    pub epochs: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl MethodQuestions {
+    fn check(&self) -> std::result::Result<(), (&'static str, String)> {
+        let counts = [
+            ("objective.graphs.learn.method.per_graph", self.per_graph),
+            ("objective.graphs.learn.method.min_hops", self.min_hops),
+            ("objective.graphs.learn.method.epochs", self.epochs),
+        ];
+        counts.into_iter().try_for_each(at_once)?;
+        match self.method.form() {
+            Some(_) => {
+                let reason = "has dialogues with tools, which take a file of questions".to_owned();
+                Err(("objective.graphs.learn.method.method", reason))
+            }
+            None => self.method.check(),
+        }
+    }
 }
 
 /// Questions about graphs.
@@ -109,6 +152,23 @@ impl GraphWork {
             Learn::Children | Learn::Facts => Ok(()),
             Learn::Chains { hops } => at_once(("objective.graphs.learn.chains.hops", *hops)),
             Learn::Questions(questions) => questions.check(),
+            Learn::Method(questions) => questions.check(),
+        }
+    }
+
+    /// The method of questions that are as in a file.
+    pub fn method(&self) -> Option<&Method> {
+        match &self.learn {
+            Learn::Method(questions) => Some(&questions.method),
+            Learn::Children | Learn::Facts | Learn::Chains { .. } | Learn::Questions(_) => None,
+        }
+    }
+
+    /// Into how many epochs the steps are divided.
+    pub fn epochs(&self) -> usize {
+        match &self.learn {
+            Learn::Method(questions) => questions.epochs,
+            Learn::Children | Learn::Facts | Learn::Chains { .. } | Learn::Questions(_) => 1,
         }
     }
 
@@ -116,6 +176,7 @@ impl GraphWork {
     fn generator(&self, step: usize, random: &mut impl Rng) -> Result<Generator> {
         let min_hops = match &self.learn {
             Learn::Questions(questions) => questions.min_hops,
+            Learn::Method(questions) => questions.min_hops,
             Learn::Children | Learn::Facts | Learn::Chains { .. } => 2,
         };
         let share = step * self.nodes.len() / self.steps.max(1);
@@ -128,23 +189,30 @@ impl GraphWork {
         Ok(Generator::new(config)?)
     }
 
-    /// The batch of a step.
+    /// The batch of a step, at a stage of the method's curriculum.
     ///
     /// # Errors
     /// If no such graphs exist, or the tokenizer is not made for them.
-    pub fn batch(&self, step: usize, words: &Words<'_>, random: &mut impl Rng) -> Result<Batch> {
+    pub fn batch(
+        &self,
+        step: usize,
+        stage: usize,
+        words: &Words<'_>,
+        random: &mut impl Rng,
+    ) -> Result<Batch> {
         let mut told = Vec::new();
         for _ in 0..self.graphs {
             let (graph, query) = self.generator(step, random)?.draw(random)?;
             told.push(Told::new(graph, query, words, random)?);
         }
         let asked: Vec<Vec<Sequence>> = told
-            .iter()
+            .iter_mut()
             .map(|told| match &self.learn {
                 Learn::Children => Ok(told.children()),
                 Learn::Facts => told.facts(words),
                 Learn::Chains { hops } => Ok(told.chains(*hops, words)),
                 Learn::Questions(questions) => told.questions(questions, words, random),
+                Learn::Method(questions) => told.by_method(questions, stage, words, random),
             })
             .collect::<Result<_>>()?;
         // As many for each graph: smaller ones are asked the same again.
@@ -180,6 +248,8 @@ pub struct Words<'a> {
     pub tokenizer: &'a Tokenizer,
     /// The ids that are no text.
     pub special: Special,
+    /// The text of the end-of-sequence token.
+    pub eos: &'a str,
 }
 
 impl Words<'_> {
@@ -204,18 +274,18 @@ struct Told {
     /// The id of each node's word.
     ids: Vec<u32>,
     /// All sentences, in random order.
+    known: Vec<String>,
+    /// What all that is asked goes on from: the sentences in ids.
     prefix: Vec<u32>,
 }
 
 impl Told {
     fn new(graph: Graph, query: Query, words: &Words<'_>, random: &mut impl Rng) -> Result<Self> {
         let symbols = symbols(&graph, random);
-        let mut known: Vec<String> =
-            graph.edges().iter().map(|&edge| sentence(&graph, &symbols, edge)).collect();
-        known.shuffle(random);
+        let known = facts(&graph, &symbols, random);
         let prefix = words.encode(&known.join(" "))?;
         let ids = symbols.iter().map(|symbol| words.word(symbol)).collect::<Result<_>>()?;
-        Ok(Self { graph, query, symbols, ids, prefix })
+        Ok(Self { graph, query, symbols, ids, known, prefix })
     }
 
     /// The nodes of a layer, any with the same probability.
@@ -288,11 +358,44 @@ impl Told {
         words: &Words<'_>,
         random: &mut impl Rng,
     ) -> Result<Vec<Sequence>> {
-        let mut queries = self.graph.queries(work.min_hops);
-        queries.push(self.query);
-        let asked = (0..work.per_graph).map(|_| queries.choose(random).copied());
-        let asked: Vec<Query> = asked.map(|query| query.unwrap_or(self.query)).collect();
+        let asked = self.queries(work.per_graph, work.min_hops, random);
         asked.into_iter().map(|query| self.question(work, query, words, random)).collect()
+    }
+
+    /// What is asked, at random.
+    fn queries(&self, count: usize, min_hops: usize, random: &mut impl Rng) -> Vec<Query> {
+        let mut queries = self.graph.queries(min_hops);
+        queries.push(self.query);
+        let asked = (0..count).map(|_| queries.choose(random).copied());
+        asked.map(|query| query.unwrap_or(self.query)).collect()
+    }
+
+    /// Questions as a file would have them. What they begin with, all alike, is the prefix.
+    fn by_method(
+        &mut self,
+        work: &MethodQuestions,
+        stage: usize,
+        words: &Words<'_>,
+        random: &mut impl Rng,
+    ) -> Result<Vec<Sequence>> {
+        let queries = self.queries(work.per_graph, work.min_hops, random);
+        let mut encoded = queries
+            .into_iter()
+            .map(|query| {
+                let record = Record::after(&self.known, &self.graph, query, &self.symbols, random);
+                Ok(work.method.encode(&record.example(), words.tokenizer, words.eos)?)
+            })
+            .collect::<Result<Vec<Encoded>>>()?;
+        self.prefix =
+            encoded.iter().map(|each| &each.question[..]).reduce(common).unwrap_or(&[]).to_vec();
+        // The first word of an answer is learnt at the last of the question.
+        self.prefix.pop();
+        let shared = self.prefix.len();
+        let mut sequence = |encoded: &mut Encoded| {
+            encoded.question.drain(..shared);
+            work.method.sequence(encoded, stage, words.special, random)
+        };
+        Ok(encoded.iter_mut().map(&mut sequence).collect())
     }
 
     fn question(
@@ -321,6 +424,12 @@ impl Told {
         }
         Ok(sequence)
     }
+}
+
+/// What two lists begin with, both.
+fn common<'a>(one: &'a [u32], other: &[u32]) -> &'a [u32] {
+    let same = one.iter().zip(other).take_while(|(one, other)| one == other).count();
+    &one[..same]
 }
 
 #[cfg(test)]

@@ -272,8 +272,8 @@ fn thoughts_are_told_the_frontiers_of_the_graph_they_read() {
     };
     for learn in [Learn::Chains { hops: 5 }, Learn::Questions(questions)] {
         let work = GraphWork { learn, nodes: vec![[8, 12]], published: 0.5, graphs: 4, steps: 10 };
-        let words = GraphWords { tokenizer: &tokenizer, special };
-        let batch = work.batch(0, &words, &mut stream(3, "test")).unwrap();
+        let words = GraphWords { tokenizer: &tokenizer, special, eos: words::END_OF_TEXT };
+        let batch = work.batch(0, 0, &words, &mut stream(3, "test")).unwrap();
         assert_eq!(batch.prefixes.len(), 4);
         for (index, sequence) in batch.sequences.iter().enumerate() {
             let prefix = &batch.prefixes[index / batch.fan()];
@@ -297,13 +297,14 @@ fn thoughts_are_told_the_frontiers_of_the_graph_they_read() {
 #[test]
 fn committed_recipes_are_settings() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/recipes");
+    let folders = [folder.join("table"), folder].map(|folder| std::fs::read_dir(folder).unwrap());
     let mut count = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
+    for entry in folders.into_iter().flatten() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "toml") {
             Settings::read(&path).unwrap_or_else(|error| panic!("{error}"));
             count += 1;
         }
     }
-    assert!(count >= 7, "{count} recipes");
+    assert!(count >= 19, "{count} recipes");
 }

@@ -8,13 +8,20 @@ use crate::training_runs::prosqa_words;
 use crate::training_runs::settings;
 use crate::training_runs::token_ids;
 use crate::training_runs::train;
+use coconut::data::prosqa::words::END_OF_TEXT;
 use coconut::model::gradients::cross_entropy::Distribution;
 use coconut::train::init::stream;
+use coconut::train::method::Curriculum;
+use coconut::train::method::Method;
+use coconut::train::method::Removal;
+use coconut::train::method::Thought;
+use coconut::train::sequence::Sequence;
 use coconut::train::settings::Settings;
 use coconut::train::task::Context;
 use coconut::train::task::Task;
 use coconut::train::warmup::GraphWork;
 use coconut::train::warmup::Learn;
+use coconut::train::warmup::MethodQuestions;
 use coconut::train::warmup::Words;
 use std::collections::BTreeSet;
 
@@ -86,8 +93,8 @@ fn facts_are_begun_and_say_the_children() {
         graphs: 4,
         steps: 10,
     };
-    let words = Words { tokenizer: &tokenizer, special };
-    let batch = work.batch(0, &words, &mut stream(3, "test")).unwrap();
+    let words = Words { tokenizer: &tokenizer, special, eos: END_OF_TEXT };
+    let batch = work.batch(0, 0, &words, &mut stream(3, "test")).unwrap();
     for (index, sequence) in batch.sequences.iter().enumerate() {
         let text = tokenizer.decode(&batch.prefixes[index / batch.fan()]);
         let edges = edges(&text);
@@ -101,5 +108,98 @@ fn facts_are_begun_and_say_the_children() {
         let told: Vec<String> = ids.iter().map(|&id| tokenizer.name(id)).collect();
         let told: BTreeSet<&str> = told.iter().map(String::as_str).collect();
         assert_eq!(told, frontier(&edges, node, 1), "{begun} in {text}");
+    }
+}
+
+/// Questions of a method about graphs of one step, each as the text of all its ids and its number of thoughts.
+fn asked(method: Method, stage: usize) -> Vec<(String, usize)> {
+    let (tokenizer, special) = prosqa_words();
+    let questions = MethodQuestions { method, per_graph: 3, min_hops: 2, epochs: 1 };
+    let work = GraphWork {
+        learn: Learn::Method(questions),
+        nodes: vec![[8, 12]],
+        published: 0.0,
+        graphs: 5,
+        steps: 10,
+    };
+    let words = Words { tokenizer: &tokenizer, special, eos: END_OF_TEXT };
+    let batch = work.batch(0, stage, &words, &mut stream(3, "test")).unwrap();
+    assert_eq!((batch.prefixes.len(), batch.sequences.len()), (5, 15));
+    let whole = |(index, sequence): (usize, &Sequence)| {
+        let prefix = &batch.prefixes[index / batch.fan()];
+        // All of the graph is read once.
+        assert!(edges(&tokenizer.decode(prefix)).len() >= 7);
+        let text = tokenizer.decode(&[&prefix[..], &token_ids(sequence)].concat());
+        (text, sequence.thoughts().map_or(0, |(_, count)| count))
+    };
+    batch.sequences.iter().enumerate().map(whole).collect()
+}
+
+fn curriculum() -> Curriculum {
+    Curriculum {
+        thought: Thought::Hidden,
+        c_thought: 1,
+        epochs_per_stage: 1,
+        max_latent_stage: 4,
+        pad_latent_to_max: true,
+        uniform_prob: 0.0,
+        first_stage: 0,
+        stages: true,
+        reset_optimizer: false,
+    }
+}
+
+#[test]
+fn a_methods_questions_about_new_graphs_are_those_of_a_file() {
+    let chains = asked(Method::Cot, 0);
+    for (text, thoughts) in &chains {
+        let (question, chain) = text.split_once('?').unwrap();
+        let (known, asked) = question.rsplit_once(". Is ").unwrap();
+        let (known, chain) = (edges(known), edges(chain));
+        let (steps, answer) = chain.split_at(chain.len() - 1);
+        assert!(steps.len() >= 2 && steps.iter().all(|step| known.contains(step)), "{text}");
+        assert!(steps.windows(2).all(|steps| steps[0].1 == steps[1].0), "{text}");
+        let (root, reached) = (steps[0].0, steps[steps.len() - 1].1);
+        assert_eq!(answer[0].0.trim_start_matches("### "), root);
+        assert_eq!(answer[0].1, reached);
+        assert!(asked.starts_with(root) && asked.contains(reached), "{text}");
+        assert_eq!(*thoughts, 0);
+    }
+    let distinct: BTreeSet<&String> = chains.iter().map(|(text, _)| text).collect();
+    assert!(distinct.len() > 8, "{} of 15 questions differ", distinct.len());
+
+    let steps = |text: &String| edges(text.split_once('?').unwrap().1).len() - 1;
+    for ((whole, _), (shorter, thoughts)) in
+        chains.iter().zip(asked(Method::Coconut(curriculum()), 2))
+    {
+        assert_eq!((steps(&shorter), thoughts), (steps(whole) - 2, 2));
+    }
+    let removal = Removal {
+        remove_per_epoch: 1.0,
+        smoothing_lambda: 4.0,
+        remove_all_beyond: Some(9),
+        reset_optimizer: false,
+    };
+    for (text, _) in asked(Method::Icot(removal), 9) {
+        assert_eq!(steps(&text), 0, "{text}");
+    }
+}
+
+#[test]
+fn what_a_method_cannot_be_taught_with_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = settings(folder.path(), METHOD);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, _) = text.split_once("[phases.objective").unwrap();
+    for (method, field) in [
+        ("\"react\", per_graph = 2", "learn.method.method"),
+        ("\"cot\", per_graph = 0", "learn.method.per_graph"),
+        ("\"cot\", per_graph = 2, epochs = 0", "learn.method.epochs"),
+    ] {
+        let learn = format!("learn = {{ method = {{ min_hops = 2, method = {method} }} }}");
+        let work = format!("[phases.objective.graphs]\n{learn}\ngraphs = 2\nsteps = 2\n");
+        std::fs::write(&path, format!("{before}{work}")).unwrap();
+        let refused = Settings::read(&path).unwrap_err().to_string();
+        assert!(refused.contains(&format!("phases[0].objective.graphs.{field}")), "{refused}");
     }
 }

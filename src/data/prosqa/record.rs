@@ -58,16 +58,36 @@ pub fn sentence(graph: &Graph, symbols: &[&str], [from, to]: [usize; 2]) -> Stri
     format!("{every}{} is a {}.", symbols[from], symbols[to])
 }
 
+/// All edges as sentences, in random order.
+pub fn facts(graph: &Graph, symbols: &[&str], rng: &mut impl Rng) -> Vec<String> {
+    let mut known: Vec<String> =
+        graph.edges().iter().map(|&edge| sentence(graph, symbols, edge)).collect();
+    known.shuffle(rng);
+    known
+}
+
 impl Record {
     /// A question in words: sentences and the two choices in random order, a random one of the shortest paths.
     ///
     /// # Panics
     /// If no way leads from the root to the target.
     pub fn new(graph: &Graph, query: Query, symbols: &[&str], rng: &mut impl Rng) -> Self {
+        let known = facts(graph, symbols, rng);
+        Self::after(&known, graph, query, symbols, rng)
+    }
+
+    /// The same after these facts, so that several questions about a graph begin alike.
+    ///
+    /// # Panics
+    /// If no way leads from the root to the target.
+    pub fn after(
+        known: &[String],
+        graph: &Graph,
+        query: Query,
+        symbols: &[&str],
+        rng: &mut impl Rng,
+    ) -> Self {
         let Query { root, target, neg_target } = query;
-        let tell = |&edge: &[usize; 2]| sentence(graph, symbols, edge);
-        let mut known: Vec<String> = graph.edges().iter().map(tell).collect();
-        known.shuffle(rng);
         let mut choices = [symbols[target], symbols[neg_target]];
         choices.shuffle(rng);
         let [one, other] = choices;
@@ -75,7 +95,7 @@ impl Record {
         Self {
             question: format!("{} Is {} a {one} or {other}?", known.join(" "), symbols[root]),
             answer: format!("{} is a {}.", symbols[root], symbols[target]),
-            steps: path.iter().map(tell).collect(),
+            steps: path.iter().map(|&edge| sentence(graph, symbols, edge)).collect(),
             idx_to_symbol: symbols.iter().map(|&symbol| symbol.to_owned()).collect(),
             edges: graph.edges().to_vec(),
             root,
