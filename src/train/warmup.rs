@@ -50,9 +50,16 @@ pub struct GraphWork {
 pub enum Learn {
     /// Every node placed after the graph says its children: each with the same probability.
     Children,
-    /// The same within the sentence of a fact, where the node is named and again where its child would be: what it takes to
-    /// write a fact down.
+    /// Every node placed after the graph says its children, and after `a`, as facts end, its parents.
+    Neighbours,
+    /// Children again, within the sentence of a fact, where the node is named and where its child would be: what it takes
+    /// to write a fact down.
     Facts,
+    /// A node that is named first, then another from which it is reached: that one says where a shortest way begins.
+    Ways {
+        /// Pairs of each graph.
+        per_graph: usize,
+    },
     /// Every node is thought about on its own: the k-th thought says the nodes that k hops lead to.
     Chains {
         /// Thoughts of each.
@@ -149,7 +156,10 @@ impl GraphWork {
             return Err(("objective.graphs.published", "is no share".to_owned()));
         }
         match &self.learn {
-            Learn::Children | Learn::Facts => Ok(()),
+            Learn::Children | Learn::Neighbours | Learn::Facts => Ok(()),
+            Learn::Ways { per_graph } => {
+                at_once(("objective.graphs.learn.ways.per_graph", *per_graph))
+            }
             Learn::Chains { hops } => at_once(("objective.graphs.learn.chains.hops", *hops)),
             Learn::Questions(questions) => questions.check(),
             Learn::Method(questions) => questions.check(),
@@ -160,7 +170,7 @@ impl GraphWork {
     pub fn method(&self) -> Option<&Method> {
         match &self.learn {
             Learn::Method(questions) => Some(&questions.method),
-            Learn::Children | Learn::Facts | Learn::Chains { .. } | Learn::Questions(_) => None,
+            _ => None,
         }
     }
 
@@ -168,7 +178,7 @@ impl GraphWork {
     pub fn epochs(&self) -> usize {
         match &self.learn {
             Learn::Method(questions) => questions.epochs,
-            Learn::Children | Learn::Facts | Learn::Chains { .. } | Learn::Questions(_) => 1,
+            _ => 1,
         }
     }
 
@@ -177,7 +187,7 @@ impl GraphWork {
         let min_hops = match &self.learn {
             Learn::Questions(questions) => questions.min_hops,
             Learn::Method(questions) => questions.min_hops,
-            Learn::Children | Learn::Facts | Learn::Chains { .. } => 2,
+            _ => 2,
         };
         let share = step * self.nodes.len() / self.steps.max(1);
         let config = match self.nodes.get(share.min(self.nodes.len().saturating_sub(1))) {
@@ -209,7 +219,9 @@ impl GraphWork {
             .iter_mut()
             .map(|told| match &self.learn {
                 Learn::Children => Ok(told.children()),
+                Learn::Neighbours => told.neighbours(words),
                 Learn::Facts => told.facts(words),
+                Learn::Ways { per_graph } => Ok(told.ways(*per_graph, random)),
                 Learn::Chains { hops } => Ok(told.chains(*hops, words)),
                 Learn::Questions(questions) => told.questions(questions, words, random),
                 Learn::Method(questions) => told.by_method(questions, stage, words, random),
@@ -304,6 +316,20 @@ impl Told {
         self.inner().map(says).collect()
     }
 
+    /// The same, and every node that has parents, each to say them behind the word that comes before it in facts.
+    fn neighbours(&self, words: &Words<'_>) -> Result<Vec<Sequence>> {
+        let before = words.word("a")?;
+        let says = |node: usize| {
+            let mut sequence = Sequence::default();
+            sequence.feed(&[before, self.ids[node]]);
+            sequence.expect(self.uniform(&self.graph.parents(node)), 1.0);
+            sequence
+        };
+        let mut all = self.children();
+        all.extend(self.graph.nodes().filter(|&node| !self.graph.is_entity(node)).map(says));
+        Ok(all)
+    }
+
     /// Every node that has children, in the words of a fact up to the child.
     fn facts(&self, words: &Words<'_>) -> Result<Vec<Sequence>> {
         let begun = |node: usize| {
@@ -322,6 +348,28 @@ impl Told {
             Ok(sequence)
         };
         self.inner().map(begun).collect()
+    }
+
+    /// Pairs at random, any with the same probability: the end of a way, a node that it can be reached from, and there
+    /// the children that are nearer.
+    fn ways(&self, count: usize, random: &mut impl Rng) -> Vec<Sequence> {
+        let pairs: Vec<(usize, usize)> = self
+            .inner()
+            .flat_map(|from| {
+                let hops = self.graph.hops(from);
+                self.graph
+                    .nodes()
+                    .filter(move |&to| to != from && hops[to].is_some())
+                    .map(move |to| (from, to))
+            })
+            .collect();
+        let way = |&(from, to): &(usize, usize)| {
+            let mut sequence = Sequence::default();
+            sequence.feed(&[self.ids[to], self.ids[from]]);
+            sequence.expect(self.uniform(&self.graph.towards(from, to)), 1.0);
+            sequence
+        };
+        (0..count).filter_map(|_| pairs.choose(random)).map(way).collect()
     }
 
     /// Every node that has children, the start marker, and `hops` thoughts.

@@ -111,6 +111,46 @@ fn facts_are_begun_and_say_the_children() {
     }
 }
 
+#[test]
+fn nodes_are_told_their_neighbours_and_the_ways_between_them() {
+    let (tokenizer, special) = prosqa_words();
+    let words = Words { tokenizer: &tokenizer, special, eos: END_OF_TEXT };
+    let mut parents = 0;
+    for learn in [Learn::Neighbours, Learn::Ways { per_graph: 12 }] {
+        let ways = matches!(learn, Learn::Ways { .. });
+        let work = GraphWork { learn, nodes: vec![[8, 12]], published: 0.5, graphs: 4, steps: 10 };
+        let batch = work.batch(0, 0, &words, &mut stream(3, "test")).unwrap();
+        for (index, sequence) in batch.sequences.iter().enumerate() {
+            let text = tokenizer.decode(&batch.prefixes[index / batch.fan()]);
+            let edges = edges(&text);
+            let said: Vec<String> =
+                token_ids(sequence).iter().map(|&id| tokenizer.name(id)).collect();
+            let [(_, target)] = &sequence.targets[..] else { panic!("{said:?}") };
+            let Distribution::Uniform(ids) = &target.distribution else { panic!("{said:?}") };
+            let told: Vec<String> = ids.iter().map(|&id| tokenizer.name(id)).collect();
+            let told: BTreeSet<&str> = told.iter().map(String::as_str).collect();
+            let node = &said[said.len() - 1];
+            let expected: BTreeSet<&str> = match (ways, &said[..]) {
+                (true, [to, from]) => {
+                    let hops =
+                        |node| (0..20).find(|&hops| frontier(&edges, node, hops).contains(&**to));
+                    let left = hops(from).unwrap();
+                    let children = frontier(&edges, from, 1).into_iter();
+                    children.filter(|child| hops(child) == Some(left - 1)).collect()
+                }
+                (false, [a, node]) => {
+                    assert_eq!(a, "a");
+                    parents += 1;
+                    edges.iter().filter(|(_, to)| to == node).map(|(from, _)| *from).collect()
+                }
+                _ => frontier(&edges, node, 1),
+            };
+            assert_eq!(told, expected, "{said:?} in {text}");
+        }
+    }
+    assert!(parents > 0);
+}
+
 /// Questions of a method about graphs of one step, each as the text of all its ids and its number of thoughts.
 fn asked(method: Method, stage: usize) -> Vec<(String, usize)> {
     let (tokenizer, special) = prosqa_words();

@@ -52,6 +52,11 @@ impl Graph {
         &self.children[node]
     }
 
+    /// From where one hop leads here.
+    pub fn parents(&self, node: usize) -> Vec<usize> {
+        self.edges.iter().filter(|[_, to]| *to == node).map(|[from, _]| *from).collect()
+    }
+
     /// Whether the node has no parents: it is somebody, not something.
     pub fn is_entity(&self, node: usize) -> bool {
         !self.has_parents[node]
@@ -103,6 +108,14 @@ impl Graph {
             layer.iter().for_each(|&node| hops[node] = Some(count));
         }
         hops
+    }
+
+    /// The children of a node with which a shortest way to another begins; none where no way leads.
+    pub fn towards(&self, from: usize, to: usize) -> Vec<usize> {
+        let left = |node: usize| self.hops(node)[to];
+        let nearest = self.children(from).iter().filter_map(|&child| left(child)).min();
+        let begins = |&&child: &&usize| nearest.is_some() && left(child) == nearest;
+        self.children(from).iter().filter(begins).copied().collect()
     }
 
     /// How many shortest ways lead from a node to another; 0 where none does.
@@ -163,6 +176,9 @@ mod tests {
         assert_eq!(graph().shortest_path_count(0, 5), 2);
         assert_eq!(graph().shortest_path_count(0, 0), 1);
         assert_eq!(graph().shortest_path_count(0, 6), 0);
+        assert_eq!((graph().towards(0, 5), graph().towards(0, 4)), (vec![2, 3], vec![2]));
+        assert_eq!((graph().towards(0, 2), graph().towards(0, 6)), (vec![2], vec![]));
+        assert_eq!((graph().parents(5), graph().parents(0)), (vec![4, 2, 3], vec![]));
     }
 
     #[test]
