@@ -10,6 +10,9 @@ use crate::training_runs::token_ids;
 use crate::training_runs::train;
 use coconut::data::prosqa::words::END_OF_TEXT;
 use coconut::model::gradients::cross_entropy::Distribution;
+use coconut::train::graph_work::GraphWork;
+use coconut::train::graph_work::Learn;
+use coconut::train::graph_work::MethodQuestions;
 use coconut::train::init::stream;
 use coconut::train::method::Curriculum;
 use coconut::train::method::Method;
@@ -19,10 +22,7 @@ use coconut::train::sequence::Sequence;
 use coconut::train::settings::Settings;
 use coconut::train::task::Context;
 use coconut::train::task::Task;
-use coconut::train::warmup::GraphWork;
-use coconut::train::warmup::Learn;
-use coconut::train::warmup::MethodQuestions;
-use coconut::train::warmup::Words;
+use coconut::train::told::Words;
 use std::collections::BTreeSet;
 
 #[test]
