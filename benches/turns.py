@@ -1,6 +1,6 @@
 """Where a chain of thought takes a wrong turn: asks a server every ProsQA question of a file, and follows what it writes
 through the question's graph. A turn is a step at which some children of the node still lead to the target and some do not;
-counted by the hops that are left.
+counted by the hops that are left, and by whether all wrong children lead nowhere or one of them further.
 
     python3 benches/turns.py http://127.0.0.1:8080 data/table/valid.json
 """
@@ -61,14 +61,16 @@ def main() -> None:
             left = hops_left(children, node, target)
             ahead = [child for child in children[node] if hops_left(children, child, target) is not None]
             if left is not None and 0 < len(ahead) < len(children[node]):
-                turns[left] += 1
-                wrong[left] += step[1] not in ahead
-                chance[left] += 1 - len(ahead) / len(children[node])
+                inner = any(children[child] for child in children[node] if child not in ahead)
+                kind = left, "further" if inner else "nowhere"
+                turns[kind] += 1
+                wrong[kind] += step[1] not in ahead
+                chance[kind] += 1 - len(ahead) / len(children[node])
             node = step[1]
-    print("| hops left | turns | wrong, % | by chance, % |\n|---|---|---|---|")
-    for left in sorted(turns):
-        share, luck = (100 * count[left] / turns[left] for count in (wrong, chance))
-        print(f"| {left} | {turns[left]} | {share:.1f} | {luck:.1f} |")
+    print("| hops left | wrong children lead | turns | wrong, % | by chance, % |\n|---|---|---|---|---|")
+    for kind in sorted(turns):
+        share, luck = (100 * count[kind] / turns[kind] for count in (wrong, chance))
+        print(f"| {kind[0]} | {kind[1]} | {turns[kind]} | {share:.1f} | {luck:.1f} |")
     print(f"{invented} of {len(questions)} chains go on with what the question does not say")
 
 
