@@ -148,7 +148,10 @@ async fn a_branch_that_fails_leaves_the_others_alone() {
 #[tokio::test]
 async fn a_client_that_goes_takes_all_branches_along_and_a_deadline_ends_them_at_once() {
     let Bench { engine, metrics, steps } = bench(EngineConfig::default());
-    let mut ticket = engine.submit(tree()).unwrap();
+    // The step that runs when the client goes is not the last, whichever it is.
+    let mut long = tree();
+    long.script.root.branches.push(leaf(vec![say(20)]));
+    let mut ticket = engine.submit(long).unwrap();
     let mut late = tree();
     late.deadline = Instant::now();
     let mut late = engine.submit(late).unwrap();
