@@ -8,7 +8,7 @@ use crate::engine::request::InsideRow;
 use crate::engine::request::LensView;
 use crate::engine::request::Report;
 use crate::engine::sampler::entropy;
-use crate::engine::sampler::score;
+use crate::engine::sampler::scores;
 use crate::engine::sampler::top_tokens;
 use crate::engine::sequence::Sequence;
 use crate::model::attention::rows::Place;
@@ -96,7 +96,7 @@ impl Peeked<'_> {
             views.extend(each.map(|logits| LensView {
                 top_tokens: top_tokens(logits, lens.top),
                 entropy: entropy(logits),
-                ranked: lens.ranked.iter().map(|&id| score(logits, id)).collect(),
+                ranked: scores(logits, &lens.ranked),
             }));
         }
         Ok(InsideRow {

@@ -85,8 +85,13 @@ impl Random {
 
 /// What finite logits (V,) say of `id`, with nothing masked.
 pub(crate) fn score(logits: &[f32], id: u32) -> Scored {
-    let rank = logits.iter().filter(|&&logit| logit > logits[id as usize]).count();
-    Scored { id, logprob: LogProbabilities::of(logits, &[]).of_id(logits, id), rank }
+    LogProbabilities::of(logits, &[]).score(logits, id)
+}
+
+/// The same of several.
+pub(crate) fn scores(logits: &[f32], ids: &[u32]) -> Vec<Scored> {
+    let all = LogProbabilities::of(logits, &[]);
+    ids.iter().map(|&id| all.score(logits, id)).collect()
 }
 
 /// What finite logits (V,) say of the `count` most likely ids that are not masked, most likely first.
@@ -127,6 +132,11 @@ impl LogProbabilities {
         let max = allowed().fold(f64::NEG_INFINITY, f64::max);
         let total: f64 = allowed().map(|logit| (logit - max).exp()).sum();
         Self { max, log_total: total.ln() }
+    }
+
+    fn score(&self, logits: &[f32], id: u32) -> Scored {
+        let rank = logits.iter().filter(|&&logit| logit > logits[id as usize]).count();
+        Scored { id, logprob: self.of_id(logits, id), rank }
     }
 
     fn of_id(&self, logits: &[f32], id: u32) -> f32 {

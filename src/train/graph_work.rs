@@ -40,6 +40,12 @@ pub enum Learn {
         /// Pairs of each graph.
         per_graph: usize,
     },
+    /// Two nodes that are named as questions do, of which a third that is named then leads to one: that one says where a
+    /// shortest way begins. It is a turn: not all of its children are nearer.
+    Turns {
+        /// Turns of each graph.
+        per_graph: usize,
+    },
     /// Every node is thought about on its own: the k-th thought says the nodes that k hops lead to.
     Chains {
         /// Thoughts of each.
@@ -139,6 +145,9 @@ impl GraphWork {
             Learn::Children | Learn::Neighbours | Learn::Facts => Ok(()),
             Learn::Ways { per_graph } => {
                 at_once(("objective.graphs.learn.ways.per_graph", *per_graph))
+            }
+            Learn::Turns { per_graph } => {
+                at_once(("objective.graphs.learn.turns.per_graph", *per_graph))
             }
             Learn::Chains { hops } => at_once(("objective.graphs.learn.chains.hops", *hops)),
             Learn::Questions(questions) => questions.check(),

@@ -18,6 +18,7 @@ use crate::train::method::Special;
 use crate::train::sequence::Sequence;
 use rand::Rng;
 use rand::seq::IndexedRandom as _;
+use rand::seq::IteratorRandom as _;
 use rand::seq::SliceRandom as _;
 
 /// Text to ids.
@@ -125,16 +126,7 @@ impl Told {
     /// Pairs at random, any with the same probability: the end of a way, a node that it can be reached from, and there
     /// the children that are nearer.
     pub(crate) fn ways(&self, count: usize, random: &mut impl Rng) -> Vec<Sequence> {
-        let pairs: Vec<(usize, usize)> = self
-            .inner()
-            .flat_map(|from| {
-                let hops = self.graph.hops(from);
-                self.graph
-                    .nodes()
-                    .filter(move |&to| to != from && hops[to].is_some())
-                    .map(move |to| (from, to))
-            })
-            .collect();
+        let pairs: Vec<(usize, usize)> = self.pairs().collect();
         let way = |&(from, to): &(usize, usize)| {
             let mut sequence = Sequence::default();
             sequence.feed(&[self.ids[to], self.ids[from]]);
@@ -142,6 +134,44 @@ impl Told {
             sequence
         };
         (0..count).filter_map(|_| pairs.choose(random)).map(way).collect()
+    }
+
+    /// Turns at random, any with the same probability: what two are named as in a question, where one of them is reached
+    /// from, and the children there that are nearer. Not where all are, or where both are reached.
+    pub(crate) fn turns(
+        &self,
+        count: usize,
+        words: &Words<'_>,
+        random: &mut impl Rng,
+    ) -> Result<Vec<Sequence>> {
+        let mut turns = Vec::new();
+        for (from, to) in self.pairs() {
+            let (nearer, hops) = (self.graph.towards(from, to), self.graph.hops(from));
+            let never = |&node: &usize| hops[node].is_none() && !self.graph.is_entity(node);
+            let other = self.graph.nodes().filter(never).choose(random);
+            if let Some(other) = other.filter(|_| nearer.len() < self.graph.children(from).len()) {
+                let mut named = [to, other];
+                named.shuffle(random);
+                turns.push((named, from, nearer));
+            }
+        }
+        let [a, or] = [words.word("a")?, words.word("or")?];
+        let turn = |([one, other], from, nearer): &([usize; 2], usize, Vec<usize>)| {
+            let mut sequence = Sequence::default();
+            sequence.feed(&[a, self.ids[*one], or, self.ids[*other], self.ids[*from]]);
+            sequence.expect(self.uniform(nearer), 1.0);
+            sequence
+        };
+        Ok((0..count).filter_map(|_| turns.choose(random)).map(turn).collect())
+    }
+
+    /// Nodes with children, and all that each leads to.
+    fn pairs(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.inner().flat_map(|from| {
+            let hops = self.graph.hops(from);
+            let reached = self.graph.nodes().filter(move |&to| to != from && hops[to].is_some());
+            reached.map(move |to| (from, to))
+        })
     }
 
     /// Every node that has children, the start marker, and `hops` thoughts.

@@ -5,6 +5,7 @@
 use crate::data::prosqa::generate::Config as GraphConfig;
 use crate::data::prosqa::generate::Generator;
 use crate::train::batch::Batch;
+use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::graph_work::GraphWork;
 use crate::train::graph_work::Learn;
@@ -47,24 +48,43 @@ impl GraphWork {
             let (graph, query) = self.generator(step, random)?.draw(random)?;
             told.push(Told::new(graph, query, words, random)?);
         }
-        let asked: Vec<Vec<Sequence>> = told
-            .iter_mut()
-            .map(|told| match &self.learn {
-                Learn::Children => Ok(told.children()),
-                Learn::Neighbours => told.neighbours(words),
-                Learn::Facts => told.facts(words),
-                Learn::Ways { per_graph } => Ok(told.ways(*per_graph, random)),
-                Learn::Chains { hops } => Ok(told.chains(*hops, words)),
-                Learn::Questions(questions) => told.questions(questions, words, random),
-                Learn::Method(questions) => told.by_method(questions, stage, words, random),
-            })
-            .collect::<Result<_>>()?;
+        let mut asked = Vec::new();
+        for told in &mut told {
+            asked.push(self.asked(told, stage, words, random)?);
+        }
+        // A graph of single file has no turns.
+        let (told, asked): (Vec<_>, Vec<_>) =
+            told.into_iter().zip(asked).filter(|(_, asked)| !asked.is_empty()).unzip();
+        if asked.is_empty() {
+            let reason = "makes graphs about which there is nothing to ask".to_owned();
+            return Err(Error::Field { field: "objective.graphs.nodes", reason });
+        }
         // As many for each graph: smaller ones are asked the same again.
         let fan = asked.iter().map(Vec::len).max().unwrap_or(0);
         let sequences = asked.iter().flat_map(|asked| asked.iter().cycle().take(fan).cloned());
         let mut sequences: Vec<Sequence> = sequences.collect();
         balance(&mut sequences);
         Ok(Batch { prefixes: told.into_iter().map(|told| told.prefix).collect(), sequences })
+    }
+
+    /// What is asked about a graph.
+    fn asked(
+        &self,
+        told: &mut Told,
+        stage: usize,
+        words: &Words<'_>,
+        random: &mut impl Rng,
+    ) -> Result<Vec<Sequence>> {
+        match &self.learn {
+            Learn::Children => Ok(told.children()),
+            Learn::Neighbours => told.neighbours(words),
+            Learn::Facts => told.facts(words),
+            Learn::Ways { per_graph } => Ok(told.ways(*per_graph, random)),
+            Learn::Turns { per_graph } => told.turns(*per_graph, words, random),
+            Learn::Chains { hops } => Ok(told.chains(*hops, words)),
+            Learn::Questions(questions) => told.questions(questions, words, random),
+            Learn::Method(questions) => told.by_method(questions, stage, words, random),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::insides::looks_inside;
 use crate::parity::FIXTURES;
 use crate::parity::all_at_once;
 use crate::parity::crowded;
+use crate::parity::fixtures;
 use crate::parity::one_at_a_time;
 use crate::precision::first_thought_error;
 use crate::precision::tell;
@@ -64,7 +65,7 @@ fn the_oracle_on_a_device_gives_the_golden_numbers() {
 #[test]
 fn the_engine_on_a_device_gives_the_golden_numbers_one_request_at_a_time() {
     let device = device();
-    for name in FIXTURES {
+    for name in fixtures() {
         let fixture = Fixture::load(name);
         one_at_a_time(&fixture, &start(name, &device, EngineConfig::default()));
     }
@@ -73,7 +74,7 @@ fn the_engine_on_a_device_gives_the_golden_numbers_one_request_at_a_time() {
 #[test]
 fn the_engine_on_a_device_gives_the_golden_numbers_with_everything_in_one_batch() {
     let device = device();
-    for name in FIXTURES {
+    for name in fixtures() {
         let fixture = Fixture::load(name);
         for rows_per_step in [1, 7, 1024] {
             all_at_once(&fixture, &start(name, &device, crowded(rows_per_step)));
@@ -103,7 +104,7 @@ fn what_is_inside_on_a_device_is_what_one_whole_pass_computes() {
 fn bf16_on_a_device_stays_close_to_the_golden_numbers() {
     let device = device();
     for (dtype, kv_type) in [(DType::F32, KvType::Bf16), (DType::BF16, KvType::Bf16)] {
-        for name in FIXTURES {
+        for name in fixtures() {
             let error = first_thought_error(name, model(name, &device, dtype), kv_type);
             tell(&format!("{dtype:?} weights, {kv_type:?} KV: off by {error:.4} in {name}"));
             assert!(error < BF16_BOUND, "{name} with {dtype:?} weights is off by {error}");

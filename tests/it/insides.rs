@@ -1,8 +1,8 @@
 //! What is inside the model at the rows of a request: as a whole pass over the whole sequence has it, alone and with
 //! everything mixed, by packed weights and by the chain of tensors; and nothing else changes for those who look or do not.
 
-use crate::parity::FIXTURES;
 use crate::parity::crowded;
+use crate::parity::fixtures;
 use crate::parity::of;
 use crate::parity::start;
 use crate::scripts::leaf;
@@ -44,6 +44,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// As many tokens as a lens shows.
+const TOP: usize = 3;
+
 // ===== the slow truth =====
 
 /// Causal attention over one sequence that keeps all that passes by.
@@ -84,6 +87,27 @@ pub(crate) fn probabilities(scores: &[f64]) -> Vec<f64> {
     scores.iter().map(|score| (score - max).exp() / total).collect()
 }
 
+/// What the head makes of a row, in f64.
+struct View {
+    logits: Vec<f64>,
+    p: Vec<f64>,
+    /// The largest of them, in order.
+    top: Vec<f32>,
+    entropy: f32,
+}
+
+impl View {
+    fn of(logits: &[f32]) -> Self {
+        let logits: Vec<f64> = logits.iter().map(|&logit| f64::from(logit)).collect();
+        let p = probabilities(&logits);
+        let mut sorted = p.clone();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        let top = sorted[..TOP].iter().map(|&p| p as f32).collect();
+        let entropy = p.iter().filter(|&&p| p > 0.0).map(|p| -p * p.ln()).sum::<f64>() as f32;
+        Self { logits, p, top, entropy }
+    }
+}
+
 /// One pass over a whole sequence.
 fn record(model: &Model, inputs: &[Fed]) -> Recording {
     let row = |input: &Fed| match input {
@@ -97,6 +121,41 @@ fn record(model: &Model, inputs: &[Fed]) -> Recording {
     let x = Tensor::cat(&rows, 0).unwrap();
     model.forward(&x, &positions, &mut recording, Kernels::Differentiable).unwrap();
     recording
+}
+
+/// What has to be told of a branch.
+struct Truth {
+    expected: Vec<(Role, usize)>,
+    recording: Recording,
+    /// By layer and row: of the state itself, and past the final norm.
+    views: BTreeMap<(usize, usize), [View; 2]>,
+}
+
+impl Truth {
+    fn of(model: &Model, Walked { inputs, fed }: Walked, layers: &[usize]) -> Self {
+        let expected = fed.filter_map(|at| Some((inputs[at].0?, at))).collect();
+        let inputs: Vec<Fed> = inputs.into_iter().map(|(_, fed)| fed).collect();
+        let recording = record(model, &inputs);
+        let mut truth = Self { expected, recording, views: BTreeMap::new() };
+        for &(_, row) in &truth.expected {
+            for &layer in layers {
+                let state = &truth.recording.states[layer][row];
+                let state = Tensor::from_slice(state, (1, state.len()), model.device()).unwrap();
+                let normed = model.norm(&state, Kernels::Differentiable).unwrap();
+                let view =
+                    |x| View::of(&model.logits(x).unwrap().squeeze(0).unwrap().to_vec1().unwrap());
+                truth.views.insert((layer, row), [view(&state), view(&normed)]);
+            }
+        }
+        truth
+    }
+
+    /// Of every branch, by the oracle.
+    fn of_branches(model: &Model, script: &Script) -> Vec<Self> {
+        let branches = walked(script, &walk(model, script).unwrap()).into_iter();
+        let Inside { layers, .. } = everything(model, true);
+        branches.map(|branch| Self::of(model, branch, &layers)).collect()
+    }
 }
 
 /// Everything that a branch knows once it is over, with what each input is fed as, and which of these it feeds itself.
@@ -193,7 +252,7 @@ pub(crate) fn everything(model: &Model, normed: bool) -> Inside {
         layers: vec![config.layers, 0, 1],
         places: Places::ALL,
         hidden_states: true,
-        lens: Some(Lens { top: 3, ranked: vec![7, 1], normed }),
+        lens: Some(Lens { top: TOP, ranked: vec![7, 1], normed }),
         attention: Some(vec![config.heads - 1, 0]),
     }
 }
@@ -211,24 +270,14 @@ fn close(ours: &[f32], truth: &[f32], what: &str) {
     assert!(off < TOLERANCE, "{what} is off by {off}");
 }
 
-fn same_view(model: &Model, view: &LensView, (state, lens): (&[f32], &Lens), what: &str) {
-    let state = Tensor::from_slice(state, (1, state.len()), model.device()).unwrap();
-    let hidden = match lens.normed {
-        true => model.norm(&state, Kernels::Differentiable).unwrap(),
-        false => state,
-    };
-    let logits: Vec<f32> = model.logits(&hidden).unwrap().flatten_all().unwrap().to_vec1().unwrap();
-    let wide: Vec<f64> = logits.iter().map(|&logit| f64::from(logit)).collect();
-    let p = probabilities(&wide);
-    let mut sorted = p.clone();
-    sorted.sort_by(|a, b| b.total_cmp(a));
+fn same_view(view: &LensView, (truth, lens): (&View, &Lens), what: &str) {
+    let View { logits: wide, p, .. } = truth;
     let top: Vec<f32> = view.top_tokens.iter().map(|top| top.probability).collect();
-    close(&top, &sorted[..lens.top].iter().map(|&p| p as f32).collect::<Vec<_>>(), what);
+    close(&top, &truth.top, what);
     for top in &view.top_tokens {
         close(&[top.probability], &[p[top.id as usize] as f32], what);
     }
-    let entropy: f64 = p.iter().filter(|&&p| p > 0.0).map(|p| -p * p.ln()).sum();
-    close(&[view.entropy], &[entropy as f32], &format!("entropy of {what}"));
+    close(&[view.entropy], &[truth.entropy], &format!("entropy of {what}"));
     assert_eq!(view.ranked.len(), lens.ranked.len());
     for (ours, &id) in view.ranked.iter().zip(&lens.ranked) {
         assert_eq!(ours.id, id);
@@ -240,7 +289,7 @@ fn same_view(model: &Model, view: &LensView, (state, lens): (&[f32], &Lens), wha
     }
 }
 
-fn same_row(model: &Model, inside: &Inside, ours: &InsideRow, truth: &Recording) {
+fn same_row(model: &Model, inside: &Inside, ours: &InsideRow, truth: &Truth) {
     let (row, width) = (ours.position, model.config().width);
     let what = |of: &str, layer| format!("{of} of {:?} at {row}, layer {layer}", ours.role);
     let lens = inside.lens.as_ref().unwrap();
@@ -248,16 +297,16 @@ fn same_row(model: &Model, inside: &Inside, ours: &InsideRow, truth: &Recording)
     assert_eq!(ours.lens.len(), inside.layers.len());
     let states = ours.hidden_states.chunks(width).zip(&ours.lens);
     for (&layer, (state, view)) in inside.layers.iter().zip(states) {
-        let truth = &truth.states[layer][row];
-        close(state, truth, &what("state", layer));
-        same_view(model, view, (truth, lens), &what("lens", layer));
+        close(state, &truth.recording.states[layer][row], &what("state", layer));
+        let truth = &truth.views[&(layer, row)][usize::from(lens.normed)];
+        same_view(view, (truth, lens), &what("lens", layer));
     }
     let blocks = inside.layers.iter().filter(|&&layer| layer > 0);
     let heads = inside.attention.as_ref().unwrap();
     let asked = blocks.flat_map(|&layer| heads.iter().map(move |&head| (layer, head)));
     let mut weights = ours.attention.chunks(row + 1);
     for (layer, head) in asked {
-        let truth = &truth.weights[layer - 1][row][head];
+        let truth = &truth.recording.weights[layer - 1][row][head];
         close(weights.next().unwrap(), truth, &what("attention", layer));
     }
     assert!(weights.next().is_none());
@@ -265,21 +314,15 @@ fn same_row(model: &Model, inside: &Inside, ours: &InsideRow, truth: &Recording)
 
 fn assert_insides(
     model: &Model,
-    (script, inside): (&Script, &Inside),
+    (truths, inside): (&[Truth], &Inside),
     told: &BTreeMap<usize, Vec<EventKind>>,
 ) {
-    let branches = walked(script, &walk(model, script).unwrap());
-    for (number, Walked { inputs, fed }) in branches.iter().enumerate() {
+    for (number, truth) in truths.iter().enumerate() {
         let rows = told.get(&number).map(|events| insides(events)).unwrap_or_default();
         told.get(&number).into_iter().for_each(|events| assert_order(events));
-        let expected = fed.clone().filter_map(|at| Some((inputs[at].0?, at)));
         let found: Vec<_> = rows.iter().map(|row| (row.role, row.position)).collect();
-        assert_eq!(found, expected.collect::<Vec<_>>(), "branch {number}");
-        if !rows.is_empty() {
-            let inputs: Vec<Fed> = inputs.iter().map(|(_, fed)| fed.clone()).collect();
-            let truth = record(model, &inputs);
-            rows.iter().for_each(|row| same_row(model, inside, row, &truth));
-        }
+        assert_eq!(found, truth.expected, "branch {number}");
+        rows.iter().for_each(|row| same_row(model, inside, row, truth));
     }
 }
 
@@ -332,24 +375,25 @@ fn scripts(fixture: &Fixture) -> Vec<Script> {
 /// Every script alone and all at once, next to one whole pass over what it fed.
 pub(crate) fn looks_inside(fixture: &Fixture, engines: &[Engine]) {
     let (model, scripts) = (&fixture.model, scripts(fixture));
+    let truths: Vec<_> = scripts.iter().map(|script| Truth::of_branches(model, script)).collect();
     for (engine, normed) in engines.iter().zip([true, false].into_iter().cycle()) {
         let inside = everything(model, normed);
         let submit = |script: &Script| engine.submit(looking(script, &inside)).unwrap();
-        for script in &scripts {
-            assert_insides(model, (script, &inside), &told(submit(script)));
+        for (script, truths) in scripts.iter().zip(&truths) {
+            assert_insides(model, (truths, &inside), &told(submit(script)));
         }
         let others = scripts.iter().map(|script| engine.submit(of(script.clone())).unwrap());
         let _others: Vec<Ticket> = others.collect();
         let tickets: Vec<Ticket> = scripts.iter().map(submit).collect();
-        for (script, ticket) in scripts.iter().zip(tickets) {
-            assert_insides(model, (script, &inside), &told(ticket));
+        for (truths, ticket) in truths.iter().zip(tickets) {
+            assert_insides(model, (truths, &inside), &told(ticket));
         }
     }
 }
 
 #[test]
 fn what_is_inside_is_what_one_whole_pass_computes() {
-    for name in FIXTURES {
+    for name in fixtures() {
         let engines = [1, 7, 64].map(|rows| start(Fixture::load(name), crowded(rows)));
         looks_inside(&Fixture::load(name), &engines);
     }

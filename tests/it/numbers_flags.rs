@@ -15,6 +15,7 @@ use std::io::BufReader;
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Mutex;
 
 /// A working command line, to which a flag is added.
 fn words(command: &[String], questions: &str) -> Vec<String> {
@@ -91,8 +92,9 @@ fn every_flag_takes_any_number_or_refuses_it_by_name() {
     let question = json!([{"question": "Is Bob a lempus?", "steps": [], "answer": "yes"}]);
     std::fs::write(&questions, question.to_string()).unwrap();
     let questions = questions.path().to_str().unwrap();
-    let flags = flags();
+    let (flags, mut command_line) = (flags(), Cli::command());
     assert!(flags.len() >= 30, "{flags:?}");
+    let mut tried = Vec::new();
     for (command, flag) in flags {
         let mut words = words(&command, questions);
         let flag = format!("--{flag}");
@@ -105,7 +107,7 @@ fn every_flag_takes_any_number_or_refuses_it_by_name() {
         let mut taken = Vec::new();
         for value in written() {
             let all = std::iter::once("coconut".to_owned()).chain(with(&value));
-            match Cli::command().try_get_matches_from(all) {
+            match command_line.try_get_matches_from_mut(all) {
                 Ok(_) => taken.push(value),
                 Err(error) => {
                     let said = error.to_string();
@@ -115,8 +117,15 @@ fn every_flag_takes_any_number_or_refuses_it_by_name() {
         }
         // The first and the last of those that are taken are tried.
         let ends = [taken.first(), taken.last().filter(|_| taken.len() > 1)];
-        for value in ends.into_iter().flatten() {
-            outcome(&with(value));
-        }
+        tried.extend(ends.into_iter().flatten().map(|value| with(value)));
     }
+    assert!(tried.len() >= 50, "{tried:?}");
+    // Most of them wait for something.
+    let tried = Mutex::new(tried);
+    let next = || tried.lock().unwrap().pop();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| std::iter::from_fn(next).for_each(|words| outcome(&words)));
+        }
+    });
 }

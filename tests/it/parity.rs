@@ -1,6 +1,7 @@
 //! The same numbers as PyTorch and Hugging Face transformers: by the oracle, and by the engine with everything mixed.
 
 use crate::support::Fixture;
+use crate::support::UNOPTIMISED;
 use crate::support::assert_golden;
 use coconut::engine::Engine;
 use coconut::engine::Ticket;
@@ -32,6 +33,11 @@ pub(crate) const FIXTURES: &[&str] = &[
     "simcot-gpt2-meta",
     "superposition-gpt2",
 ];
+
+/// All of them; unoptimised every third, each of another architecture or way to feed.
+pub(crate) fn fixtures() -> impl Iterator<Item = &'static str> {
+    FIXTURES.iter().step_by(if UNOPTIMISED { 3 } else { 1 }).copied()
+}
 
 #[test]
 fn the_oracle_gives_the_golden_numbers() {

@@ -2,6 +2,7 @@
 //! and a checkpoint answers in real rounds, as one that is asked slowly does.
 
 use crate::cli::run;
+use crate::support::UNOPTIMISED;
 use crate::training_runs::settings;
 use crate::training_runs::train;
 use candle_core::Device;
@@ -245,12 +246,14 @@ fn right(
 fn the_committed_checkpoint_answers_by_its_tool() {
     let (checkpoint, model, examples) = trained();
     let form = ReactForm::react();
-    let (count, tokens) = right((&checkpoint, &model), &examples, &form);
+    let (count, _) = right((&checkpoint, &model), &examples, &form);
     assert!(count >= 29, "{count} of 30");
     // One at a time, slowly.
+    let some = &examples[..if UNOPTIMISED { 7 } else { 30 }];
+    let (count, tokens) = right((&checkpoint, &model), some, &form);
     let slow: Vec<(String, usize)> =
-        examples.iter().map(|example| slowly(&checkpoint, &model, example, &form)).collect();
-    let agrees = slow.iter().zip(&examples).filter(|((said, _), asked)| *said == asked.answer);
+        some.iter().map(|example| slowly(&checkpoint, &model, example, &form)).collect();
+    let agrees = slow.iter().zip(some).filter(|((said, _), asked)| *said == asked.answer);
     assert_eq!((agrees.count(), slow.iter().map(|(_, tokens)| tokens).sum()), (count, tokens));
     // It knows nothing of the graphs itself, and reads what it is told: by a tool that knows nothing, nothing is found.
     let blind: Vec<Example> = examples

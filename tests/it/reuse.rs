@@ -1,8 +1,8 @@
 //! What is computed once for many requests: answers with reuse are those without, and a client is told of it.
 
 use crate::parity::Collected;
-use crate::parity::FIXTURES;
 use crate::parity::collect;
+use crate::parity::fixtures;
 use crate::parity::request;
 use crate::parity::start;
 use crate::support::Fixture;
@@ -67,7 +67,7 @@ fn all_at_once<'a>(engine: &Engine, programs: impl Iterator<Item = &'a Program>)
 
 #[test]
 fn answers_with_reuse_are_those_without() {
-    for name in FIXTURES {
+    for name in fixtures() {
         let programs = programs(&Fixture::load(name));
         let off = EngineConfig { prefix_cache: PrefixCache::Off, ..EngineConfig::default() };
         let engine = start(Fixture::load(name), off);

@@ -3,6 +3,7 @@
 
 use crate::parity::FIXTURES;
 use crate::parity::crowded;
+use crate::parity::fixtures;
 use crate::parity::of;
 use crate::parity::start;
 use crate::support::Fixture;
@@ -184,7 +185,7 @@ fn scripts(program: &Program, width: usize) -> Vec<Script> {
 
 #[test]
 fn the_engine_does_what_the_oracle_does_alone_and_with_everything_mixed() {
-    for name in FIXTURES {
+    for name in fixtures() {
         let engines = [1, 64].map(|rows| start(Fixture::load(name), crowded(rows)));
         follows_scripts(&Fixture::load(name), &engines);
     }
@@ -247,7 +248,7 @@ fn measured(name: &str, config: EngineConfig) -> (Engine, Arc<Metrics>) {
 #[test]
 fn an_edit_that_changes_nothing_changes_nothing() {
     let off = EngineConfig { prefix_cache: PrefixCache::Off, ..EngineConfig::default() };
-    for name in FIXTURES {
+    for name in fixtures() {
         let fixture = Fixture::load(name);
         let program = fixture.program(&fixture.expected.cases[0]);
         let engine = start(Fixture::load(name), off);
@@ -276,7 +277,7 @@ fn an_edit_that_changes_nothing_changes_nothing() {
 /// round; and samples are the same whatever else is in the batch.
 #[test]
 fn what_is_edited_is_never_taken_for_what_is_not() {
-    for name in FIXTURES {
+    for name in fixtures() {
         let fixture = Fixture::load(name);
         let program = fixture.program(&fixture.expected.cases[0]);
         let plain = edited(&program, 4, Vec::new());
@@ -309,7 +310,7 @@ fn what_is_edited_is_never_taken_for_what_is_not() {
 
 #[test]
 fn thoughts_that_settle_end_before_their_time_and_are_known_to_the_next_who_asks() {
-    for name in FIXTURES {
+    for name in fixtures() {
         let fixture = Fixture::load(name);
         let program = fixture.program(&fixture.expected.cases[0]);
         let all = walk(&fixture.model, &edited(&program, 6, Vec::new())).unwrap().remove(0);

@@ -26,6 +26,9 @@ pub const FIXTURE_MAX_TOKENS: usize = 12;
 /// Largest allowed difference to a golden number, in f32.
 pub const TOLERANCE: f32 = 1e-3;
 
+/// Whether this is `cargo test`, in which the engine is slow: what asks hundreds of questions asks fewer then.
+pub const UNOPTIMISED: bool = cfg!(debug_assertions);
+
 /// What golden numbers are computed in, whatever a checkpoint is stored in.
 pub const F32: Precision = Precision { weights: Some(Format::F32), kv: Some(KvType::F32) };
 

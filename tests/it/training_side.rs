@@ -111,13 +111,22 @@ fn facts_are_begun_and_say_the_children() {
     }
 }
 
+/// The children with which shortest ways begin.
+fn nearer<'a>(edges: &[(&'a str, &'a str)], from: &'a str, to: &str) -> BTreeSet<&'a str> {
+    let hops = |node| (0..20).find(|&hops| frontier(edges, node, hops).contains(to));
+    let Some(left) = hops(from) else { return BTreeSet::new() };
+    let children = frontier(edges, from, 1).into_iter();
+    children.filter(|child| hops(child) == Some(left - 1)).collect()
+}
+
 #[test]
-fn nodes_are_told_their_neighbours_and_the_ways_between_them() {
+fn nodes_are_told_their_neighbours_and_where_ways_between_them_begin() {
     let (tokenizer, special) = prosqa_words();
     let words = Words { tokenizer: &tokenizer, special, eos: END_OF_TEXT };
     let mut parents = 0;
-    for learn in [Learn::Neighbours, Learn::Ways { per_graph: 12 }] {
-        let ways = matches!(learn, Learn::Ways { .. });
+    for learn in [Learn::Neighbours, Learn::Ways { per_graph: 12 }, Learn::Turns { per_graph: 12 }]
+    {
+        let turns = matches!(learn, Learn::Turns { .. });
         let work = GraphWork { learn, nodes: vec![[8, 12]], published: 0.5, graphs: 4, steps: 10 };
         let batch = work.batch(0, 0, &words, &mut stream(3, "test")).unwrap();
         for (index, sequence) in batch.sequences.iter().enumerate() {
@@ -130,15 +139,17 @@ fn nodes_are_told_their_neighbours_and_the_ways_between_them() {
             let told: Vec<String> = ids.iter().map(|&id| tokenizer.name(id)).collect();
             let told: BTreeSet<&str> = told.iter().map(String::as_str).collect();
             let node = &said[said.len() - 1];
-            let expected: BTreeSet<&str> = match (ways, &said[..]) {
-                (true, [to, from]) => {
-                    let hops =
-                        |node| (0..20).find(|&hops| frontier(&edges, node, hops).contains(&**to));
-                    let left = hops(from).unwrap();
-                    let children = frontier(&edges, from, 1).into_iter();
-                    children.filter(|child| hops(child) == Some(left - 1)).collect()
+            let expected: BTreeSet<&str> = match &said[..] {
+                [to, from] if to != "a" => nearer(&edges, from, to),
+                [a, one, or, other, from] => {
+                    assert!(turns && [&**a, &**or] == ["a", "or"], "{said:?}");
+                    let [one, other] = [nearer(&edges, from, one), nearer(&edges, from, other)];
+                    assert!(one.is_empty() != other.is_empty(), "{said:?} in {text}");
+                    let nearer = if one.is_empty() { other } else { one };
+                    assert!(nearer.len() < frontier(&edges, from, 1).len(), "{said:?} in {text}");
+                    nearer
                 }
-                (false, [a, node]) => {
+                [a, node] => {
                     assert_eq!(a, "a");
                     parents += 1;
                     edges.iter().filter(|(_, to)| to == node).map(|(from, _)| *from).collect()
