@@ -45,6 +45,8 @@ pub enum Learn {
     Turns {
         /// Turns of each graph.
         per_graph: usize,
+        /// Fewest hops to what is asked about.
+        min_hops: usize,
     },
     /// Every node is thought about on its own: the k-th thought says the nodes that k hops lead to.
     Chains {
@@ -146,8 +148,9 @@ impl GraphWork {
             Learn::Ways { per_graph } => {
                 at_once(("objective.graphs.learn.ways.per_graph", *per_graph))
             }
-            Learn::Turns { per_graph } => {
-                at_once(("objective.graphs.learn.turns.per_graph", *per_graph))
+            Learn::Turns { per_graph, min_hops } => {
+                at_once(("objective.graphs.learn.turns.per_graph", *per_graph))?;
+                at_once(("objective.graphs.learn.turns.min_hops", *min_hops))
             }
             Learn::Chains { hops } => at_once(("objective.graphs.learn.chains.hops", *hops)),
             Learn::Questions(questions) => questions.check(),

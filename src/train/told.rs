@@ -140,7 +140,7 @@ impl Told {
     /// from, and the children there that are nearer. Not where all are, or where both are reached.
     pub(crate) fn turns(
         &self,
-        count: usize,
+        (count, min_hops): (usize, usize),
         words: &Words<'_>,
         random: &mut impl Rng,
     ) -> Result<Vec<Sequence>> {
@@ -149,7 +149,9 @@ impl Told {
             let (nearer, hops) = (self.graph.towards(from, to), self.graph.hops(from));
             let never = |&node: &usize| hops[node].is_none() && !self.graph.is_entity(node);
             let other = self.graph.nodes().filter(never).choose(random);
-            if let Some(other) = other.filter(|_| nearer.len() < self.graph.children(from).len()) {
+            let is_turn = nearer.len() < self.graph.children(from).len();
+            let is_far = hops[to].is_some_and(|hops| hops >= min_hops);
+            if let Some(other) = other.filter(|_| is_turn && is_far) {
                 let mut named = [to, other];
                 named.shuffle(random);
                 turns.push((named, from, nearer));

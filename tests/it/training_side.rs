@@ -124,8 +124,11 @@ fn nodes_are_told_their_neighbours_and_where_ways_between_them_begin() {
     let (tokenizer, special) = prosqa_words();
     let words = Words { tokenizer: &tokenizer, special, eos: END_OF_TEXT };
     let mut parents = 0;
-    for learn in [Learn::Neighbours, Learn::Ways { per_graph: 12 }, Learn::Turns { per_graph: 12 }]
-    {
+    for learn in [
+        Learn::Neighbours,
+        Learn::Ways { per_graph: 12 },
+        Learn::Turns { per_graph: 12, min_hops: 2 },
+    ] {
         let turns = matches!(learn, Learn::Turns { .. });
         let work = GraphWork { learn, nodes: vec![[8, 12]], published: 0.5, graphs: 4, steps: 10 };
         let batch = work.batch(0, 0, &words, &mut stream(3, "test")).unwrap();
@@ -143,10 +146,12 @@ fn nodes_are_told_their_neighbours_and_where_ways_between_them_begin() {
                 [to, from] if to != "a" => nearer(&edges, from, to),
                 [a, one, or, other, from] => {
                     assert!(turns && [&**a, &**or] == ["a", "or"], "{said:?}");
+                    let next = frontier(&edges, from, 1);
+                    assert!(!next.contains(&**one) && !next.contains(&**other), "{said:?}");
                     let [one, other] = [nearer(&edges, from, one), nearer(&edges, from, other)];
                     assert!(one.is_empty() != other.is_empty(), "{said:?} in {text}");
                     let nearer = if one.is_empty() { other } else { one };
-                    assert!(nearer.len() < frontier(&edges, from, 1).len(), "{said:?} in {text}");
+                    assert!(nearer.len() < next.len(), "{said:?} in {text}");
                     nearer
                 }
                 [a, node] => {
