@@ -132,8 +132,14 @@ fn worst_difference(case: &Case, format: Format) -> f64 {
         .fold(0.0, f64::max)
 }
 
+/// So many cases, or as few as `PROPTEST_CASES` says: under Miri each takes minutes.
+pub(crate) fn at_most(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: config.cases.min(cases), ..config }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(at_most(64))]
 
     /// Rounding of a sum of n products below 1 grows with n at worst, with its root in practice.
     #[test]
@@ -270,7 +276,7 @@ fn weights_are_written_alike_by_all_instructions() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(at_most(24))]
 
     #[test]
     fn gated_columns_give_the_product_of_both(case in cases()) {

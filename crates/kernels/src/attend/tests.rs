@@ -7,6 +7,7 @@ use crate::attend::pages::PagesMut;
 use crate::attend::write::write;
 use crate::attend::*;
 use crate::isa::Isa;
+use crate::tests::at_most;
 use half::bf16;
 use proptest::prelude::*;
 
@@ -49,7 +50,7 @@ fn plain(q: &[f32], keys: &[&[f32]], values: &[&[f32]]) -> Vec<f64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(at_most(48))]
 
     /// Pages are dealt out in reverse, and what was never written is NaN.
     #[test]
