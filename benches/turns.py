@@ -1,6 +1,7 @@
 """Where a chain of thought takes a wrong turn: asks a server every ProsQA question of a file, and follows what it writes
 through the question's graph. A turn is a step at which some children of the node still lead to the target and some do not;
-counted by the hops that are left, and by whether all wrong children lead nowhere or one of them further.
+counted by the hops that are left, and by whether all wrong children lead nowhere or one of them further. And how many chains
+invent a fact, or end where nobody asked.
 
     python3 benches/turns.py http://127.0.0.1:8080 data/table/valid.json
 """
@@ -44,7 +45,7 @@ def main() -> None:
         questions = json.load(opened)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         texts = list(pool.map(lambda question: text(server, question["question"]), questions))
-    turns, wrong, chance, invented = Counter(), Counter(), Counter(), 0
+    turns, wrong, chance, invented, elsewhere = Counter(), Counter(), Counter(), 0, Counter()
     for question, said in zip(questions, texts):
         names = question["idx_to_symbol"]
         children = defaultdict(set)
@@ -53,6 +54,8 @@ def main() -> None:
         node, target = names[question["root"]], names[question["target"]]
         for sentence in said.split("\n"):
             if sentence.startswith("#"):
+                if node not in (target, names[question["neg_target"]]):
+                    elsewhere["before the target" if hops_left(children, node, target) else "off the way"] += 1
                 break
             step = edge(sentence)
             if step is None or step[0] != node or step[1] not in children[node]:
@@ -72,6 +75,8 @@ def main() -> None:
         share, luck = (100 * count[kind] / turns[kind] for count in (wrong, chance))
         print(f"| {kind[0]} | {kind[1]} | {turns[kind]} | {share:.1f} | {luck:.1f} |")
     print(f"{invented} of {len(questions)} chains go on with what the question does not say")
+    for where, count in sorted(elsewhere.items()):
+        print(f"{count} answer with neither of the two: they end {where}")
 
 
 main()

@@ -40,14 +40,9 @@ pub enum Learn {
         /// Pairs of each graph.
         per_graph: usize,
     },
-    /// Two nodes that are named as questions do, of which a third that is named then leads to one: that one says where a
-    /// shortest way begins. It is a turn: not all of its children are nearer.
-    Turns {
-        /// Turns of each graph.
-        per_graph: usize,
-        /// Fewest hops to what is asked about.
-        min_hops: usize,
-    },
+    /// Two nodes that are named as questions do; then a third, which leads to one of them and says where a shortest way
+    /// begins.
+    Turns(Turns),
     /// Every node is thought about on its own: the k-th thought says the nodes that k hops lead to.
     Chains {
         /// Thoughts of each.
@@ -57,6 +52,37 @@ pub enum Learn {
     Questions(GraphQuestions),
     /// Questions as a file would have them, taught by a method: no graph is seen twice.
     Method(MethodQuestions),
+}
+
+/// Nodes with children that are nearer to what is asked about and children that are not.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Turns {
+    /// Turns of each graph.
+    pub per_graph: usize,
+    /// Fewest hops to what is asked about.
+    pub min_hops: usize,
+    /// What is learnt at the two names.
+    #[serde(default)]
+    pub names: Names,
+}
+
+/// What two names in a question say.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Names {
+    /// Nothing.
+    #[default]
+    Silent,
+    /// Their parents: from where they are reached in one hop.
+    Parents,
+}
+
+impl Turns {
+    fn check(&self) -> std::result::Result<(), (&'static str, String)> {
+        at_once(("objective.graphs.learn.turns.per_graph", self.per_graph))?;
+        at_once(("objective.graphs.learn.turns.min_hops", self.min_hops))
+    }
 }
 
 /// Questions about graphs, by one of the methods for files.
@@ -148,10 +174,7 @@ impl GraphWork {
             Learn::Ways { per_graph } => {
                 at_once(("objective.graphs.learn.ways.per_graph", *per_graph))
             }
-            Learn::Turns { per_graph, min_hops } => {
-                at_once(("objective.graphs.learn.turns.per_graph", *per_graph))?;
-                at_once(("objective.graphs.learn.turns.min_hops", *min_hops))
-            }
+            Learn::Turns(turns) => turns.check(),
             Learn::Chains { hops } => at_once(("objective.graphs.learn.chains.hops", *hops)),
             Learn::Questions(questions) => questions.check(),
             Learn::Method(questions) => questions.check(),

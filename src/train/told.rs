@@ -14,6 +14,8 @@ use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::graph_work::GraphQuestions;
 use crate::train::graph_work::MethodQuestions;
+use crate::train::graph_work::Names;
+use crate::train::graph_work::Turns;
 use crate::train::method::Special;
 use crate::train::sequence::Sequence;
 use rand::Rng;
@@ -136,11 +138,11 @@ impl Told {
         (0..count).filter_map(|_| pairs.choose(random)).map(way).collect()
     }
 
-    /// Turns at random, any with the same probability: what two are named as in a question, where one of them is reached
-    /// from, and the children there that are nearer. Not where all are, or where both are reached.
+    /// Turns at random, any with the same probability: two named as in a question, a node from which one of them is
+    /// reached, and the children there that are nearer. Not where all are, or where both are reached.
     pub(crate) fn turns(
         &self,
-        (count, min_hops): (usize, usize),
+        work: &Turns,
         words: &Words<'_>,
         random: &mut impl Rng,
     ) -> Result<Vec<Sequence>> {
@@ -150,7 +152,7 @@ impl Told {
             let never = |&node: &usize| hops[node].is_none() && !self.graph.is_entity(node);
             let other = self.graph.nodes().filter(never).choose(random);
             let is_turn = nearer.len() < self.graph.children(from).len();
-            let is_far = hops[to].is_some_and(|hops| hops >= min_hops);
+            let is_far = hops[to].is_some_and(|hops| hops >= work.min_hops);
             if let Some(other) = other.filter(|_| is_turn && is_far) {
                 let mut named = [to, other];
                 named.shuffle(random);
@@ -160,11 +162,17 @@ impl Told {
         let [a, or] = [words.word("a")?, words.word("or")?];
         let turn = |([one, other], from, nearer): &([usize; 2], usize, Vec<usize>)| {
             let mut sequence = Sequence::default();
-            sequence.feed(&[a, self.ids[*one], or, self.ids[*other], self.ids[*from]]);
+            for (word, name) in [(a, *one), (or, *other)] {
+                sequence.feed(&[word, self.ids[name]]);
+                if work.names == Names::Parents {
+                    sequence.expect(self.uniform(&self.graph.parents(name)), 1.0);
+                }
+            }
+            sequence.feed(&[self.ids[*from]]);
             sequence.expect(self.uniform(nearer), 1.0);
             sequence
         };
-        Ok((0..count).filter_map(|_| turns.choose(random)).map(turn).collect())
+        Ok((0..work.per_graph).filter_map(|_| turns.choose(random)).map(turn).collect())
     }
 
     /// Nodes with children, and all that each leads to.

@@ -80,9 +80,7 @@ impl GraphWork {
             Learn::Neighbours => told.neighbours(words),
             Learn::Facts => told.facts(words),
             Learn::Ways { per_graph } => Ok(told.ways(*per_graph, random)),
-            Learn::Turns { per_graph, min_hops } => {
-                told.turns((*per_graph, *min_hops), words, random)
-            }
+            Learn::Turns(turns) => told.turns(turns, words, random),
             Learn::Chains { hops } => Ok(told.chains(*hops, words)),
             Learn::Questions(questions) => told.questions(questions, words, random),
             Learn::Method(questions) => told.by_method(questions, stage, words, random),

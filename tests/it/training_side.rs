@@ -13,6 +13,8 @@ use coconut::model::gradients::cross_entropy::Distribution;
 use coconut::train::graph_work::GraphWork;
 use coconut::train::graph_work::Learn;
 use coconut::train::graph_work::MethodQuestions;
+use coconut::train::graph_work::Names;
+use coconut::train::graph_work::Turns;
 use coconut::train::init::stream;
 use coconut::train::method::Curriculum;
 use coconut::train::method::Method;
@@ -124,12 +126,11 @@ fn nodes_are_told_their_neighbours_and_where_ways_between_them_begin() {
     let (tokenizer, special) = prosqa_words();
     let words = Words { tokenizer: &tokenizer, special, eos: END_OF_TEXT };
     let mut parents = 0;
-    for learn in [
-        Learn::Neighbours,
-        Learn::Ways { per_graph: 12 },
-        Learn::Turns { per_graph: 12, min_hops: 2 },
-    ] {
-        let turns = matches!(learn, Learn::Turns { .. });
+    let turns = |names| Learn::Turns(Turns { per_graph: 12, min_hops: 2, names });
+    let ways = Learn::Ways { per_graph: 12 };
+    for learn in [Learn::Neighbours, ways, turns(Names::Silent), turns(Names::Parents)] {
+        let name_parents = learn == turns(Names::Parents);
+        let turns = matches!(learn, Learn::Turns(_));
         let work = GraphWork { learn, nodes: vec![[8, 12]], published: 0.5, graphs: 4, steps: 10 };
         let batch = work.batch(0, 0, &words, &mut stream(3, "test")).unwrap();
         for (index, sequence) in batch.sequences.iter().enumerate() {
@@ -137,11 +138,26 @@ fn nodes_are_told_their_neighbours_and_where_ways_between_them_begin() {
             let edges = edges(&text);
             let said: Vec<String> =
                 token_ids(sequence).iter().map(|&id| tokenizer.name(id)).collect();
-            let [(_, target)] = &sequence.targets[..] else { panic!("{said:?}") };
-            let Distribution::Uniform(ids) = &target.distribution else { panic!("{said:?}") };
-            let told: Vec<String> = ids.iter().map(|&id| tokenizer.name(id)).collect();
-            let told: BTreeSet<&str> = told.iter().map(String::as_str).collect();
-            let node = &said[said.len() - 1];
+            let targets: Vec<(usize, BTreeSet<String>)> = sequence
+                .targets
+                .iter()
+                .map(|(at, target)| {
+                    let Distribution::Uniform(ids) = &target.distribution else {
+                        panic!("{said:?}")
+                    };
+                    (*at, ids.iter().map(|&id| tokenizer.name(id)).collect())
+                })
+                .collect();
+            let parents_of = |node: &str| -> BTreeSet<&str> {
+                edges.iter().filter(|(_, to)| *to == node).map(|(from, _)| *from).collect()
+            };
+            let ((last, told), names) = targets.split_last().unwrap();
+            assert_eq!(*last, said.len() - 1);
+            assert_eq!(names.len(), if name_parents { 2 } else { 0 });
+            for (at, told) in names {
+                assert!(told.iter().map(String::as_str).eq(parents_of(&said[*at])), "{said:?}");
+            }
+            let node = &said[*last];
             let expected: BTreeSet<&str> = match &said[..] {
                 [to, from] if to != "a" => nearer(&edges, from, to),
                 [a, one, or, other, from] => {
@@ -157,10 +173,11 @@ fn nodes_are_told_their_neighbours_and_where_ways_between_them_begin() {
                 [a, node] => {
                     assert_eq!(a, "a");
                     parents += 1;
-                    edges.iter().filter(|(_, to)| to == node).map(|(from, _)| *from).collect()
+                    parents_of(node)
                 }
                 _ => frontier(&edges, node, 1),
             };
+            let told: BTreeSet<&str> = told.iter().map(String::as_str).collect();
             assert_eq!(told, expected, "{said:?} in {text}");
         }
     }
