@@ -2,6 +2,7 @@
 //! their names, or good for an answer.
 
 use crate::numbers::EXTREMES;
+use crate::support::UNOPTIMISED;
 use crate::support::data;
 use crate::wire::MODEL;
 use crate::wire::Wire;
@@ -117,7 +118,7 @@ fn a_run_with_any_number_is_read_or_refused_by_name() {
     let mut refused = 0;
     let of_table = recipes.join("table");
     let files = [recipes, of_table].into_iter().flat_map(|folder| folder.read_dir().unwrap());
-    // Each field once, whichever item of a list it is in, and in whichever recipe.
+    // Unoptimised each field once, whichever item of a list it is in, and in whichever recipe.
     let mut tried = BTreeSet::new();
     for path in files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
         let text = std::fs::read_to_string(&path).unwrap();
@@ -127,7 +128,9 @@ fn a_run_with_any_number_is_read_or_refused_by_name() {
             let parts = at.split('/').filter(|part| part.parse::<usize>().is_err());
             parts.collect::<Vec<_>>().join(".")
         };
-        for at in numbers(&settings, "").into_iter().filter(|at| tried.insert(field(at))) {
+        for at in
+            numbers(&settings, "").into_iter().filter(|at| tried.insert(field(at)) || !UNOPTIMISED)
+        {
             for number in EXTREMES.iter().chain(&["nan", "inf", "-inf"]) {
                 let mut settings = settings.clone();
                 *settings.pointer_mut(&at).unwrap() = json!(MARK);
@@ -141,5 +144,6 @@ fn a_run_with_any_number_is_read_or_refused_by_name() {
             }
         }
     }
-    assert!(tried.len() >= 40 && refused > 300, "{refused} of {tried:?}");
+    let most_of = if UNOPTIMISED { 300 } else { 1000 };
+    assert!(tried.len() >= 40 && refused > most_of, "{refused} of {tried:?}");
 }
