@@ -62,26 +62,30 @@ pub struct Turns {
     pub per_graph: usize,
     /// Fewest hops to what is asked about.
     pub min_hops: usize,
-    /// What is learnt at the two names.
+    /// Most hops to it; where absent, any.
     #[serde(default)]
-    pub names: Names,
-}
-
-/// What two names in a question say.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Names {
-    /// Nothing.
-    #[default]
-    Silent,
-    /// Their parents: from where they are reached in one hop.
-    Parents,
+    pub max_hops: Option<usize>,
+    /// The two names say from where they are reached in so many hops or fewer; nothing where 0.
+    #[serde(default)]
+    pub ancestors: usize,
 }
 
 impl Turns {
+    /// How many there may be to what is asked about.
+    pub(crate) fn hops(&self) -> std::ops::RangeInclusive<usize> {
+        self.min_hops..=self.max_hops.unwrap_or(usize::MAX)
+    }
+
     fn check(&self) -> std::result::Result<(), (&'static str, String)> {
         at_once(("objective.graphs.learn.turns.per_graph", self.per_graph))?;
-        at_once(("objective.graphs.learn.turns.min_hops", self.min_hops))
+        at_once(("objective.graphs.learn.turns.min_hops", self.min_hops))?;
+        match self.max_hops {
+            Some(most) if most < self.min_hops => {
+                let reason = format!("is {most}, less than `min_hops`");
+                Err(("objective.graphs.learn.turns.max_hops", reason))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

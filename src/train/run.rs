@@ -19,6 +19,7 @@ use crate::train::optimizer::update;
 use crate::train::progress::Progress;
 use crate::train::settings::Phase;
 use crate::train::settings::Settings;
+use crate::train::start::MoreLayers;
 use crate::train::start::Start;
 use crate::train::state;
 use crate::train::state::Position;
@@ -86,7 +87,10 @@ pub fn train(settings: &Settings, folder: &Path, resume: bool, device: &Device) 
 fn begin(settings: &Settings, device: &Device) -> Result<Start> {
     let tokenizer = settings.tokenizer.as_deref().map(Tokenizer::load).transpose()?;
     match (&settings.init, &settings.model, tokenizer) {
-        (Some(init), _, tokenizer) => Start::checkpoint(init, tokenizer, &settings.eos, device),
+        (Some(init), _, tokenizer) => {
+            let more = MoreLayers { count: settings.more_layers, seed: settings.seed };
+            Start::checkpoint(init, tokenizer, &settings.eos, more, device)
+        }
         (None, Some(model), Some(tokenizer)) => {
             let unusable = |error: serde_json::Error| Error::Field {
                 field: "model",

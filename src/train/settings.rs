@@ -29,6 +29,9 @@ pub struct Settings {
     /// Folder of the checkpoint to start from; or `model`.
     #[serde(default)]
     pub init: Option<PathBuf>,
+    /// Blocks behind those of `init`. They begin by passing on what they are given.
+    #[serde(default)]
+    pub more_layers: usize,
     /// Fields of config.json, for random weights; the vocabulary is the tokenizer's.
     #[serde(default)]
     pub model: Option<toml::Table>,
@@ -195,6 +198,9 @@ impl Settings {
                 return at_top("init", "is missing; or give a `model` for random weights");
             }
             (None, Some(_), None) => return at_top("tokenizer", "is missing"),
+            (None, Some(_), _) if self.more_layers > 0 => {
+                return at_top("more_layers", "needs `init`; `model` says how many it has");
+            }
             _ => {}
         }
         if self.phases.is_empty() {

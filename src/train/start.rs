@@ -30,8 +30,19 @@ const MAX_PARAMETERS: usize = 1_000_000_000;
 const MARKERS: [&str; 3] = ["<|start-latent|>", "<|end-latent|>", "<|latent|>"];
 /// The token whose embedding new markers start with (the paper's code), where the tokenizer has it.
 const LIKE: &str = "<<";
+/// Where config.json counts blocks.
+const LAYERS: [&str; 2] = ["num_hidden_layers", "n_layer"];
 /// Standard deviation of random weights where config.json does not say.
 const INITIALIZER_RANGE: f64 = 0.02;
+
+/// Blocks behind those of a checkpoint. They begin by passing on what they are given: nothing that was learnt is lost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MoreLayers {
+    /// How many.
+    pub count: usize,
+    /// Of their random weights.
+    pub seed: u64,
+}
 
 /// A model ready to be trained.
 #[derive(Debug)]
@@ -62,7 +73,6 @@ impl Start {
         check_sizes(&config)?;
         let special = special(&mut tokenizer, eos)?;
         config["vocab_size"] = json!(tokenizer.size());
-        let range = config.get("initializer_range").and_then(Value::as_f64);
         name_ids(&mut config, special);
         let parsed = Config::from_json(&config)?;
         let parameters = parsed.parameter_count();
@@ -70,20 +80,20 @@ impl Start {
             let reason = format!("has {parameters} parameters; {MAX_PARAMETERS} are the most");
             return Err(Error::Field { field: "model", reason });
         }
-        let range = range.unwrap_or(INITIALIZER_RANGE);
-        let mut weights = RandomWeights { seed, range, layers: parsed.layers };
+        let mut weights = RandomWeights { seed, range: range(&config), layers: parsed.layers };
         let (variables, model) = Variables::new(parsed, &mut weights, device)?;
         Ok(Self { model, variables, tokenizer, config_json: config, special })
     }
 
-    /// The weights of a checkpoint. `tokenizer` instead of its own, where given.
+    /// The weights of a checkpoint, and `more` blocks. `tokenizer` instead of its own, where given.
     ///
     /// # Errors
-    /// If the checkpoint cannot be read or has no tokenizer.
+    /// If the checkpoint cannot be read or has no tokenizer, or where its config.json cannot have more blocks.
     pub fn checkpoint(
         folder: &Path,
         tokenizer: Option<Tokenizer>,
         eos: &str,
+        more: MoreLayers,
         device: &Device,
     ) -> Result<Self> {
         let found = Found::open(folder, None)?;
@@ -102,11 +112,15 @@ impl Start {
         let old_rows = found.config.vocab_size;
         let rows = old_rows.max(tokenizer.size());
         config_json["vocab_size"] = json!(rows);
+        let layers = found.config.layers + more.count;
+        count_layers(&mut config_json, layers);
         let mut config = Config::from_json(&config_json)?;
         config.projector = found.config.projector;
         let mut weights = Weights::new(found.tensors(), &found.layout);
         let like = tokenizer.id(LIKE).map(|id| id as usize);
-        let mut grown = Grown { weights: &mut weights, old_rows, rows, like };
+        let new = RandomWeights { seed: more.seed, range: range(&config_json), layers };
+        let old_layers = found.config.layers;
+        let mut grown = Grown { weights: &mut weights, old_rows, rows, like, old_layers, new };
         let (variables, model) = Variables::new(config, &mut grown, device)?;
         weights.check()?;
         Ok(Self { model, variables, tokenizer, config_json, special })
@@ -126,6 +140,25 @@ fn special(tokenizer: &mut Tokenizer, eos: &str) -> Result<Special> {
     Ok(Special { start: start?, end: end?, latent: latent?, eos: id(eos)? })
 }
 
+/// Of whatever kind the last block is.
+fn count_layers(config: &mut Value, layers: usize) {
+    for field in LAYERS {
+        if let Some(count) = config.get_mut(field) {
+            *count = json!(layers);
+        }
+    }
+    if let Some(kinds) = config.get_mut("layer_types").and_then(Value::as_array_mut)
+        && let Some(last) = kinds.last().cloned()
+    {
+        kinds.resize(layers, last);
+    }
+}
+
+/// Standard deviation of random weights.
+fn range(config: &Value) -> f64 {
+    config.get("initializer_range").and_then(Value::as_f64).unwrap_or(INITIALIZER_RANGE)
+}
+
 /// The ids by which other tools know the latent mode.
 fn name_ids(config: &mut Value, special: Special) {
     config["eos_token_id"] = json!(special.eos);
@@ -134,17 +167,23 @@ fn name_ids(config: &mut Value, special: Special) {
     config["latent_id"] = json!(special.latent);
 }
 
-/// A checkpoint's weights, with rows for new tokens.
+/// A checkpoint's weights, with rows for new tokens and blocks behind its own.
 struct Grown<'a, 'w> {
     weights: &'a mut Weights<'w>,
     old_rows: usize,
     rows: usize,
     /// The row that new ones are copies of; the last one where there is no better.
     like: Option<usize>,
+    old_layers: usize,
+    new: RandomWeights,
 }
 
 impl Parameters for Grown<'_, '_> {
     fn take(&mut self, name: &str, shape: &[usize], stored: Stored) -> ModelResult<Tensor> {
+        if layer(name).is_some_and(|layer| layer >= self.old_layers) {
+            let tensor = self.new.take(name, shape, stored)?;
+            return Ok(if writes_into_the_stream(name) { tensor.zeros_like()? } else { tensor });
+        }
         // The head is kept as (D, V), the embedding as (V, D).
         let rows_at = match (Role::of(name, shape.len()), stored) {
             (Role::Embedding, Stored::AsIs) if shape[0] == self.rows && !name.contains("wpe") => 0,
@@ -162,4 +201,14 @@ impl Parameters for Grown<'_, '_> {
         let new = vec![row; self.rows - self.old_rows];
         Ok(Tensor::cat(&[vec![old], new].concat(), rows_at)?)
     }
+}
+
+/// The block that a tensor belongs to: the first number in its name.
+fn layer(name: &str) -> Option<usize> {
+    name.split('.').find_map(|part| part.parse().ok())
+}
+
+/// The last product of attention and of the feed-forward part: with zeros there, a block changes nothing.
+fn writes_into_the_stream(name: &str) -> bool {
+    ["o_proj.weight", "down_proj.weight", "c_proj.weight"].iter().any(|last| name.ends_with(last))
 }

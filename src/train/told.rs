@@ -14,7 +14,6 @@ use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::graph_work::GraphQuestions;
 use crate::train::graph_work::MethodQuestions;
-use crate::train::graph_work::Names;
 use crate::train::graph_work::Turns;
 use crate::train::method::Special;
 use crate::train::sequence::Sequence;
@@ -152,8 +151,8 @@ impl Told {
             let never = |&node: &usize| hops[node].is_none() && !self.graph.is_entity(node);
             let other = self.graph.nodes().filter(never).choose(random);
             let is_turn = nearer.len() < self.graph.children(from).len();
-            let is_far = hops[to].is_some_and(|hops| hops >= work.min_hops);
-            if let Some(other) = other.filter(|_| is_turn && is_far) {
+            let is_asked = hops[to].is_some_and(|hops| work.hops().contains(&hops));
+            if let Some(other) = other.filter(|_| is_turn && is_asked) {
                 let mut named = [to, other];
                 named.shuffle(random);
                 turns.push((named, from, nearer));
@@ -164,8 +163,9 @@ impl Told {
             let mut sequence = Sequence::default();
             for (word, name) in [(a, *one), (or, *other)] {
                 sequence.feed(&[word, self.ids[name]]);
-                if work.names == Names::Parents {
-                    sequence.expect(self.uniform(&self.graph.parents(name)), 1.0);
+                if work.ancestors > 0 {
+                    let back = self.graph.ancestors(name, work.ancestors);
+                    sequence.expect(self.uniform(&back), 1.0);
                 }
             }
             sequence.feed(&[self.ids[*from]]);

@@ -19,7 +19,10 @@ use coconut::train::method::Method;
 use coconut::train::method::Thought;
 use coconut::train::sequence::Input;
 use coconut::train::sequence::Sequence;
+use coconut::train::start::MoreLayers;
 use coconut::train::start::Start;
+use coconut::train::variables::Role;
+use coconut::train::variables::Variable;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -73,12 +76,18 @@ impl Case {
     }
 
     fn start(&self) -> Start {
+        self.grown(0)
+    }
+
+    /// With blocks behind those of the checkpoint.
+    fn grown(&self, count: usize) -> Start {
         let tokenizer =
             Checkpoint::open(&Location::folder(data(&self.checkpoint))).unwrap().tokenizer;
         let config = std::fs::read_to_string(data(&self.checkpoint).join("config.json")).unwrap();
         let config: serde_json::Value = serde_json::from_str(&config).unwrap();
         let eos = tokenizer.name(config["eos_token_id"].as_u64().unwrap() as u32);
-        Start::checkpoint(&data(&self.checkpoint), None, &eos, &Device::Cpu).unwrap()
+        let more = MoreLayers { count, seed: 7 };
+        Start::checkpoint(&data(&self.checkpoint), None, &eos, more, &Device::Cpu).unwrap()
     }
 
     fn batch(&self, start: &Start, examples: &[Example]) -> Batch {
@@ -122,6 +131,33 @@ fn sequences_and_labels_are_the_papers() {
                 .collect();
             assert_eq!(targets, labels, "stage {} of {}", case.stage, case.checkpoint);
         }
+    }
+}
+
+#[test]
+fn more_layers_change_nothing_until_they_have_learnt() {
+    let golden = golden();
+    for case in &golden.cases {
+        let start = case.grown(2);
+        let loss = forward::loss(&start.model, &case.batch(&start, &golden.examples)).unwrap();
+        let gradients = loss.backward().unwrap();
+        let loss: f32 = loss.to_scalar().unwrap();
+        let what = format!("stage {} of {}", case.stage, case.checkpoint);
+        assert!((loss - case.loss).abs() < 1e-4, "{what}: loss {loss}, not {}", case.loss);
+        let new: Vec<_> = start
+            .variables
+            .iter()
+            .filter(|each| !case.gradients.contains_key(&each.name))
+            .collect();
+        assert_eq!(new.len() + case.gradients.len(), start.variables.iter().count(), "{what}");
+        let learns = |variable: &&&Variable| {
+            let gradient = gradients.get(variable.var.as_tensor()).unwrap();
+            gradient.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap() > 0.0
+        };
+        // The two products that write into the stream, in both blocks; all else has its gradient through these.
+        let moved: Vec<_> =
+            new.iter().filter(learns).filter(|each| each.role() == Role::Matrix).collect();
+        assert_eq!(moved.len(), 4, "{what}: {moved:?}");
     }
 }
 

@@ -13,7 +13,6 @@ use coconut::model::gradients::cross_entropy::Distribution;
 use coconut::train::graph_work::GraphWork;
 use coconut::train::graph_work::Learn;
 use coconut::train::graph_work::MethodQuestions;
-use coconut::train::graph_work::Names;
 use coconut::train::graph_work::Turns;
 use coconut::train::init::stream;
 use coconut::train::method::Curriculum;
@@ -126,11 +125,15 @@ fn nodes_are_told_their_neighbours_and_where_ways_between_them_begin() {
     let (tokenizer, special) = prosqa_words();
     let words = Words { tokenizer: &tokenizer, special, eos: END_OF_TEXT };
     let mut parents = 0;
-    let turns = |names| Learn::Turns(Turns { per_graph: 12, min_hops: 2, names });
+    let turns = |max_hops, ancestors| {
+        Learn::Turns(Turns { per_graph: 12, min_hops: 2, max_hops, ancestors })
+    };
     let ways = Learn::Ways { per_graph: 12 };
-    for learn in [Learn::Neighbours, ways, turns(Names::Silent), turns(Names::Parents)] {
-        let name_parents = learn == turns(Names::Parents);
-        let turns = matches!(learn, Learn::Turns(_));
+    for learn in [Learn::Neighbours, ways, turns(None, 0), turns(None, 1), turns(Some(2), 2)] {
+        let turns = match learn {
+            Learn::Turns(turns) => Some(turns),
+            _ => None,
+        };
         let work = GraphWork { learn, nodes: vec![[8, 12]], published: 0.5, graphs: 4, steps: 10 };
         let batch = work.batch(0, 0, &words, &mut stream(3, "test")).unwrap();
         for (index, sequence) in batch.sequences.iter().enumerate() {
@@ -153,17 +156,25 @@ fn nodes_are_told_their_neighbours_and_where_ways_between_them_begin() {
             };
             let ((last, told), names) = targets.split_last().unwrap();
             assert_eq!(*last, said.len() - 1);
-            assert_eq!(names.len(), if name_parents { 2 } else { 0 });
+            let back = turns.map_or(0, |turns| turns.ancestors);
+            assert_eq!(names.len(), if back > 0 { 2 } else { 0 });
             for (at, told) in names {
-                assert!(told.iter().map(String::as_str).eq(parents_of(&said[*at])), "{said:?}");
+                let parents = parents_of(&said[*at]);
+                let further = parents.iter().filter(|_| back > 1).flat_map(|node| parents_of(node));
+                let expected: BTreeSet<&str> = further.chain(parents.iter().copied()).collect();
+                assert!(told.iter().map(String::as_str).eq(expected), "{said:?}");
             }
             let node = &said[*last];
             let expected: BTreeSet<&str> = match &said[..] {
                 [to, from] if to != "a" => nearer(&edges, from, to),
                 [a, one, or, other, from] => {
-                    assert!(turns && [&**a, &**or] == ["a", "or"], "{said:?}");
+                    assert!(turns.is_some() && [&**a, &**or] == ["a", "or"], "{said:?}");
                     let next = frontier(&edges, from, 1);
                     assert!(!next.contains(&**one) && !next.contains(&**other), "{said:?}");
+                    if turns.is_some_and(|turns| turns.max_hops == Some(2)) {
+                        let two = frontier(&edges, from, 2);
+                        assert!(two.contains(&**one) || two.contains(&**other), "{said:?}");
+                    }
                     let [one, other] = [nearer(&edges, from, one), nearer(&edges, from, other)];
                     assert!(one.is_empty() != other.is_empty(), "{said:?} in {text}");
                     let nearer = if one.is_empty() { other } else { one };

@@ -14,6 +14,7 @@ use coconut::model::load::save::SavedType;
 use coconut::model::load::tensors::Tensors;
 use coconut::text::Tokenizer;
 use coconut::train::settings::Settings;
+use coconut::train::start::MoreLayers;
 use coconut::train::start::Start;
 use coconut_kernels::packed::Format;
 use safetensors::Dtype;
@@ -375,7 +376,14 @@ fn weights_that_are_no_numbers_are_named_before_anybody_asks() {
 fn training_never_saves_what_is_no_number() {
     let folder = data("coconut-gpt2-hf");
     let tokenizer = Tokenizer::load(&folder.join("tokenizer.json")).unwrap();
-    let start = Start::checkpoint(&folder, Some(tokenizer), "<|endoftext|>", &Device::Cpu).unwrap();
+    let start = Start::checkpoint(
+        &folder,
+        Some(tokenizer),
+        "<|endoftext|>",
+        MoreLayers::default(),
+        &Device::Cpu,
+    )
+    .unwrap();
     let out = TempDir::new().unwrap();
     let path = out.path().join("model.safetensors");
     start.variables.save(&path).unwrap();

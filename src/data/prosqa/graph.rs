@@ -57,6 +57,14 @@ impl Graph {
         self.edges.iter().filter(|[_, to]| *to == node).map(|[from, _]| *from).collect()
     }
 
+    /// From where so many hops or fewer lead here.
+    pub fn ancestors(&self, node: usize, hops: usize) -> Vec<usize> {
+        let within = |&from: &usize| {
+            from != node && self.hops(from)[node].is_some_and(|count| count <= hops)
+        };
+        self.nodes().filter(within).collect()
+    }
+
     /// Whether the node has no parents: it is somebody, not something.
     pub fn is_entity(&self, node: usize) -> bool {
         !self.has_parents[node]
