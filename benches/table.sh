@@ -30,13 +30,24 @@ made tokenizer.json tokenizer prosqa-react
 
 # ===== training =====
 
-# Runs NAME-SEED, side by side; those that are complete are not begun again.
+# The run that a recipe goes on from, without its seed; nothing where it begins with random weights.
+start_of() { sed -n 's#^init = "runs/table/\(.*\)-0/checkpoint"#\1#p' "models/recipes/table/$1.toml"; }
+
+# Runs NAME-SEED, side by side, and before them what they start from; those that are complete are not begun again.
 train() {
-    local run runs=() flags=()
+    local run start starts=() runs=() flags=()
+    for run in "$@"; do
+        start=$(start_of "${run%-*}")
+        [ -d "$OUT/$run/checkpoint" ] || [ -z "$start" ] || starts+=("$start-${run##*-}")
+    done
+    if [ ${#starts[@]} -gt 0 ]; then
+        mapfile -t starts < <(printf '%s\n' "${starts[@]}" | sort -u)
+        train "${starts[@]}"
+    fi
     for run in "$@"; do
         [ ! -d "$OUT/$run/checkpoint" ] || continue
         local seed=${run##*-} name=${run%-*}
-        sed "s/^seed = 0/seed = $seed/; s#$OUT/base-0/#$OUT/base-$seed/#" "models/recipes/table/$name.toml" \
+        sed "s/^seed = 0/seed = $seed/; s#-0/checkpoint#-$seed/checkpoint#" "models/recipes/table/$name.toml" \
             >"$OUT/recipes/$run.toml"
         runs+=("$run")
         flags+=(--config "$OUT/recipes/$run.toml")
@@ -51,12 +62,10 @@ train() {
     esac
 }
 
-bases=() rows=()
+rows=()
 for seed in $SEEDS; do
-    bases+=("base-$seed")
     for row in $ROWS; do rows+=("$row-$seed"); done
 done
-train "${bases[@]}" 2>"$OUT/bases.log"
 for seed in $SEEDS; do
     mapfile -t side < <(printf '%s\n' "${rows[@]}" | grep -e "-$seed\$")
     train "${side[@]}" 2>"$OUT/rows-$seed.log"
