@@ -209,6 +209,7 @@ impl Settings {
         let counts = [("save_every", self.save_every), ("log_every", self.log_every)];
         counts.into_iter().try_for_each(not_zero).map_err(named(""))?;
         at_once(("shards", self.shards)).map_err(named(""))?;
+        at_once(("more_layers", self.more_layers.max(1))).map_err(named(""))?;
         if let Some(validate) = &self.validate {
             not_zero(("every", validate.every)).map_err(named("validate."))?;
             let counts = [("max_tokens", validate.max_tokens), ("batch_size", validate.batch_size)];

@@ -75,11 +75,7 @@ impl Start {
         config["vocab_size"] = json!(tokenizer.size());
         name_ids(&mut config, special);
         let parsed = Config::from_json(&config)?;
-        let parameters = parsed.parameter_count();
-        if parameters > MAX_PARAMETERS {
-            let reason = format!("has {parameters} parameters; {MAX_PARAMETERS} are the most");
-            return Err(Error::Field { field: "model", reason });
-        }
+        affordable("model", &parsed)?;
         let mut weights = RandomWeights { seed, range: range(&config), layers: parsed.layers };
         let (variables, model) = Variables::new(parsed, &mut weights, device)?;
         Ok(Self { model, variables, tokenizer, config_json: config, special })
@@ -112,10 +108,13 @@ impl Start {
         let old_rows = found.config.vocab_size;
         let rows = old_rows.max(tokenizer.size());
         config_json["vocab_size"] = json!(rows);
-        let layers = found.config.layers + more.count;
+        let layers = found.config.layers.saturating_add(more.count);
         count_layers(&mut config_json, layers);
         let mut config = Config::from_json(&config_json)?;
         config.projector = found.config.projector;
+        if more.count > 0 {
+            affordable("more_layers", &config)?;
+        }
         let mut weights = Weights::new(found.tensors(), &found.layout);
         let like = tokenizer.id(LIKE).map(|id| id as usize);
         let new = RandomWeights { seed: more.seed, range: range(&config_json), layers };
@@ -125,6 +124,15 @@ impl Start {
         weights.check()?;
         Ok(Self { model, variables, tokenizer, config_json, special })
     }
+}
+
+fn affordable(field: &'static str, config: &Config) -> Result<()> {
+    let parameters = config.parameter_count();
+    if parameters > MAX_PARAMETERS {
+        let reason = format!("comes to {parameters} parameters; {MAX_PARAMETERS} are the most");
+        return Err(Error::Field { field, reason });
+    }
+    Ok(())
 }
 
 /// The ids that are no text; markers that the tokenizer lacks are added behind all others.

@@ -81,24 +81,14 @@ impl Told {
 
     /// Every node that has children, each to say them.
     pub(crate) fn children(&self) -> Vec<Sequence> {
-        let says = |node: usize| {
-            let mut sequence = Sequence::default();
-            sequence.feed(&[self.ids[node]]);
-            sequence.expect(self.uniform(self.graph.children(node)), 1.0);
-            sequence
-        };
+        let says = |node| says(&[self.ids[node]], self.uniform(self.graph.children(node)));
         self.inner().map(says).collect()
     }
 
     /// The same, and every node that has parents, each to say them behind the word that comes before it in facts.
     pub(crate) fn neighbours(&self, words: &Words<'_>) -> Result<Vec<Sequence>> {
         let before = words.word("a")?;
-        let says = |node: usize| {
-            let mut sequence = Sequence::default();
-            sequence.feed(&[before, self.ids[node]]);
-            sequence.expect(self.uniform(&self.graph.parents(node)), 1.0);
-            sequence
-        };
+        let says = |node| says(&[before, self.ids[node]], self.uniform(&self.graph.parents(node)));
         let mut all = self.children();
         all.extend(self.graph.nodes().filter(|&node| !self.graph.is_entity(node)).map(says));
         Ok(all)
@@ -129,10 +119,7 @@ impl Told {
     pub(crate) fn ways(&self, count: usize, random: &mut impl Rng) -> Vec<Sequence> {
         let pairs: Vec<(usize, usize)> = self.pairs().collect();
         let way = |&(from, to): &(usize, usize)| {
-            let mut sequence = Sequence::default();
-            sequence.feed(&[self.ids[to], self.ids[from]]);
-            sequence.expect(self.uniform(&self.graph.towards(from, to)), 1.0);
-            sequence
+            says(&[self.ids[to], self.ids[from]], self.uniform(&self.graph.towards(from, to)))
         };
         (0..count).filter_map(|_| pairs.choose(random)).map(way).collect()
     }
@@ -284,6 +271,14 @@ impl Told {
         }
         Ok(sequence)
     }
+}
+
+/// Ids, and what is to be said behind them.
+fn says(ids: &[u32], what: Distribution) -> Sequence {
+    let mut sequence = Sequence::default();
+    sequence.feed(ids);
+    sequence.expect(what, 1.0);
+    sequence
 }
 
 /// What two lists begin with, both.

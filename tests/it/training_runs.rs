@@ -190,6 +190,8 @@ fn settings_that_cannot_be_used_are_refused_by_name() {
         ("coconut =", "coco =", "coco"),
         ("log_every = 1", "log_every = 0", "log_every"),
         ("seed = 5", "seed = 5\ninit = 'somewhere'", "init"),
+        ("seed = 5", "seed = 5\nmore_layers = 1", "more_layers"),
+        ("seed = 5", "seed = 5\nmore_layers = 100000", "more_layers"),
     ] {
         assert!(good.contains(from), "{from}");
         std::fs::write(&path, good.replace(from, to)).unwrap();

@@ -275,12 +275,17 @@ fn what_a_method_cannot_be_taught_with_is_refused_by_name() {
     let path = settings(folder.path(), METHOD);
     let text = std::fs::read_to_string(&path).unwrap();
     let (before, _) = text.split_once("[phases.objective").unwrap();
-    for (method, field) in [
-        ("\"react\", per_graph = 2", "learn.method.method"),
-        ("\"cot\", per_graph = 0", "learn.method.per_graph"),
-        ("\"cot\", per_graph = 2, epochs = 0", "learn.method.epochs"),
+    for (lesson, field) in [
+        ("method = { min_hops = 2, method = \"react\", per_graph = 2 }", "learn.method.method"),
+        ("method = { min_hops = 2, method = \"cot\", per_graph = 0 }", "learn.method.per_graph"),
+        (
+            "method = { min_hops = 2, method = \"cot\", per_graph = 2, epochs = 0 }",
+            "learn.method.epochs",
+        ),
+        ("turns = { per_graph = 2, min_hops = 0 }", "learn.turns.min_hops"),
+        ("turns = { per_graph = 2, min_hops = 3, max_hops = 2 }", "learn.turns.max_hops"),
     ] {
-        let learn = format!("learn = {{ method = {{ min_hops = 2, method = {method} }} }}");
+        let learn = format!("learn = {{ {lesson} }}");
         let work = format!("[phases.objective.graphs]\n{learn}\ngraphs = 2\nsteps = 2\n");
         std::fs::write(&path, format!("{before}{work}")).unwrap();
         let refused = Settings::read(&path).unwrap_err().to_string();

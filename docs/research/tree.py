@@ -1,0 +1,63 @@
+"""The search tree (section 5 of the Coconut paper): what would the model write if it had to go on in words after k thoughts?
+
+A model of the paper's curriculum that has thought k times goes on with the fact that begins k hops from the start: `Every X
+is a ...`. The probability of each X is what it thinks of that node. For a model that ever wrote its steps; one whose
+thoughts were taught by themselves never did.
+"""
+
+import math
+from collections import defaultdict
+
+from asking import arguments, ask, each, questions, table
+
+STEPS = list(range(1, 5))
+
+
+def layers(children, start):
+    """Hops to every node that can be reached."""
+    hops, layer = {start: 0}, [start]
+    while layer:
+        found = {child for node in layer for child in children[node]} - hops.keys()
+        hops.update({node: hops[layer[0]] + 1 for node in found})
+        layer = list(found)
+    return hops
+
+
+def main():
+    options = arguments(__doc__.splitlines()[0]).parse_args()
+    rows = questions(options)
+
+    def searched(row):
+        names, children = row["idx_to_symbol"], defaultdict(set)
+        for start, end in row["edges"]:
+            children[start].add(end)
+        nodes = list(range(len(names)))
+        reply = ask(options.url, "/v1/score", question=row["question"], prefix="Every", sweep=STEPS,
+                    continuations=[f" {names[node]}" for node in nodes])
+        belief = {(score["latent_steps"], score["continuation"]): math.exp(score["logprob"]) for score in reply["scores"]}
+        hops = layers(children, row["root"])
+        leads = {node for node in nodes if row["target"] in layers(children, node)}
+        found = {}
+        for steps in range(1, min(hops[row["target"]], max(STEPS) + 1)):
+            here = [node for node in nodes if hops.get(node) == steps]
+            mass = lambda chosen: sum(belief[steps, node] for node in chosen)
+            way, dead = [[node for node in here if (node in leads) == which] for which in (True, False)]
+            away = [node for node in nodes if node not in here]
+            found[steps] = mass(way), mass(dead), mass(away), bool(dead)
+        return found
+
+    found = each(rows, searched)
+    lines = []
+    for steps in STEPS:
+        at = [one[steps] for one in found if steps in one]
+        if at:
+            mean = lambda column: f"{sum(one[column] for one in at) / len(at):.3f}"
+            split = [way / (way + dead) for way, dead, _, both in at if both and way + dead > 0]
+            told = f"{sum(split) / len(split):.3f}" if split else "-"
+            lines.append([steps, len(at), mean(0), mean(1), mean(2), told])
+    print("mean probability of what comes behind `Every`, over questions whose answer is farther away")
+    table(["thoughts", "questions", "so many hops, on a way", "so many hops, dead end", "any other node", "on a way, of both"], lines)
+
+
+if __name__ == "__main__":
+    main()
