@@ -145,6 +145,7 @@ async fn responses_call_in_one_turn_and_answer_in_the_next() {
     tool["type"] = json!("function");
     let body = json!({"input": ASKED, "tools": [tool]});
     let first = ok(&wire, "/v1/responses", body.clone()).await;
+    assert_eq!(first["tools"], body["tools"]);
     let output = first["output"].as_array().unwrap();
     assert_eq!(
         (&output[0]["type"], &output[1]["type"]),

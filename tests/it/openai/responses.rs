@@ -22,6 +22,8 @@ async fn an_input_is_answered_as_a_question_is() {
         let cut = ours["finish_reason"] == json!("length");
         assert_eq!(theirs["status"], json!(if cut { "incomplete" } else { "completed" }));
         assert_eq!(theirs["output"][0]["status"], theirs["status"]);
+        assert_eq!(theirs["instructions"], json!("Think."));
+        assert_eq!((&theirs["tools"], &theirs["tool_choice"]), (&json!([]), &json!("auto")));
         assert_eq!(theirs["usage"]["input_tokens"], ours["usage"]["prompt_tokens"]);
         assert_eq!(theirs["usage"]["output_tokens_details"]["reasoning_tokens"], json!(3));
     }

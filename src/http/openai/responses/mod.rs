@@ -58,6 +58,7 @@ pub(in crate::http) async fn responses(
     request.saying.check(&reasoner.card().name)?;
     let id = Uuid::new_v4();
     let (random, timeout) = (random_seed(id), deadline.saturating_duration_since(Instant::now()));
+    let echoed = request.echoed();
     let asked = request.question(&reasoner, (timeout, random))?;
     let conversing::Asking { mut question, saying, extras, speech, acting } = asked;
     question.acting = conversing::acting(acting, &speech, (&state, &reasoner))?;
@@ -66,7 +67,7 @@ pub(in crate::http) async fn responses(
     let asking = Asking { fields: FIELDS, deadline, outcome };
     let parts = Several::ask(&state, &reasoner, vec![question], asking).await?;
     let (temperature, top_p) = (saying.temperature.unwrap_or(0.0), saying.top_p.unwrap_or(1.0));
-    let speaking = Speaking { view, speech, temperature, top_p, sent: Sent::default() };
+    let speaking = Speaking { view, speech, echoed, temperature, top_p, sent: Sent::default() };
     let show = (speaking, saying.is_streamed());
     respond(parts, show, state, deadline, Speaking::whole).await
 }

@@ -62,6 +62,14 @@ pub(super) struct Own {
     background: Option<bool>,
 }
 
+/// What a response tells again of its request.
+#[derive(Clone, Debug)]
+pub(super) struct Echoed {
+    pub(super) instructions: Option<String>,
+    pub(super) tools: Vec<Json>,
+    pub(super) tool_choice: Option<Json>,
+}
+
 /// A text of the user, or messages.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "expected a text or a list of messages")]
@@ -126,6 +134,15 @@ impl ToSchema for ResponsesRequest {
 }
 
 impl ResponsesRequest {
+    pub(super) fn echoed(&self) -> Echoed {
+        let Own { instructions, tools, tool_choice, .. } = &self.own;
+        Echoed {
+            instructions: instructions.clone(),
+            tools: tools.clone().unwrap_or_default(),
+            tool_choice: tool_choice.clone(),
+        }
+    }
+
     /// The question, or the first field whose value is not allowed.
     pub(super) fn question(
         self,

@@ -4,15 +4,18 @@ use crate::engine::request::Finish;
 use crate::http::asking::stream::Show;
 use crate::http::asking::view::View;
 use crate::http::error::ApiError;
+use crate::http::openai::acting::tool_choice_schema;
 use crate::http::openai::calls::Hearing;
 use crate::http::openai::calls::Speech;
 use crate::http::openai::extension::Extension;
 use crate::http::openai::extension::Progress;
 use crate::http::openai::heard::Heard;
 use crate::http::openai::heard::ToolCall;
+use crate::http::openai::responses::request::Echoed;
 use crate::reason::types::Answer;
 use crate::reason::types::Part;
 use crate::reason::types::Usage;
+use crate::text::chat::Json;
 use axum::response::sse::Event;
 use serde::Serialize;
 use serde_json::Value;
@@ -48,11 +51,12 @@ pub(in crate::http) struct ResponseBody {
     metadata: Option<Value>,
     parallel_tool_calls: bool,
     temperature: f64,
-    /// `auto`.
-    tool_choice: &'static str,
-    /// None.
+    /// As asked for; `auto` where nothing was said.
+    #[schema(schema_with = tool_choice_schema)]
+    tool_choice: Json,
+    /// As they came.
     #[schema(value_type = Vec<Object>)]
-    tools: Vec<Value>,
+    tools: Vec<Json>,
     top_p: f64,
     /// Thoughts and what else was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,6 +135,7 @@ pub(super) struct OutputDetails {
 pub(super) struct Speaking {
     pub(super) view: View,
     pub(super) speech: Speech,
+    pub(super) echoed: Echoed,
     pub(super) temperature: f64,
     pub(super) top_p: f64,
     pub(super) sent: Sent,
@@ -203,12 +208,12 @@ impl Speaking {
             incomplete_details: None,
             error: None,
             usage: None,
-            instructions: None,
+            instructions: self.echoed.instructions.clone(),
             metadata: None,
             parallel_tool_calls: true,
             temperature: self.temperature,
-            tool_choice: "auto",
-            tools: Vec::new(),
+            tool_choice: self.echoed.tool_choice.clone().unwrap_or_else(|| "auto".into()),
+            tools: self.echoed.tools.clone(),
             top_p: self.top_p,
             coconut: None,
         }
