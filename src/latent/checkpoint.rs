@@ -122,7 +122,10 @@ impl Checkpoint {
         detect::name_markers(&found, &mut tokenizer)?;
         let checked = recipe.check(&found.config, |id| tokenizer.name(id));
         let recognised = match (checked, origin) {
-            (Ok(()), Origin::Manifest(path)) => format!("by {}", path.display()),
+            // Clients are told this, too: folders of the server are none of theirs.
+            (Ok(()), Origin::Manifest(path)) => {
+                format!("by {}", path.file_name().unwrap_or_default().display())
+            }
             (Ok(()), Origin::Recognised(how)) => how,
             (Err(reason), Origin::Manifest(path)) => {
                 return Err(RecipeError::Malformed { path, reason }.into());
