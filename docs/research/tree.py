@@ -1,5 +1,7 @@
 """The search tree (section 5 of the Coconut paper): what would the model write if it had to go on in words after k thoughts?
 
+With `--feedback random` the same for vectors that say nothing: if the tree stays, it is not the thoughts that hold it.
+
 A model of the paper's curriculum that has thought k times goes on with the fact that begins k hops from the start: `Every X
 is a ...`. The probability of each X is what it thinks of that node. For a model that ever wrote its steps; one whose
 thoughts were taught by themselves never did.
@@ -24,7 +26,9 @@ def layers(children, start):
 
 
 def main():
-    options = arguments(__doc__.splitlines()[0]).parse_args()
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--feedback", default="hidden", help="what is fed in the places of thoughts: see controls.py")
+    options = parser.parse_args()
     rows = questions(options)
 
     def searched(row):
@@ -33,7 +37,7 @@ def main():
             children[start].add(end)
         nodes = list(range(len(names)))
         reply = ask(options.url, "/v1/score", question=row["question"], prefix="Every", sweep=STEPS,
-                    continuations=[f" {names[node]}" for node in nodes])
+                    feedback=options.feedback, seed=options.seed, continuations=[f" {names[node]}" for node in nodes])
         belief = {(score["latent_steps"], score["continuation"]): math.exp(score["logprob"]) for score in reply["scores"]}
         hops = layers(children, row["root"])
         leads = {node for node in nodes if row["target"] in layers(children, node)}

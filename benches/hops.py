@@ -1,0 +1,44 @@
+"""Right answers by how many hops away they are: questions as `coconut generate-data prosqa` writes them, and what `coconut eval
+--json` wrote about them.
+
+    coconut eval --model CHECKPOINT --data data/table/valid.json --latent-steps 0,4 --json run.json
+    python3 benches/hops.py data/table/valid.json run.json...
+"""
+
+import json
+import sys
+from collections import defaultdict
+
+
+def hops(row: dict) -> int:
+    children = defaultdict(set)
+    for start, end in row["edges"]:
+        children[start].add(end)
+    layer, count = {row["root"]}, 0
+    while row["target"] not in layer:
+        layer = {child for node in layer for child in children[node]}
+        if not layer:
+            raise SystemExit(f"the target is not reached: {row['question']}")
+        count += 1
+    return count
+
+
+def main() -> None:
+    questions, *files = sys.argv[1:]
+    with open(questions) as opened:
+        far = [hops(row) for row in json.load(opened)]
+    counts = sorted(set(far))
+    print("| file | thoughts | " + " | ".join(f"{count} hops, of {far.count(count)}" for count in counts) + " |")
+    print("|---" * (len(counts) + 2) + "|")
+    for file in files:
+        with open(file) as opened:
+            runs = json.load(opened)["runs"]
+        for run in runs:
+            right = defaultdict(int)
+            for answer in run["answers"]:
+                right[far[answer["number"] - 1]] += answer["correct"]
+            shares = " | ".join(f"{100 * right[count] / far.count(count):.1f}" for count in counts)
+            print(f"| {file} | {run['latent_steps']} | {shares} |")
+
+
+main()
