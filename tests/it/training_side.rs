@@ -120,11 +120,36 @@ fn nearer<'a>(edges: &[(&'a str, &'a str)], from: &'a str, to: &str) -> BTreeSet
     children.filter(|child| hops(child) == Some(left - 1)).collect()
 }
 
+/// The words that lead to one in a hop.
+fn parents<'a>(edges: &[(&'a str, &'a str)], node: &str) -> BTreeSet<&'a str> {
+    edges.iter().filter(|(_, to)| *to == node).map(|(from, _)| *from).collect()
+}
+
+/// What `from` says behind `one` and `other`: the children that are nearer to the one of them that it leads to, not all of
+/// its children; in so many hops where `hops` says so.
+fn turn<'a>(
+    edges: &[(&'a str, &'a str)],
+    (one, other, from): (&str, &str, &'a str),
+    hops: Option<usize>,
+) -> BTreeSet<&'a str> {
+    let next = frontier(edges, from, 1);
+    assert!(!next.contains(one) && !next.contains(other), "{from} of {edges:?}");
+    if let Some(hops) = hops {
+        let there = frontier(edges, from, hops);
+        assert!(there.contains(one) || there.contains(other), "{from} of {edges:?}");
+    }
+    let [one, other] = [nearer(edges, from, one), nearer(edges, from, other)];
+    assert!(one.is_empty() != other.is_empty(), "{from} of {edges:?}");
+    let nearer = if one.is_empty() { other } else { one };
+    assert!(nearer.len() < next.len(), "{from} of {edges:?}");
+    nearer
+}
+
 #[test]
 fn nodes_are_told_their_neighbours_and_where_ways_between_them_begin() {
     let (tokenizer, special) = prosqa_words();
     let words = Words { tokenizer: &tokenizer, special, eos: END_OF_TEXT };
-    let mut parents = 0;
+    let mut told_parents = 0;
     let turns = |max_hops, ancestors| {
         Learn::Turns(Turns { per_graph: 12, min_hops: 2, max_hops, ancestors })
     };
@@ -151,17 +176,15 @@ fn nodes_are_told_their_neighbours_and_where_ways_between_them_begin() {
                     (*at, ids.iter().map(|&id| tokenizer.name(id)).collect())
                 })
                 .collect();
-            let parents_of = |node: &str| -> BTreeSet<&str> {
-                edges.iter().filter(|(_, to)| *to == node).map(|(from, _)| *from).collect()
-            };
             let ((last, told), names) = targets.split_last().unwrap();
             assert_eq!(*last, said.len() - 1);
             let back = turns.map_or(0, |turns| turns.ancestors);
             assert_eq!(names.len(), if back > 0 { 2 } else { 0 });
             for (at, told) in names {
-                let parents = parents_of(&said[*at]);
-                let further = parents.iter().filter(|_| back > 1).flat_map(|node| parents_of(node));
-                let expected: BTreeSet<&str> = further.chain(parents.iter().copied()).collect();
+                let near = parents(&edges, &said[*at]);
+                let further = near.iter().filter(|_| back > 1);
+                let further = further.flat_map(|node| parents(&edges, node));
+                let expected: BTreeSet<&str> = further.chain(near.iter().copied()).collect();
                 assert!(told.iter().map(String::as_str).eq(expected), "{said:?}");
             }
             let node = &said[*last];
@@ -169,22 +192,12 @@ fn nodes_are_told_their_neighbours_and_where_ways_between_them_begin() {
                 [to, from] if to != "a" => nearer(&edges, from, to),
                 [a, one, or, other, from] => {
                     assert!(turns.is_some() && [&**a, &**or] == ["a", "or"], "{said:?}");
-                    let next = frontier(&edges, from, 1);
-                    assert!(!next.contains(&**one) && !next.contains(&**other), "{said:?}");
-                    if turns.is_some_and(|turns| turns.max_hops == Some(2)) {
-                        let two = frontier(&edges, from, 2);
-                        assert!(two.contains(&**one) || two.contains(&**other), "{said:?}");
-                    }
-                    let [one, other] = [nearer(&edges, from, one), nearer(&edges, from, other)];
-                    assert!(one.is_empty() != other.is_empty(), "{said:?} in {text}");
-                    let nearer = if one.is_empty() { other } else { one };
-                    assert!(nearer.len() < next.len(), "{said:?} in {text}");
-                    nearer
+                    turn(&edges, (one, other, from), turns.and_then(|turns| turns.max_hops))
                 }
                 [a, node] => {
                     assert_eq!(a, "a");
-                    parents += 1;
-                    parents_of(node)
+                    told_parents += 1;
+                    parents(&edges, node)
                 }
                 _ => frontier(&edges, node, 1),
             };
@@ -192,7 +205,7 @@ fn nodes_are_told_their_neighbours_and_where_ways_between_them_begin() {
             assert_eq!(told, expected, "{said:?} in {text}");
         }
     }
-    assert!(parents > 0);
+    assert!(told_parents > 0);
 }
 
 /// Questions of a method about graphs of one step, each as the text of all its ids and its number of thoughts.
