@@ -8,6 +8,7 @@ use crate::attend::write::write;
 use crate::attend::*;
 use crate::isa::Isa;
 use crate::tests::at_most;
+use crate::tests::usual_or;
 use half::bf16;
 use proptest::prelude::*;
 
@@ -23,11 +24,22 @@ struct Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let sequence = (1..90usize).prop_flat_map(|length| (Just(length), 1..=length.min(9)));
-    let sizes = prop_oneof![Just(64), 1..100usize];
-    (1..4usize, 1..4usize, sizes, prop::collection::vec(sequence, 1..5), any::<u64>()).prop_map(
-        |(kv_heads, group, size, sequences, seed)| Case { kv_heads, group, size, sequences, seed },
+    let sequence = (1..usual_or(90, 20)).prop_flat_map(|length| (Just(length), 1..=length.min(9)));
+    let sizes = prop_oneof![Just(usual_or(64, 16)), 1..usual_or(100, 20)];
+    (
+        1..4usize,
+        1..usual_or(4, 3),
+        sizes,
+        prop::collection::vec(sequence, 1..usual_or(5, 3)),
+        any::<u64>(),
     )
+        .prop_map(|(kv_heads, group, size, sequences, seed)| Case {
+            kv_heads,
+            group,
+            size,
+            sequences,
+            seed,
+        })
 }
 
 fn number(seed: u64, at: usize) -> f32 {
