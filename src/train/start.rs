@@ -7,6 +7,7 @@ use crate::model::config::Config;
 use crate::model::config::json::check_sizes;
 use crate::model::error::Result as ModelResult;
 use crate::model::load::Found;
+use crate::model::load::layer_of;
 use crate::model::load::weights::Weights;
 use crate::model::parameters::Parameters;
 use crate::model::parameters::Stored;
@@ -188,7 +189,7 @@ struct Grown<'a, 'w> {
 
 impl Parameters for Grown<'_, '_> {
     fn take(&mut self, name: &str, shape: &[usize], stored: Stored) -> ModelResult<Tensor> {
-        if layer(name).is_some_and(|layer| layer >= self.old_layers) {
+        if layer_of(name).is_some_and(|layer| layer >= self.old_layers) {
             let tensor = self.new.take(name, shape, stored)?;
             return Ok(if writes_into_the_stream(name) { tensor.zeros_like()? } else { tensor });
         }
@@ -209,11 +210,6 @@ impl Parameters for Grown<'_, '_> {
         let new = vec![row; self.rows - self.old_rows];
         Ok(Tensor::cat(&[vec![old], new].concat(), rows_at)?)
     }
-}
-
-/// The block that a tensor belongs to: the first number in its name.
-fn layer(name: &str) -> Option<usize> {
-    name.split('.').find_map(|part| part.parse().ok())
 }
 
 /// The last product of attention and of the feed-forward part: with zeros there, a block changes nothing.

@@ -60,6 +60,16 @@ fn golden() -> Golden {
     serde_json::from_str(&std::fs::read_to_string(data("training.json")).unwrap()).unwrap()
 }
 
+/// A run's start from a fixture.
+fn begun(checkpoint: &str, more: MoreLayers) -> Start {
+    let folder = data(checkpoint);
+    let tokenizer = Checkpoint::open(&Location::folder(&folder)).unwrap().tokenizer;
+    let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    let eos = tokenizer.name(config["eos_token_id"].as_u64().unwrap() as u32);
+    Start::checkpoint(&folder, None, &eos, more, &Device::Cpu).unwrap()
+}
+
 impl Case {
     fn method(&self) -> Method {
         Method::Coconut(Curriculum {
@@ -81,13 +91,7 @@ impl Case {
 
     /// With blocks behind those of the checkpoint.
     fn grown(&self, count: usize) -> Start {
-        let tokenizer =
-            Checkpoint::open(&Location::folder(data(&self.checkpoint))).unwrap().tokenizer;
-        let config = std::fs::read_to_string(data(&self.checkpoint).join("config.json")).unwrap();
-        let config: serde_json::Value = serde_json::from_str(&config).unwrap();
-        let eos = tokenizer.name(config["eos_token_id"].as_u64().unwrap() as u32);
-        let more = MoreLayers { count, seed: 7 };
-        Start::checkpoint(&data(&self.checkpoint), None, &eos, more, &Device::Cpu).unwrap()
+        begun(&self.checkpoint, MoreLayers { count, seed: 7 })
     }
 
     fn batch(&self, start: &Start, examples: &[Example]) -> Batch {
@@ -158,6 +162,19 @@ fn more_layers_change_nothing_until_they_have_learnt() {
         let moved: Vec<_> =
             new.iter().filter(learns).filter(|each| each.role() == Role::Matrix).collect();
         assert_eq!(moved.len(), 4, "{what}: {moved:?}");
+    }
+}
+
+/// Numbers in names count more than blocks: a projector has parts, too.
+#[test]
+fn what_a_checkpoint_holds_depends_on_no_seed() {
+    for name in ["codi-gpt2", "codi-llama", "coconut-gpt2-hf", "coconut-llama-meta"] {
+        let [one, other] = [1, 2].map(|seed| begun(name, MoreLayers { count: 0, seed }));
+        for (one, other) in one.variables.iter().zip(other.variables.iter()) {
+            let [a, b] =
+                [one, other].map(|each| each.var.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+            assert_eq!(distance(&a, &b), 0.0, "{name}: {}", one.name);
+        }
     }
 }
 

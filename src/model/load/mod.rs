@@ -254,7 +254,7 @@ fn no_config(path: &Path, what: &'static str, layout: &Layout, tensors: &Tensors
 }
 
 /// Of `transformer.h.3.ln_1.weight` or `model.layers.3.mlp...`, the 3.
-fn layer_of(name: &str) -> Option<usize> {
+pub(crate) fn layer_of(name: &str) -> Option<usize> {
     let rest =
         name.strip_prefix("transformer.h.").or_else(|| name.strip_prefix("model.layers."))?;
     rest.split('.').next()?.parse().ok()
