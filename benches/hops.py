@@ -10,23 +10,10 @@ import sys
 from collections import defaultdict
 
 
-def hops(row: dict) -> int:
-    children = defaultdict(set)
-    for start, end in row["edges"]:
-        children[start].add(end)
-    layer, count = {row["root"]}, 0
-    while row["target"] not in layer:
-        layer = {child for node in layer for child in children[node]}
-        if not layer:
-            raise SystemExit(f"the target is not reached: {row['question']}")
-        count += 1
-    return count
-
-
 def main() -> None:
     questions, *files = sys.argv[1:]
     with open(questions) as opened:
-        far = [hops(row) for row in json.load(opened)]
+        far = [len(row["steps"]) for row in json.load(opened)]
     counts = sorted(set(far))
     print("| file | thoughts | " + " | ".join(f"{count} hops, of {far.count(count)}" for count in counts) + " |")
     print("|---" * (len(counts) + 2) + "|")

@@ -8,6 +8,7 @@ import json
 import math
 import urllib.error
 import urllib.request
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 
 PARALLEL = 8
@@ -66,6 +67,24 @@ def share(right):
     right = list(right)
     low, high = interval(sum(right), len(right))
     return f"{100 * sum(right) / len(right):5.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def children(row):
+    """Nodes to those that one hop leads to."""
+    links = defaultdict(set)
+    for parent, child in row["edges"]:
+        links[parent].add(child)
+    return links
+
+
+def hops(links, start):
+    """Every node that is reached, itself included, to the fewest hops there."""
+    found, layer = {start: 0}, [start]
+    while layer:
+        new = {child for node in layer for child in links[node]} - found.keys()
+        found.update(dict.fromkeys(new, found[layer[0]] + 1))
+        layer = list(new)
+    return found
 
 
 def sentence(row, node):

@@ -6,19 +6,16 @@ to layers that were not trained to be read: a small mass at an early layer is no
 
 import math
 
-from asking import arguments, ask, each, model, questions, table
+from asking import arguments, ask, children, each, model, questions, table
 
 STEPS = 6
 
 
 def frontiers(row):
     """The nodes that exactly 0, 1, ... hops lead to; a node may be in several."""
-    links = {}
-    for parent, child in row["edges"]:
-        links.setdefault(parent, set()).add(child)
-    layers = [{row["root"]}]
+    links, layers = children(row), [{row["root"]}]
     for _ in range(STEPS):
-        layers.append({child for node in layers[-1] for child in links.get(node, ())})
+        layers.append({child for node in layers[-1] for child in links[node]})
     return layers
 
 

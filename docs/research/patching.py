@@ -4,25 +4,7 @@ Pairs: both questions have the same graph, and ask about another entity. If the 
 copying it makes the model answer about the other one. Counted is how often the answer's node belongs to either of them.
 """
 
-from asking import arguments, ask, each, questions, table
-
-
-def children(row):
-    found = {}
-    for parent, child in row["edges"]:
-        found.setdefault(parent, set()).add(child)
-    return found
-
-
-def reached(row, root):
-    """All nodes that `root` leads to."""
-    links, seen, todo = children(row), set(), [root]
-    while todo:
-        for child in links.get(todo.pop(), ()):
-            if child not in seen:
-                seen.add(child)
-                todo.append(child)
-    return seen
+from asking import arguments, ask, children, each, hops, questions, table
 
 
 def pairs(rows):
@@ -30,7 +12,7 @@ def pairs(rows):
     for row in rows:
         parents_only = {parent for parent, _ in row["edges"]} - {child for _, child in row["edges"]}
         for other in sorted(parents_only - {row["root"]}):
-            leads_to = reached(row, other)
+            leads_to = hops(children(row), other)
             if row["neg_target"] in leads_to and row["target"] not in leads_to:
                 names = row["idx_to_symbol"]
                 facts = row["question"].rsplit("Is ", 1)[0]

@@ -8,21 +8,10 @@ thoughts were taught by themselves never did.
 """
 
 import math
-from collections import defaultdict
 
-from asking import arguments, ask, each, questions, table
+from asking import arguments, ask, children, each, hops, questions, table
 
 STEPS = list(range(1, 5))
-
-
-def layers(children, start):
-    """Hops to every node that can be reached."""
-    hops, layer = {start: 0}, [start]
-    while layer:
-        found = {child for node in layer for child in children[node]} - hops.keys()
-        hops.update({node: hops[layer[0]] + 1 for node in found})
-        layer = list(found)
-    return hops
 
 
 def main():
@@ -32,22 +21,20 @@ def main():
     rows = questions(options)
 
     def searched(row):
-        names, children = row["idx_to_symbol"], defaultdict(set)
-        for start, end in row["edges"]:
-            children[start].add(end)
+        names, links = row["idx_to_symbol"], children(row)
         nodes = list(range(len(names)))
         reply = ask(options.url, "/v1/score", question=row["question"], prefix="Every", sweep=STEPS,
                     feedback=options.feedback, seed=options.seed, continuations=[f" {names[node]}" for node in nodes])
         belief = {(score["latent_steps"], score["continuation"]): math.exp(score["logprob"]) for score in reply["scores"]}
-        hops = layers(children, row["root"])
-        leads = {node for node in nodes if row["target"] in layers(children, node)}
+        away = hops(links, row["root"])
+        leads = {node for node in nodes if row["target"] in hops(links, node)}
         found = {}
-        for steps in range(1, min(hops[row["target"]], max(STEPS) + 1)):
-            here = [node for node in nodes if hops.get(node) == steps]
+        for steps in range(1, min(away[row["target"]], max(STEPS) + 1)):
+            here = [node for node in nodes if away.get(node) == steps]
             mass = lambda chosen: sum(belief[steps, node] for node in chosen)
             way, dead = [[node for node in here if (node in leads) == which] for which in (True, False)]
-            away = [node for node in nodes if node not in here]
-            found[steps] = mass(way), mass(dead), mass(away), bool(dead)
+            others = [node for node in nodes if node not in here]
+            found[steps] = mass(way), mass(dead), mass(others), bool(dead)
         return found
 
     found = each(rows, searched)
