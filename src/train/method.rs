@@ -3,13 +3,15 @@
 
 use crate::data::example::Example;
 use crate::latent::families;
-use crate::latent::families::Markers;
-use crate::latent::recipe::LatentSteps;
 use crate::latent::recipe::Recipe;
+use crate::model::gradients::cross_entropy::Distribution;
 use crate::text::TextError;
 use crate::text::Tokenizer;
 use crate::tools::react::ReactForm;
+use crate::train::curriculum::Curriculum;
+use crate::train::curriculum::Rest;
 use crate::train::encoded::Encoded;
+use crate::train::encoded::Special;
 use crate::train::react;
 use crate::train::sequence::Sequence;
 use rand::Rng;
@@ -34,50 +36,6 @@ pub enum Method {
     Icot(Removal),
 }
 
-/// Coconut's curriculum. Stages count from 0, where the whole chain is still there in words.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Curriculum {
-    /// What takes the place of a step.
-    #[serde(default)]
-    pub thought: Thought,
-    /// Thoughts for each step that is left out.
-    pub c_thought: usize,
-    /// Epochs of each stage.
-    #[serde(default = "one")]
-    pub epochs_per_stage: usize,
-    /// Steps beyond this are left out all at once, without thoughts for them.
-    pub max_latent_stage: usize,
-    /// The last stage has thoughts for `max_latent_stage` steps even where a question has fewer.
-    #[serde(default = "yes")]
-    pub pad_latent_to_max: bool,
-    /// How often the stage of a question is drawn from all it could have.
-    #[serde(default)]
-    pub uniform_prob: f64,
-    /// The stage of the first epoch (3 with `epochs_per_stage` 3 is `resume: 9` in the paper's code).
-    #[serde(default)]
-    pub first_stage: usize,
-    /// False for the ablation in which the last stage is all there is.
-    #[serde(default = "yes")]
-    pub stages: bool,
-    /// Whether the optimiser forgets at every epoch, as in the paper's code.
-    #[serde(default)]
-    pub reset_optimizer: bool,
-}
-
-/// What takes the place of a step in words.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Thought {
-    /// Hidden states, fed back.
-    #[default]
-    Hidden,
-    /// The marker `<|latent|>`: time to compute, and nothing fed back.
-    Pause,
-    /// Nothing.
-    None,
-}
-
 /// iCoT's schedule of removal, from the left of the chain.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -94,25 +52,8 @@ pub struct Removal {
     pub reset_optimizer: bool,
 }
 
-fn one() -> usize {
-    1
-}
-
 fn yes() -> bool {
     true
-}
-
-/// The ids that are no text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Special {
-    /// `<|start-latent|>`, before the thoughts.
-    pub start: u32,
-    /// `<|end-latent|>`, after them.
-    pub end: u32,
-    /// `<|latent|>`, the pause token.
-    pub latent: u32,
-    /// End of sequence.
-    pub eos: u32,
 }
 
 /// Where a run is.
@@ -161,6 +102,11 @@ impl Method {
         }
     }
 
+    /// Whether it takes nodes of a graph, which no file names.
+    pub fn learns_nodes(&self) -> bool {
+        matches!(self, Self::Coconut(Curriculum { rest: Rest::NextNode, .. }))
+    }
+
     /// How dialogues with tools are written, where they are what is taught.
     pub fn form(&self) -> Option<ReactForm> {
         match self {
@@ -197,6 +143,7 @@ impl Method {
             question: tokenizer.encode(&question, true)?,
             steps: example.steps.iter().map(step).collect::<Result<_, _>>()?,
             observed: Vec::new(),
+            nodes: Vec::new(),
             answer: tokenizer.encode(&format!("{answer}{}", example.answer), false)?,
         })
     }
@@ -244,7 +191,13 @@ impl Method {
             Self::Coconut(curriculum) => {
                 let stage = curriculum.drawn_stage(stage, encoded.steps.len(), random);
                 let (skipped, thoughts) = curriculum.place(stage, encoded.steps.len());
-                curriculum.thought.append(&mut sequence, thoughts, special);
+                curriculum.thought.begin(&mut sequence, thoughts, special);
+                if let (Rest::NextNode, Some(&node)) = (curriculum.rest, encoded.nodes.get(skipped))
+                {
+                    sequence.expect(Distribution::Token(node), 1.0);
+                    return sequence;
+                }
+                curriculum.thought.end(&mut sequence, special);
                 encoded.steps.get(skipped..).unwrap_or_default().concat()
             }
             Self::Cot => encoded.steps.concat(),
@@ -283,70 +236,6 @@ impl Method {
             Self::Act => react::recipe(&ReactForm::act(), eos),
             Self::NoCot => families::language_model("no-cot", eos),
             Self::Icot(_) => families::internalized(eos, eos_text),
-        }
-    }
-}
-
-impl Curriculum {
-    fn stage(&self, epoch: usize) -> usize {
-        match self.stages {
-            true => self.first_stage + epoch / self.epochs_per_stage,
-            false => self.max_latent_stage + 1,
-        }
-    }
-
-    fn drawn_stage(&self, stage: usize, steps: usize, random: &mut impl Rng) -> usize {
-        match self.uniform_prob > 0.0 && random.random_bool(self.uniform_prob) {
-            true => random.random_range(0..=steps),
-            false => stage,
-        }
-    }
-
-    /// Steps left out at a stage, and thoughts in their place (the paper's `get_cot_latent_dataset`).
-    fn place(&self, stage: usize, steps: usize) -> (usize, usize) {
-        let max = self.max_latent_stage;
-        let (skipped, replaced) = match (stage <= max, self.pad_latent_to_max) {
-            (true, _) => (stage, stage),
-            (false, true) => (usize::MAX, max),
-            (false, false) => (usize::MAX, steps.min(max)),
-        };
-        (skipped, replaced * self.c_thought)
-    }
-
-    fn recipe(&self, thoughts: usize, special: Special) -> Recipe {
-        let markers = Markers { start: special.start, end: special.end };
-        let eos = vec![special.eos];
-        match self.thought {
-            Thought::Hidden => {
-                let recipe = families::coconut(markers, eos);
-                let max = recipe.latent_steps.max.max(thoughts);
-                Recipe { latent_steps: LatentSteps { default: thoughts, max }, ..recipe }
-            }
-            Thought::Pause => {
-                let mut end = vec![special.latent; thoughts];
-                end.push(special.end);
-                let recipe = families::language_model("pause", eos);
-                Recipe { start: vec![special.start], end, ..recipe }
-            }
-            Thought::None => families::language_model("no-thought", eos),
-        }
-    }
-}
-
-impl Thought {
-    fn append(self, sequence: &mut Sequence, thoughts: usize, special: Special) {
-        match self {
-            Self::Hidden => {
-                sequence.feed(&[special.start]);
-                sequence.think(thoughts);
-                sequence.feed(&[special.end]);
-            }
-            Self::Pause => {
-                sequence.feed(&[special.start]);
-                sequence.feed(&vec![special.latent; thoughts]);
-                sequence.feed(&[special.end]);
-            }
-            Self::None => {}
         }
     }
 }

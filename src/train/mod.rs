@@ -40,6 +40,7 @@ pub mod batch;
 pub mod breakdown;
 pub mod checkpoint;
 mod counts;
+pub mod curriculum;
 pub mod curve;
 pub mod encoded;
 pub mod error;

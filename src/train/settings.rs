@@ -270,6 +270,10 @@ impl Phase {
             Objective::Questions(work) => {
                 at_once(("objective.questions.batch_size", work.batch_size))?;
                 not_zero(("objective.questions.parts", work.parts))?;
+                if work.method.learns_nodes() {
+                    let reason = "learns the next node, which no file names; take graphs that are made on the way";
+                    return Err(("objective.questions.method", reason.to_owned()));
+                }
                 work.method.check()
             }
             Objective::Graphs(work) => work.check(),

@@ -10,12 +10,12 @@ use crate::data::prosqa::record::symbols;
 use crate::model::gradients::cross_entropy::Distribution;
 use crate::text::Tokenizer;
 use crate::train::encoded::Encoded;
+use crate::train::encoded::Special;
 use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::graph_work::GraphQuestions;
 use crate::train::graph_work::MethodQuestions;
 use crate::train::graph_work::Turns;
-use crate::train::method::Special;
 use crate::train::sequence::Sequence;
 use rand::Rng;
 use rand::seq::IndexedRandom as _;
@@ -230,7 +230,8 @@ impl Told {
             .into_iter()
             .map(|query| {
                 let record = Record::after(&self.known, &self.graph, query, &self.symbols, random);
-                Ok(work.method.encode(&record.example(), words.tokenizer, words.eos)?)
+                let encoded = work.method.encode(&record.example(), words.tokenizer, words.eos)?;
+                Ok(Encoded { nodes: self.begins(&encoded.steps), ..encoded })
             })
             .collect::<Result<Vec<Encoded>>>()?;
         self.prefix =
@@ -243,6 +244,12 @@ impl Told {
             work.method.sequence(encoded, stage, words.special, random)
         };
         Ok(encoded.iter_mut().map(&mut sequence).collect())
+    }
+
+    /// The nodes that steps begin with.
+    fn begins(&self, steps: &[Vec<u32>]) -> Vec<u32> {
+        let is_node = |id: &&u32| self.ids.contains(id);
+        steps.iter().filter_map(|step| step.iter().find(is_node).copied()).collect()
     }
 
     fn question(

@@ -12,11 +12,12 @@ use coconut::latent::generate::generate;
 use coconut::latent::program::Program;
 use coconut::model::gradients::cross_entropy::Distribution;
 use coconut::train::batch::Batch;
+use coconut::train::curriculum::Curriculum;
+use coconut::train::curriculum::Rest;
+use coconut::train::curriculum::Thought;
 use coconut::train::forward;
 use coconut::train::init::stream;
-use coconut::train::method::Curriculum;
 use coconut::train::method::Method;
-use coconut::train::method::Thought;
 use coconut::train::sequence::Input;
 use coconut::train::sequence::Sequence;
 use coconut::train::start::MoreLayers;
@@ -82,6 +83,7 @@ impl Case {
             first_stage: 0,
             stages: true,
             reset_optimizer: false,
+            rest: Rest::Chain,
         })
     }
 

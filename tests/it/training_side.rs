@@ -10,15 +10,19 @@ use crate::training_runs::token_ids;
 use crate::training_runs::train;
 use coconut::data::prosqa::words::END_OF_TEXT;
 use coconut::model::gradients::cross_entropy::Distribution;
+use coconut::model::gradients::cross_entropy::Target;
+use coconut::text::Tokenizer;
+use coconut::train::batch::Batch;
+use coconut::train::curriculum::Curriculum;
+use coconut::train::curriculum::Rest;
+use coconut::train::curriculum::Thought;
 use coconut::train::graph_work::GraphWork;
 use coconut::train::graph_work::Learn;
 use coconut::train::graph_work::MethodQuestions;
 use coconut::train::graph_work::Turns;
 use coconut::train::init::stream;
-use coconut::train::method::Curriculum;
 use coconut::train::method::Method;
 use coconut::train::method::Removal;
-use coconut::train::method::Thought;
 use coconut::train::sequence::Sequence;
 use coconut::train::settings::Settings;
 use coconut::train::task::Context;
@@ -210,6 +214,19 @@ fn nodes_are_told_their_neighbours_and_where_ways_between_them_begin() {
 
 /// Questions of a method about graphs of one step, each as the text of all its ids and its number of thoughts.
 fn asked(method: Method, stage: usize) -> Vec<(String, usize)> {
+    let (tokenizer, batch) = drawn(method, stage);
+    let whole = |(index, sequence): (usize, &Sequence)| {
+        let prefix = &batch.prefixes[index / batch.fan()];
+        // All of the graph is read once.
+        assert!(edges(&tokenizer.decode(prefix)).len() >= 7);
+        let text = tokenizer.decode(&[&prefix[..], &token_ids(sequence)].concat());
+        (text, sequence.thoughts().map_or(0, |(_, count)| count))
+    };
+    batch.sequences.iter().enumerate().map(whole).collect()
+}
+
+/// Three questions about each of five graphs, the same whatever the method.
+fn drawn(method: Method, stage: usize) -> (Tokenizer, Batch) {
     let (tokenizer, special) = prosqa_words();
     let questions = MethodQuestions { method, per_graph: 3, min_hops: 2, epochs: 1 };
     let work = GraphWork {
@@ -222,14 +239,7 @@ fn asked(method: Method, stage: usize) -> Vec<(String, usize)> {
     let words = Words { tokenizer: &tokenizer, special, eos: END_OF_TEXT };
     let batch = work.batch(0, stage, &words, &mut stream(3, "test")).unwrap();
     assert_eq!((batch.prefixes.len(), batch.sequences.len()), (5, 15));
-    let whole = |(index, sequence): (usize, &Sequence)| {
-        let prefix = &batch.prefixes[index / batch.fan()];
-        // All of the graph is read once.
-        assert!(edges(&tokenizer.decode(prefix)).len() >= 7);
-        let text = tokenizer.decode(&[&prefix[..], &token_ids(sequence)].concat());
-        (text, sequence.thoughts().map_or(0, |(_, count)| count))
-    };
-    batch.sequences.iter().enumerate().map(whole).collect()
+    (tokenizer, batch)
 }
 
 fn curriculum() -> Curriculum {
@@ -243,6 +253,7 @@ fn curriculum() -> Curriculum {
         first_stage: 0,
         stages: true,
         reset_optimizer: false,
+        rest: Rest::Chain,
     }
 }
 
@@ -280,6 +291,37 @@ fn a_methods_questions_about_new_graphs_are_those_of_a_file() {
     for (text, _) in asked(Method::Icot(removal), 9) {
         assert_eq!(steps(&text), 0, "{text}");
     }
+}
+
+#[test]
+fn the_last_thought_of_a_stage_says_the_node_that_the_chain_goes_on_with() {
+    let chains = asked(Method::Cot, 0);
+    let steps = |text: &str| {
+        let chain = edges(text.split_once('?').unwrap().1);
+        let froms = chain[..chain.len() - 1].iter().map(|(from, _)| (*from).to_owned());
+        froms.collect::<Vec<String>>()
+    };
+    let method = Method::Coconut(Curriculum { rest: Rest::NextNode, ..curriculum() });
+    for stage in [0, 2, 3] {
+        let (tokenizer, batch) = drawn(method.clone(), stage);
+        for ((chain, _), sequence) in chains.iter().zip(&batch.sequences) {
+            let Some(node) = steps(chain).get(stage).cloned() else {
+                assert!(sequence.targets.len() > 5, "an answer follows {chain}");
+                continue;
+            };
+            let [(at, Target { distribution, weight })] = &sequence.targets[..] else {
+                panic!("more than a node is learnt from {chain}");
+            };
+            assert_eq!((*at, *weight), (sequence.inputs.len() - 1, 1.0));
+            assert_eq!(*distribution, Distribution::Token(tokenizer.id(&node).unwrap()), "{chain}");
+            assert_eq!(sequence.thoughts().map_or(0, |(_, count)| count), stage);
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path =
+        settings(folder.path(), &METHOD.replace("c_thought", "rest = \"next_node\", c_thought"));
+    let refused = Settings::read(&path).unwrap_err().to_string();
+    assert!(refused.contains("`phases[0].objective.questions.method` learns"), "{refused}");
 }
 
 #[test]
