@@ -52,8 +52,8 @@ pub enum Rest {
     /// All of them and the answer, as in the Coconut paper.
     #[default]
     Chain,
-    /// The node that the next one begins with, said by the last thought itself, and nothing behind it (Zhu et al. 2025,
-    /// section 5). Of graphs that are made on the way, which know their nodes.
+    /// The node that so many hops lead to on the way to the answer, said by the last thought itself, and nothing behind it
+    /// (Zhu et al. 2025, section 5); the answer where the way is at its end. Of graphs that are made on the way.
     NextNode,
 }
 

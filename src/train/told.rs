@@ -231,7 +231,7 @@ impl Told {
             .map(|query| {
                 let record = Record::after(&self.known, &self.graph, query, &self.symbols, random);
                 let encoded = work.method.encode(&record.example(), words.tokenizer, words.eos)?;
-                Ok(Encoded { nodes: self.begins(&encoded.steps), ..encoded })
+                Ok(Encoded { nodes: self.way(&encoded.steps, query), ..encoded })
             })
             .collect::<Result<Vec<Encoded>>>()?;
         self.prefix =
@@ -246,10 +246,11 @@ impl Told {
         Ok(encoded.iter_mut().map(&mut sequence).collect())
     }
 
-    /// The nodes that steps begin with.
-    fn begins(&self, steps: &[Vec<u32>]) -> Vec<u32> {
+    /// The nodes that steps lead over: what each begins with, and where they end.
+    fn way(&self, steps: &[Vec<u32>], query: Query) -> Vec<u32> {
         let is_node = |id: &&u32| self.ids.contains(id);
-        steps.iter().filter_map(|step| step.iter().find(is_node).copied()).collect()
+        let begins = steps.iter().filter_map(|step| step.iter().find(is_node).copied());
+        begins.chain([self.ids[query.target]]).collect()
     }
 
     fn question(

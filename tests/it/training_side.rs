@@ -294,18 +294,18 @@ fn a_methods_questions_about_new_graphs_are_those_of_a_file() {
 }
 
 #[test]
-fn the_last_thought_of_a_stage_says_the_node_that_the_chain_goes_on_with() {
+fn the_last_thought_of_a_stage_says_the_next_node_of_the_way() {
     let chains = asked(Method::Cot, 0);
-    let steps = |text: &str| {
+    let way = |text: &str| {
         let chain = edges(text.split_once('?').unwrap().1);
-        let froms = chain[..chain.len() - 1].iter().map(|(from, _)| (*from).to_owned());
-        froms.collect::<Vec<String>>()
+        let nodes = chain[..chain.len() - 1].iter().map(|(from, _)| *from);
+        nodes.chain([chain[chain.len() - 1].1]).map(str::to_owned).collect::<Vec<String>>()
     };
     let method = Method::Coconut(Curriculum { rest: Rest::NextNode, ..curriculum() });
-    for stage in [0, 2, 3] {
+    for stage in [0, 2, 3, 4] {
         let (tokenizer, batch) = drawn(method.clone(), stage);
         for ((chain, _), sequence) in chains.iter().zip(&batch.sequences) {
-            let Some(node) = steps(chain).get(stage).cloned() else {
+            let Some(node) = way(chain).get(stage).cloned() else {
                 assert!(sequence.targets.len() > 5, "an answer follows {chain}");
                 continue;
             };
