@@ -39,12 +39,16 @@ impl Choices {
         (pairs.len() > 1).then_some(Self(pairs))
     }
 
-    /// The letter of an answer that is a letter, an index or one of the texts; and its text.
-    pub(super) fn answer(&self, answer: &str) -> (String, Vec<String>) {
+    /// The letter of an answer that is a letter, an index or one of the texts; and its text. `number`: the answer, where it
+    /// is a number in the file: an index before it is a text, since choices may be numbers as well (MMLU).
+    pub(super) fn answer(&self, answer: &str, number: Option<u64>) -> (String, Vec<String>) {
         let by = |right: &dyn Fn(&(String, String)) -> bool| self.0.iter().find(|pair| right(pair));
-        let found = by(&|(label, _)| label == answer)
+        let at = |index: usize| self.0.get(index);
+        let found = number
+            .and_then(|index| at(usize::try_from(index).ok()?))
+            .or_else(|| by(&|(label, _)| label == answer))
             .or_else(|| by(&|(_, text)| text.eq_ignore_ascii_case(answer)))
-            .or_else(|| self.0.get(answer.parse::<usize>().ok()?));
+            .or_else(|| at(answer.parse().ok()?));
         match found {
             Some((label, text)) => (label.clone(), vec![text.clone()]),
             None => (answer.to_owned(), Vec::new()),
@@ -66,5 +70,28 @@ impl fmt::Display for Choices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\nChoices:")?;
         self.0.iter().try_for_each(|(label, text)| write!(f, "\n{label}: {text}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_number_counts_choices_that_are_numbers_too() {
+        for (choices, answer, letter) in [
+            (json!(["2", "4", "0", "1"]), json!(0), "A"),
+            (json!([1, 2, 3, 7]), json!(2), "C"),
+            // Not an index: one of the texts.
+            (json!(["9", "18"]), json!(18), "B"),
+            // A text in the file is one of the texts first, and an index where none is like it.
+            (json!(["2", "4", "0", "1"]), json!("0"), "C"),
+            (json!(["red", "blue"]), json!("1"), "B"),
+        ] {
+            let choices = Choices::of(&json!({ "choices": choices })).unwrap();
+            let said = scalar(&answer).unwrap();
+            assert_eq!(choices.answer(&said, answer.as_u64()).0, letter, "{answer} of {choices}");
+        }
     }
 }

@@ -102,8 +102,8 @@ impl Wanted {
         if self.steps == Steps::QuestionOnly {
             return asked(question);
         }
-        let (field, answer) = self.field(row, Part::Answer)?;
-        let answer = scalar(answer).map_err(|reason| format!("{field}: {reason}"))?;
+        let (field, value) = self.field(row, Part::Answer)?;
+        let answer = scalar(value).map_err(|reason| format!("{field}: {reason}"))?;
         let (reasoning, answer) = answer.rsplit_once(HASHES).unwrap_or(("", &answer));
         let answer = answer.trim();
         let (steps, trajectory) = match self.steps {
@@ -117,7 +117,7 @@ impl Wanted {
         };
         let answer = whole_number(answer);
         let (answer, also) = match Choices::of(row) {
-            Some(choices) => choices.answer(answer),
+            Some(choices) => choices.answer(answer, value.as_u64()),
             None => (answer.to_owned(), Vec::new()),
         };
         let facts = find(row, FACTS).and_then(|(_, value)| sentences(value));

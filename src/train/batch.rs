@@ -52,6 +52,14 @@ impl Batch {
         self.sequences.len() / self.prefixes.len().max(1)
     }
 
+    /// Positions of the longest sequence, with its prefix.
+    pub fn longest(&self) -> usize {
+        let fan = self.fan().max(1);
+        let before = |index: usize| self.prefixes.get(index / fan).map_or(0, Vec::len);
+        let all = self.sequences.iter().enumerate();
+        all.map(|(index, sequence)| before(index) + sequence.inputs.len()).max().unwrap_or(0)
+    }
+
     /// Sum of the weights of all targets.
     pub fn weight(&self) -> f32 {
         let targets = self.sequences.iter().flat_map(|sequence| &sequence.targets);

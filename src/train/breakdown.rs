@@ -3,9 +3,11 @@
 
 use crate::model::gradients::cross_entropy::Distribution;
 use crate::model::gradients::cross_entropy::Target;
+use serde::Deserialize;
+use serde::Serialize;
 
 /// Sums over the targets of some batches.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Breakdown {
     /// Of sets of nodes, by the number of thoughts before them.
     thoughts: Vec<Mean>,
@@ -13,7 +15,7 @@ pub struct Breakdown {
     tokens: Mean,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 struct Mean {
     sum: f64,
     count: usize,

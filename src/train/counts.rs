@@ -10,3 +10,10 @@ pub(crate) fn at_once((field, count): (&'static str, usize)) -> Result<(), (&'st
         false => Err((field, format!("is {count}; 1 to {MAX_AT_ONCE} is possible"))),
     }
 }
+
+/// Refuses a count of what would not be done at all.
+pub(crate) fn not_zero(
+    (field, count): (&'static str, usize),
+) -> Result<(), (&'static str, String)> {
+    if count == 0 { Err((field, "is 0".to_owned())) } else { Ok(()) }
+}

@@ -25,7 +25,8 @@ pub struct Curriculum {
     pub epochs_per_stage: usize,
     /// Steps beyond this are left out all at once, without thoughts for them.
     pub max_latent_stage: usize,
-    /// The last stage has thoughts for `max_latent_stage` steps even where a question has fewer.
+    /// The last stage has thoughts for `max_latent_stage` steps even where a question has fewer. Validation, and who asks
+    /// the checkpoint, knows no steps: they have that many thoughts whatever this says.
     #[serde(default = "yes")]
     pub pad_latent_to_max: bool,
     /// How often the stage of a question is drawn from all it could have.

@@ -1,7 +1,10 @@
 //! What a run may learn from ProsQA graphs that are made on the way, as settings: every refusal names the field. Knows no
 //! graph.
 
+use crate::data::prosqa::generate::Config;
+use crate::data::prosqa::generate::Generator;
 use crate::train::counts::at_once;
+use crate::train::counts::not_zero;
 use crate::train::method::Method;
 use serde::Deserialize;
 use serde::Serialize;
@@ -50,7 +53,8 @@ pub enum Learn {
     },
     /// Questions with thoughts, and their answers.
     Questions(GraphQuestions),
-    /// Questions as a file would have them, taught by a method: no graph is seen twice.
+    /// Questions as a file would have them, taught by a method. No graph is seen twice in a run; runs with the same seed see
+    /// the same ones.
     Method(MethodQuestions),
 }
 
@@ -170,9 +174,19 @@ impl GraphWork {
     /// The field, and what is wrong with it.
     pub fn check(&self) -> std::result::Result<(), (&'static str, String)> {
         at_once(("objective.graphs.graphs", self.graphs))?;
+        not_zero(("objective.graphs.steps", self.steps))?;
         if !(0.0..=1.0).contains(&self.published) {
             return Err(("objective.graphs.published", "is no share".to_owned()));
         }
+        self.check_learnt()?;
+        let can_be_made = |nodes: Option<&[usize; 2]>| match Generator::new(self.config(nodes)) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(("objective.graphs.nodes", format!("cannot be: {error}"))),
+        };
+        self.nodes.iter().map(Some).chain([None]).try_for_each(can_be_made)
+    }
+
+    fn check_learnt(&self) -> std::result::Result<(), (&'static str, String)> {
         match &self.learn {
             Learn::Children | Learn::Neighbours | Learn::Facts => Ok(()),
             Learn::Ways { per_graph } => {
@@ -182,6 +196,19 @@ impl GraphWork {
             Learn::Chains { hops } => at_once(("objective.graphs.learn.chains.hops", *hops)),
             Learn::Questions(questions) => questions.check(),
             Learn::Method(questions) => questions.check(),
+        }
+    }
+
+    /// Graphs of so many nodes; as published where nothing says how many.
+    pub fn config(&self, nodes: Option<&[usize; 2]>) -> Config {
+        let min_hops = match &self.learn {
+            Learn::Questions(questions) => questions.min_hops,
+            Learn::Method(questions) => questions.min_hops,
+            _ => 2,
+        };
+        match nodes {
+            Some(&[fewest, most]) => Config { min_hops, ..Config::within(fewest..=most) },
+            None => Config { min_hops, ..Config::published() },
         }
     }
 

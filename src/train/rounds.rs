@@ -7,6 +7,7 @@ use crate::latent::program::Program;
 use crate::latent::recipe::Recipe;
 use crate::model::Model;
 use crate::text::Tokenizer;
+use crate::tools::calculator;
 use crate::tools::graph::Graph;
 use crate::tools::react::Opening;
 use crate::tools::react::ReactForm;
@@ -84,6 +85,10 @@ impl<'a> Dialogue<'a> {
 
     /// What comes of an action. Whatever is wrong with it is observed.
     fn observe(&self, action: &str, argument: &str) -> String {
+        if action == calculator::NAME {
+            let failed = |reason| format!("{action} failed: {reason}");
+            return calculator::evaluate(argument).unwrap_or_else(failed);
+        }
         let facts = self.example.facts.as_ref().unwrap_or(&self.example.question);
         let observed = Graph::parse(facts).and_then(|graph| graph.call(action, argument));
         observed.unwrap_or_else(|error| error.to_string())
@@ -160,5 +165,27 @@ impl Table<'_> {
         };
         let room = program.room(self.model.config().max_positions);
         Program { max_tokens: program.max_tokens.min(room), ..program }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_is_done_by_the_tool_that_training_has_data_for() {
+        let example = Example { question: "Tom is a rempus.".to_owned(), ..Example::default() };
+        let (ids, said_tokens, state) = (Vec::new(), 0, State::Open);
+        let opening = Opening::Thought;
+        let dialogue = Dialogue { example: &example, ids, opening, said_tokens, state };
+        for (action, argument, observed) in [
+            ("neighbours", "Tom", "rempus"),
+            ("calculator", "1/0", "calculator failed: "),
+            ("weather", "Tom", "weather"),
+        ] {
+            let said = dialogue.observe(action, argument);
+            assert!(said.contains(observed), "{action}[{argument}]: {said}");
+        }
+        assert_eq!(dialogue.observe("calculator", "14*18"), "252");
     }
 }

@@ -19,6 +19,8 @@ use crate::train::optimizer::update;
 use crate::train::progress::Progress;
 use crate::train::settings::Phase;
 use crate::train::settings::Settings;
+use crate::train::sources;
+use crate::train::sources::Sources;
 use crate::train::start::MoreLayers;
 use crate::train::start::Start;
 use crate::train::state;
@@ -29,8 +31,6 @@ use crate::train::validation::Validation;
 use candle_core::Device;
 use candle_core::backprop::GradStore;
 use rayon::prelude::*;
-use sha2::Digest as _;
-use sha2::Sha256;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -103,12 +103,6 @@ fn begin(settings: &Settings, device: &Device) -> Result<Start> {
     }
 }
 
-/// SHA-256 of the settings, in hexadecimal.
-fn digest(settings: &Settings) -> String {
-    let hash = Sha256::digest(format!("{settings:?}"));
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 struct Run<'a> {
     settings: &'a Settings,
     folder: PathBuf,
@@ -126,17 +120,6 @@ struct Run<'a> {
     earlier_seconds: f64,
 }
 
-/// Sums since the last line of the log.
-#[derive(Default)]
-struct Window {
-    updates: usize,
-    loss: f64,
-    breakdown: Breakdown,
-    norm: f64,
-    sequences: usize,
-    time: Duration,
-}
-
 impl<'a> Run<'a> {
     fn new(
         settings: &'a Settings,
@@ -144,17 +127,23 @@ impl<'a> Run<'a> {
         start: &'a Start,
         latest: Option<&Path>,
     ) -> Result<Self> {
-        let fresh = || Position { settings: digest(settings), ..Position::default() };
+        let digest = sources::text(&format!("{settings:?}"));
+        let now = Sources::of(settings, &start.tokenizer)?;
         let (position, memory) = match latest {
             Some(path) => {
-                let (position, memory) = state::load(path, &start.variables)?;
-                if position.settings != digest(settings) {
+                let (mut position, memory) = state::load(path, &start.variables)?;
+                if position.settings != digest {
                     return Err(Error::state(path, &"was trained with other settings"));
                 }
+                if let Some(name) = position.sources.changed(&now) {
+                    let reason = format!("was trained with another content of {name}");
+                    return Err(Error::state(path, &reason));
+                }
+                position.sources = now;
                 let memory = Some(memory).filter(|_| position.step > 0);
                 (position, memory)
             }
-            None => (fresh(), None),
+            None => (Position { settings: digest, sources: now, ..Position::default() }, None),
         };
         let validation = settings.validate.as_ref();
         let validation =
@@ -177,7 +166,6 @@ impl<'a> Run<'a> {
 
     fn phase(&mut self, index: usize, task: &Task<'_>) -> Result<()> {
         let phase = &self.settings.phases[index];
-        let mut window = Window::default();
         if self.position.step > 0 {
             // The state may be from right before a validation.
             self.validate_if_due(index, task)?;
@@ -186,10 +174,10 @@ impl<'a> Run<'a> {
             if task.resets_optimizer(self.position.step) {
                 self.memory = None;
             }
-            self.step(phase, task, &mut window)?;
+            self.step(phase, task)?;
             let done = self.position.step == task.steps();
             if self.position.total_step.is_multiple_of(self.settings.log_every) || done {
-                self.log(phase, task, &mut window);
+                self.log(phase, task);
             }
             self.validate_if_due(index, task)?;
             if self.position.total_step.is_multiple_of(self.settings.save_every) && !done {
@@ -203,17 +191,17 @@ impl<'a> Run<'a> {
     }
 
     /// One update.
-    fn step(&mut self, phase: &Phase, task: &Task<'_>, window: &mut Window) -> Result<()> {
+    fn step(&mut self, phase: &Phase, task: &Task<'_>) -> Result<()> {
         let began = Instant::now();
         let variables = &self.start.variables;
         let batches = task.batches(self.position.step)?;
         let (mut sum, mut loss) = (Gradients::new(variables), 0.0);
         let share = 1.0 / batches.len() as f32;
         for batch in batches {
-            window.sequences += batch.sequences.len();
+            self.position.window.sequences += batch.sequences.len();
             for part in shards(&self.start.model, batch, self.settings.shards)? {
                 loss += share * part.loss;
-                window.breakdown.add(&part.breakdown);
+                self.position.window.breakdown.add(&part.breakdown);
                 sum.add(&part.gradients, variables, share)?;
             }
         }
@@ -231,10 +219,11 @@ impl<'a> Run<'a> {
         if !norm.is_finite() {
             return Err(self.diverged("gradient's norm", norm));
         }
+        let window = &mut self.position.window;
         window.norm += norm;
         window.loss += f64::from(loss);
         window.updates += 1;
-        window.time += began.elapsed();
+        window.seconds += began.elapsed().as_secs_f64();
         self.position.step += 1;
         self.position.total_step += 1;
         self.progress.advance(self.position.total_step);
@@ -251,19 +240,19 @@ impl<'a> Run<'a> {
         phase.lr.unwrap_or(self.settings.optimizer.lr) * schedule.factor(step, steps)
     }
 
-    fn log(&mut self, phase: &Phase, task: &Task<'_>, window: &mut Window) {
-        let Window { updates, loss, breakdown, norm, sequences, time } = std::mem::take(window);
+    fn log(&mut self, phase: &Phase, task: &Task<'_>) {
+        let window = std::mem::take(&mut self.position.window);
         let step = self.position.step - 1;
         let event = Event::Train {
             step: self.position.total_step,
             phase: phase.name.clone(),
             stage: task.stage(step),
-            loss: loss / updates.max(1) as f64,
-            token_loss: breakdown.tokens(),
-            thought_losses: breakdown.thoughts(),
-            gradient_norm: norm / updates.max(1) as f64,
+            loss: window.mean_loss(),
+            token_loss: window.breakdown.tokens(),
+            thought_losses: window.breakdown.thoughts(),
+            gradient_norm: window.mean_norm(),
             lr: self.lr(phase, step, task.steps()),
-            examples_per_second: sequences as f64 / time.as_secs_f64().max(1e-9),
+            examples_per_second: window.speed(),
             seconds: self.seconds(),
         };
         self.note(event);

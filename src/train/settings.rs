@@ -4,6 +4,7 @@
 use crate::data::fields::Fields;
 use crate::files;
 use crate::train::counts::at_once;
+use crate::train::counts::not_zero;
 use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::graph_work::GraphWork;
@@ -253,10 +254,6 @@ fn named(prefix: &str) -> impl Fn((&'static str, String)) -> (String, String) {
     move |(field, reason)| (format!("{prefix}{field}"), reason)
 }
 
-fn not_zero((field, count): (&'static str, usize)) -> Result<(), (&'static str, String)> {
-    if count == 0 { Err((field, "is 0".to_owned())) } else { Ok(()) }
-}
-
 impl Phase {
     fn check(&self) -> Result<(), (&'static str, String)> {
         if let Some(lr) = self.lr {
@@ -266,9 +263,11 @@ impl Phase {
             schedule.check()?;
         }
         at_once(("accumulate", self.accumulate))?;
+        not_zero(("max_steps", self.max_steps.unwrap_or(1)))?;
         match &self.objective {
             Objective::Questions(work) => {
                 at_once(("objective.questions.batch_size", work.batch_size))?;
+                not_zero(("objective.questions.epochs", work.epochs))?;
                 not_zero(("objective.questions.parts", work.parts))?;
                 if work.method.learns_nodes() {
                     let reason = "learns the next node, which no file names; take graphs that are made on the way";

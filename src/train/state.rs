@@ -9,8 +9,10 @@ use crate::model::parameters::Stored;
 use crate::train::error::Error;
 use crate::train::error::Result;
 use crate::train::optimizer::memory::Memory;
+use crate::train::sources::Sources;
 use crate::train::variables::Variable;
 use crate::train::variables::Variables;
+use crate::train::window::Window;
 use candle_core::Device;
 use candle_core::Tensor;
 use safetensors::Dtype;
@@ -33,6 +35,9 @@ const PREFIX: &str = "state-";
 pub struct Position {
     /// SHA-256 of the settings, so that a state is not resumed with others.
     pub settings: String,
+    /// The same of what these name. States of older versions have none.
+    #[serde(default)]
+    pub sources: Sources,
     /// Index of the phase.
     pub phase: usize,
     /// Updates done in it.
@@ -48,6 +53,9 @@ pub struct Position {
     pub validated: Option<usize>,
     /// Time spent training, in seconds.
     pub seconds: f64,
+    /// Updates that no line of the log tells of yet.
+    #[serde(default)]
+    pub window: Window,
 }
 
 /// Writes a state to a run's folder, and removes older ones.

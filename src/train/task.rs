@@ -25,6 +25,7 @@ use crate::train::settings::Objective;
 use crate::train::settings::Phase;
 use crate::train::settings::QuestionWork;
 use crate::train::told::Words;
+use crate::train::unknown;
 use rand::seq::SliceRandom as _;
 use std::ops::Range;
 
@@ -76,14 +77,24 @@ impl<'a> Task<'a> {
                 Kind::Questions { encoded, work: work.clone() }
             }
         };
-        Ok(Self {
+        let task = Self {
             context,
             name: format!("phase {index}"),
             accumulate: phase.accumulate,
             max_steps: phase.max_steps.unwrap_or(usize::MAX),
             kind,
             left_out,
-        })
+        };
+        task.try_graphs()?;
+        Ok(task)
+    }
+
+    /// Makes a batch of each size of graphs, so that what cannot be learnt is refused before anything is computed.
+    fn try_graphs(&self) -> Result<()> {
+        let Kind::Graphs(work) = &self.kind else { return Ok(()) };
+        let sizes = work.nodes.len().max(1);
+        let mut first_steps = (0..sizes).map(|index| index * self.steps() / sizes);
+        first_steps.try_for_each(|step| self.batches(step).map(drop))
     }
 
     /// Updates in all.
@@ -173,10 +184,23 @@ impl<'a> Task<'a> {
                 .map(|part| {
                     let purpose = format!("{} step {step} part {part}", self.name);
                     let words = Words { tokenizer, special, eos };
-                    work.batch(step, self.stage(step), &words, &mut stream(seed, &purpose))
+                    let mut random = stream(seed, &purpose);
+                    let batch = work.batch(step, self.stage(step), &words, &mut random)?;
+                    self.check_length(&batch)?;
+                    Ok(batch)
                 })
                 .collect(),
         }
+    }
+
+    /// Graphs are as long as chance makes them.
+    fn check_length(&self, batch: &Batch) -> Result<()> {
+        let (longest, most) = (batch.longest(), self.context.max_positions);
+        if longest <= most {
+            return Ok(());
+        }
+        let reason = format!("make a question of {longest} positions; the model has {most}");
+        Err(Error::Field { field: "objective.graphs.nodes", reason })
     }
 
     /// The questions of a step: each epoch goes through all of its part in an order of its own.
@@ -214,8 +238,11 @@ fn encode(
         left_out.push(format!("{file}: {}", read.skipped));
     }
     let all = read.rows.len();
+    let examples = read.examples();
+    let unknown = unknown::say(&examples, context.tokenizer)?;
+    left_out.extend(unknown.map(|unknown| format!("{file}: {unknown}")));
     let mut encoded = Vec::new();
-    for example in read.examples() {
+    for example in examples {
         let example = work.method.encode(&example, context.tokenizer, context.eos)?;
         if work.method.longest(&example) <= limit {
             encoded.push(example);

@@ -14,6 +14,7 @@ use crate::train::evaluate::Exam;
 use crate::train::evaluate::Score;
 use crate::train::rounds;
 use crate::train::settings::Validate;
+use crate::train::unknown;
 
 /// What a run is validated on.
 #[derive(Debug)]
@@ -70,6 +71,8 @@ impl<'a> Validation<'a> {
         if self.questions.skipped.count > 0 {
             texts.push(format!("{file}: {}", self.questions.skipped));
         }
+        let unknown = unknown::say(&self.examples, self.tokenizer)?;
+        texts.extend(unknown.map(|unknown| format!("{file}: {unknown}")));
         for recipe in recipes {
             let too_long = self.exam().too_long(model, recipe)?;
             if let Some(first) = too_long.first() {

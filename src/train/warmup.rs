@@ -2,7 +2,6 @@
 //! objective can teach it anything. Every graph is read once, and all that is asked about it shares that prefix. Knows
 //! graphs and ids, no tensor.
 
-use crate::data::prosqa::generate::Config as GraphConfig;
 use crate::data::prosqa::generate::Generator;
 use crate::train::batch::Batch;
 use crate::train::error::Error;
@@ -17,19 +16,10 @@ use rand::Rng;
 impl GraphWork {
     /// The graphs of a step.
     fn generator(&self, step: usize, random: &mut impl Rng) -> Result<Generator> {
-        let min_hops = match &self.learn {
-            Learn::Questions(questions) => questions.min_hops,
-            Learn::Method(questions) => questions.min_hops,
-            _ => 2,
-        };
         let share = step * self.nodes.len() / self.steps.max(1);
-        let config = match self.nodes.get(share.min(self.nodes.len().saturating_sub(1))) {
-            Some(&[fewest, most]) if !random.random_bool(self.published) => {
-                GraphConfig { min_hops, ..GraphConfig::within(fewest..=most) }
-            }
-            _ => GraphConfig { min_hops, ..GraphConfig::published() },
-        };
-        Ok(Generator::new(config)?)
+        let nodes = self.nodes.get(share.min(self.nodes.len().saturating_sub(1)));
+        let nodes = nodes.filter(|_| !random.random_bool(self.published));
+        Ok(Generator::new(self.config(nodes))?)
     }
 
     /// The batch of a step, at a stage of the method's curriculum.

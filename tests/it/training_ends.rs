@@ -1,15 +1,19 @@
 //! What can go wrong late in `coconut train`, and must not take the run with it: questions that cannot be asked, a
-//! validation that fails, a picture that cannot be drawn.
+//! validation that fails, a picture that cannot be drawn; and what going on must not do.
 
 use crate::training_runs::METHOD;
 use crate::training_runs::bytes;
 use crate::training_runs::settings;
 use crate::training_runs::train;
+use crate::training_runs::with_graph_words;
 use coconut::train::journal::Event;
 use serde_json::Value;
 use serde_json::json;
+use std::io::BufRead as _;
+use std::io::BufReader;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Stdio;
 use tempfile::TempDir;
 
 /// A run with a question in its validation, the second, that no model of 128 positions can be asked; another one, the
@@ -104,4 +108,79 @@ fn a_picture_that_cannot_be_drawn_does_not_end_a_run() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("the run goes on without it"), "{said}");
     assert!(out.join("checkpoint/model.safetensors").is_file());
+}
+
+/// A run of 12 steps that was killed in its second half.
+fn killed(config: &Path, out: &Path) {
+    let mut child = train(config, out).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("step 6/12 ")), "step 6 is reached");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn the_log_of_a_run_that_goes_on_says_what_an_unbroken_one_says() {
+    let folder = TempDir::new().unwrap();
+    let config = settings(folder.path(), METHOD);
+    let text = std::fs::read_to_string(&config).unwrap();
+    // States fall between two lines of the log.
+    let text =
+        text.replace("log_every = 1", "log_every = 4").replace("save_every = 2", "save_every = 3");
+    std::fs::write(&config, text).unwrap();
+    let losses = |out: &Path| -> Vec<(usize, f64)> {
+        let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+        let events = text.lines().map(|line| serde_json::from_str::<Event>(line).unwrap());
+        let loss = |event| match event {
+            Event::Train { step, loss, .. } => Some((step, loss)),
+            Event::Validate { .. } => None,
+        };
+        events.filter_map(loss).collect()
+    };
+    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+    assert!(train(&config, &whole).output().unwrap().status.success());
+    killed(&config, &broken);
+    assert!(train(&config, &broken).arg("--resume").output().unwrap().status.success());
+    assert_eq!(losses(&whole).len(), 3);
+    for (one, other) in losses(&whole).into_iter().zip(losses(&broken)) {
+        assert!(one.0 == other.0 && (one.1 - other.1).abs() < 1e-9, "{one:?} {other:?}");
+    }
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_questions_under_the_same_name() {
+    let folder = TempDir::new().unwrap();
+    let config = settings(folder.path(), METHOD);
+    let out = folder.path().join("run");
+    killed(&config, &out);
+    let examples = folder.path().join("examples.json");
+    let text = std::fs::read_to_string(&examples).unwrap();
+    let mut rows: Vec<Value> = serde_json::from_str(&text).unwrap();
+    rows.reverse();
+    std::fs::write(&examples, json!(rows).to_string()).unwrap();
+    let output = train(&config, &out).arg("--resume").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        said.contains(&format!("was trained with another content of {}", examples.display())),
+        "{said}"
+    );
+    // With the ones it had, it does.
+    std::fs::write(&examples, text).unwrap();
+    assert!(train(&config, &out).arg("--resume").output().unwrap().status.success());
+}
+
+#[test]
+fn questions_with_words_that_the_tokenizer_lacks_are_counted_before_the_first_step() {
+    let folder = TempDir::new().unwrap();
+    let config = settings(folder.path(), METHOD);
+    let text = with_graph_words(&std::fs::read_to_string(&config).unwrap());
+    std::fs::write(&config, text).unwrap();
+    let output = train(&config, &folder.path().join("run")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let before = said.split_once("step 1/").map_or(&said[..], |(before, _)| before);
+    // Once for what is trained on, once for what is asked.
+    let counted =
+        before.matches("examples.json: 1 of 3 have words that the tokenizer lacks").count();
+    assert_eq!(counted, 2, "{said}");
 }

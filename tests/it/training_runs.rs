@@ -80,6 +80,16 @@ pub fn settings(folder: &Path, method: &str) -> PathBuf {
     path
 }
 
+/// These settings with the vocabulary of graphs.
+pub fn with_graph_words(settings: &str) -> String {
+    let tokenizer = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/prosqa/tokenizer.json");
+    let line = |line: &str| match line.trim_start().starts_with("tokenizer = ") {
+        true => format!("tokenizer = {tokenizer:?}\n"),
+        false => format!("{line}\n"),
+    };
+    settings.lines().map(line).collect()
+}
+
 pub const METHOD: &str = "{ coconut = { c_thought = 1, epochs_per_stage = 4, max_latent_stage = 2, uniform_prob = 0.3, reset_optimizer = true } }";
 
 pub fn train(config: &Path, out: &Path) -> Command {

@@ -8,6 +8,7 @@ use crate::training_runs::prosqa_words;
 use crate::training_runs::settings;
 use crate::training_runs::token_ids;
 use crate::training_runs::train;
+use crate::training_runs::with_graph_words;
 use coconut::data::prosqa::words::END_OF_TEXT;
 use coconut::model::gradients::cross_entropy::Distribution;
 use coconut::model::gradients::cross_entropy::Target;
@@ -346,4 +347,37 @@ fn what_a_method_cannot_be_taught_with_is_refused_by_name() {
         let refused = Settings::read(&path).unwrap_err().to_string();
         assert!(refused.contains(&format!("phases[0].objective.graphs.{field}")), "{refused}");
     }
+    for (rest, field) in [
+        ("steps = 2\nnodes = [[12, 8]]", "objective.graphs.nodes"),
+        ("steps = 2\nnodes = [[8, 12], [8, 60]]", "objective.graphs.nodes"),
+        ("steps = 2\nnodes = [[2, 3]]", "objective.graphs.nodes"),
+        ("steps = 0", "objective.graphs.steps"),
+    ] {
+        let work = format!("[phases.objective.graphs]\nlearn = \"children\"\ngraphs = 2\n{rest}\n");
+        std::fs::write(&path, format!("{before}{work}")).unwrap();
+        let refused = Settings::read(&path).unwrap_err().to_string();
+        assert!(refused.contains(&format!("phases[0].{field}")), "{refused}");
+    }
+}
+
+#[test]
+fn graphs_that_are_longer_than_the_model_are_refused_before_the_first_phase() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = settings(folder.path(), METHOD);
+    let phase = |nodes: &str| {
+        format!(
+            "[[phases]]\nname = \"graphs\"\nobjective.graphs = {{ learn = \"children\", graphs = 2, steps = 2, nodes = {nodes} }}\n"
+        )
+    };
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, _) = text.split_once("[validate]").unwrap();
+    let before = with_graph_words(before);
+    let phases = [phase("[[8, 8]]"), phase("[[8, 8], [28, 28]]")].concat();
+    std::fs::write(&path, format!("{before}\n{phases}")).unwrap();
+    let out = folder.path().join("out");
+    let output = train(&path, &out).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && !said.contains("step 1/"), "{said}");
+    assert!(said.contains("`objective.graphs.nodes` make a question of"), "{said}");
+    assert!(said.contains("positions; the model has 128"), "{said}");
 }

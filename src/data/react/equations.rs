@@ -3,11 +3,10 @@
 
 use crate::data::example::Example;
 use crate::data::react::Record;
+use crate::tools::calculator;
 use crate::tools::react::ReactForm;
 use crate::tools::react::Round;
 
-/// The action that computes.
-const CALCULATOR: &str = "calculator";
 const OPEN: &str = "<<";
 const CLOSE: &str = ">>";
 
@@ -37,7 +36,7 @@ pub fn record(example: &Example) -> Result<Record, String> {
             think(&mut thought, until_the_result(before));
             trajectory.push(Round {
                 thought: std::mem::take(&mut thought),
-                action: CALCULATOR.to_owned(),
+                action: calculator::NAME.to_owned(),
                 argument: argument.to_owned(),
                 observation: Some(result.to_owned()),
             });

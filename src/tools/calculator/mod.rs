@@ -9,6 +9,9 @@ use crate::tools::tool::Given;
 use crate::tools::tool::Tool;
 use std::time::Instant;
 
+/// What the action is called.
+pub const NAME: &str = "calculator";
+
 /// What stands between the brackets.
 const EXPRESSION: &str = "expression";
 
@@ -21,13 +24,21 @@ impl Tool for Calculator {
         let description = "Computes an expression of numbers, + - * / ^, % and parentheses exactly; \
                            a result that decimals cannot say is rounded, and marked.";
         let example = "The expression, such as 48/2 or (3+4)*2.5";
-        vec![Declaration::of_texts("calculator", description, &[(EXPRESSION, example)])]
+        vec![Declaration::of_texts(NAME, description, &[(EXPRESSION, example)])]
     }
 
     fn run(&self, call: &Call, _: &mut Given, _: Instant) -> Result<String, String> {
         let [expression] = call.argument.texts([EXPRESSION])?;
-        Ok(expression::value(&expression)?.to_string())
+        evaluate(&expression)
     }
+}
+
+/// What an expression comes to, as it is observed.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn evaluate(expression: &str) -> Result<String, String> {
+    Ok(expression::value(expression)?.to_string())
 }
 
 #[cfg(test)]
