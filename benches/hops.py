@@ -23,7 +23,7 @@ def main() -> None:
         for run in runs:
             right = defaultdict(int)
             for answer in run["answers"]:
-                right[far[answer["number"] - 1]] += answer["correct"]
+                right[far[answer["number"] - 1]] += answer.get("correct", False)  # none without an answer
             shares = " | ".join(f"{100 * right[count] / far.count(count):.1f}" for count in counts)
             print(f"| {file} | {run['latent_steps']} | {shares} |")
 

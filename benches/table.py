@@ -1,28 +1,35 @@
 """The table of benches/table.sh from what `coconut eval` and `coconut train` wrote: means over seeds, with the interval that
-seeds and questions leave (95 %, Student's t over seeds; Wilson's with one seed)."""
+seeds and questions leave (95 %: Wilson's of all questions, and Student's t over seeds where that is wider)."""
 
 import json
 import math
 import sys
 from pathlib import Path
 
-STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
+
+
+def wilson(share: float, questions: int) -> tuple[float, float]:
+    z = 1.96
+    middle = (share + z * z / (2 * questions)) / (1 + z * z / questions)
+    half = z * math.sqrt(share * (1 - share) / questions + z * z / (4 * questions**2)) / (1 + z * z / questions)
+    return middle - half, middle + half
 
 
 def interval(shares: list[float], questions: int) -> tuple[float, float]:
+    """Of the mean of some seeds, each asked so many questions. Seeds that agree by chance do not narrow it: the questions
+    are no more than they are."""
     mean = sum(shares) / len(shares)
-    if len(shares) == 1:
-        z = 1.96
-        middle = (mean + z * z / (2 * questions)) / (1 + z * z / questions)
-        half = z * math.sqrt(mean * (1 - mean) / questions + z * z / (4 * questions**2)) / (1 + z * z / questions)
-        return middle - half, middle + half
-    deviation = math.sqrt(sum((share - mean) ** 2 for share in shares) / (len(shares) - 1))
-    half = STUDENT.get(len(shares), 2.0) * deviation / math.sqrt(len(shares))
-    return max(0.0, mean - half), min(1.0, mean + half)
+    low, high = wilson(mean, questions * len(shares))
+    if len(shares) > 1:
+        deviation = math.sqrt(sum((share - mean) ** 2 for share in shares) / (len(shares) - 1))
+        half = STUDENT.get(len(shares), 2.262) * deviation / math.sqrt(len(shares))
+        low, high = min(low, mean - half), max(high, mean + half)
+    return max(0.0, low), min(1.0, high)
 
 
 def row(folder: Path, name: str) -> str | None:
-    seeds = sorted(path for path in folder.glob(f"{name}-[0-9].json"))
+    seeds = sorted(path for path in folder.glob(f"{name}-*.json") if path.stem.removeprefix(f"{name}-").isdigit())
     runs = [json.loads(path.read_text())["runs"][0] for path in seeds]
     if not runs:
         return None

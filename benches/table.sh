@@ -3,7 +3,8 @@
 # the same number of examples, with three seeds. Trains models/recipes/table/*.toml into runs/table (what is there goes
 # on), asks each 500 questions that it has not seen, and prints the table. An hour a seed on two cores; minutes on a GPU.
 #
-#   SEEDS="0 1 2"       of the start and of each row
+#   SEEDS="0 1 2"       added to that of the start and of each row: a row that goes on from another one has a seed of its
+#                       own, since the same seed draws the same graphs
 #   ONLY="coconut cot"  only these rows
 #   DEVICE=cuda         what trains; all rows of a seed go side by side     [cpu: two at a time]
 #   ASKING=N            rows that are asked side by side, where nobody looks at the milliseconds    [1]
@@ -22,6 +23,7 @@ mkdir -p "$DATA" "$OUT/recipes"
 made() { [ -s "$DATA/$1" ] || "$COCONUT" generate-data "${@:2}" --out "$DATA/$1"; }
 made train.json prosqa --nodes 8..12 --count 12800 --seed 1
 made valid.json prosqa --nodes 8..12 --count 500 --seed 2
+case " $ROWS " in *" cot-fresh "* | *" cot-longer "*) made fresh.json prosqa --nodes 8..12 --count 102400 --seed 3 ;; esac
 made tool.jsonl react --from "$DATA/train.json" --jsonl
 made told.jsonl react --from "$DATA/train.json" --facts question --jsonl
 made tool-valid.json react --from "$DATA/valid.json"
@@ -46,8 +48,9 @@ train() {
     fi
     for run in "$@"; do
         [ ! -d "$OUT/$run/checkpoint" ] || continue
-        local seed=${run##*-} name=${run%-*}
-        sed "s/^seed = 0/seed = $seed/; s#-0/checkpoint#-$seed/checkpoint#" "models/recipes/table/$name.toml" \
+        local seed=${run##*-} name=${run%-*} own
+        own=$(sed -n 's/^seed = //p' "models/recipes/table/$name.toml")
+        sed "s/^seed = .*/seed = $((own + seed))/; s#-0/checkpoint#-$seed/checkpoint#" "models/recipes/table/$name.toml" \
             >"$OUT/recipes/$run.toml"
         runs+=("$run")
         flags+=(--config "$OUT/recipes/$run.toml")
