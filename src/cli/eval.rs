@@ -223,8 +223,16 @@ fn load(
 }
 
 fn report(facts: Facts, data: String, skipped: Skipped, settings: &Settings) -> Report {
-    let Facts { model, family, .. } = facts;
-    Report { model, family, data, skipped, settings: settings.told(), runs: Vec::new() }
+    let Facts { model, fingerprint, family, .. } = facts;
+    Report {
+        model,
+        fingerprint,
+        family,
+        data,
+        skipped,
+        settings: settings.told(),
+        runs: Vec::new(),
+    }
 }
 
 impl ServerArgs {

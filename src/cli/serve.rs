@@ -75,7 +75,7 @@ struct NetworkArgs {
     /// Longest time for a request's head to arrive; idle connections are closed after it too.
     #[arg(hide_short_help = true, long, env = "COCONUT_HEADER_READ_TIMEOUT", value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     header_read_timeout: Duration,
-    /// Longest time for a complete answer; a request may ask for less in its x-request-timeout header.
+    /// Longest time for a complete answer, and for a client to take nothing of it; a request may ask for less of the first in its x-request-timeout header.
     #[arg(hide_short_help = true, long, env = "COCONUT_REQUEST_TIMEOUT", value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     request_timeout: Duration,
     /// Largest request body, such as 64KiB; larger ones are refused with 413.
@@ -228,6 +228,7 @@ impl ServeArgs {
             limits: Limits {
                 max_connections: network.max_connections,
                 header_read_timeout: network.header_read_timeout,
+                write_timeout: network.request_timeout,
             },
             drain_delay: network.drain_delay,
             grace_period: network.grace_period,

@@ -53,6 +53,12 @@ impl KvBudget {
 }
 
 impl EngineConfig {
+    /// How many requests that belong together may be accepted at a time: they can take all places among the running, and
+    /// never the whole queue, in which others wait as well.
+    pub(crate) fn share(&self) -> usize {
+        self.max_running.min(self.max_queued.div_ceil(2))
+    }
+
     /// The first setting that is out of its bounds.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         let counts = [

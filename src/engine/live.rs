@@ -11,6 +11,7 @@ use crate::engine::shared::Shared;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -43,15 +44,24 @@ pub(crate) struct Live {
 #[derive(Debug, Default)]
 pub(crate) struct Enough {
     /// Said before it goes away: then its going is no cancellation.
-    all: AtomicBool,
+    all: OnceLock<Leaving>,
     /// Whether there are branches that it has enough of.
     some: AtomicBool,
     branches: Mutex<BTreeSet<usize>>,
 }
 
+/// Why a receiver goes away whose client did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaving {
+    /// What it has is all that it wants.
+    Satisfied,
+    /// What the request belongs to failed elsewhere.
+    Useless,
+}
+
 impl Enough {
-    pub(crate) fn say_all(&self) {
-        self.all.store(true, Ordering::Release);
+    pub(crate) fn say_all(&self, why: Leaving) {
+        self.all.get_or_init(|| why);
     }
 
     pub(crate) fn say(&self, branch: usize) {
@@ -96,9 +106,9 @@ impl Live {
         self.events.is_closed()
     }
 
-    /// Whether the reader left because it had enough.
-    pub(crate) fn is_satisfied(&self) -> bool {
-        self.enough.all.load(Ordering::Acquire)
+    /// Why the reader left, where it said so.
+    pub(crate) fn leaving(&self) -> Option<Leaving> {
+        self.enough.all.get().copied()
     }
 
     /// Whether the reader has enough of a branch.

@@ -89,6 +89,7 @@ use crate::engine::config::PrefixCache;
 use crate::engine::inside::Sizes;
 use crate::engine::limits::Limits;
 use crate::engine::live::Enough;
+use crate::engine::live::Leaving;
 use crate::engine::live::Live;
 use crate::engine::live::Stamps;
 use crate::engine::recall::Recall;
@@ -133,6 +134,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     metrics: Arc<Metrics>,
     limits: Limits,
+    share: usize,
 }
 
 /// Why an engine does not start.
@@ -243,7 +245,8 @@ impl Engine {
             .spawn(move || worker.work())
             .map_err(StartError::Thread)?;
         let places = Arc::new(Semaphore::new(config.max_queued));
-        Ok(Self { submissions: sender, places, shared, metrics, limits })
+        let share = config.share();
+        Ok(Self { submissions: sender, places, shared, metrics, limits, share })
     }
 
     /// The longest sequence, in positions: the model's limit or the whole KV memory.
@@ -256,11 +259,17 @@ impl Engine {
         self.limits.inside
     }
 
+    /// How many requests that belong together may be accepted at a time.
+    pub fn share(&self) -> usize {
+        self.share
+    }
+
     /// Accepts a request or says why not, at once.
     pub fn submit(&self, request: Request) -> Result<Ticket, Rejected> {
         self.try_submit(request).inspect_err(|rejected| {
             let reason = match rejected {
-                Rejected::Full { .. } => "queue_full",
+                // Whoever is turned away so may try again before a client hears of it: that is counted where it does.
+                Rejected::Full { .. } => return,
                 Rejected::TooLong { .. } | Rejected::TooLarge { .. } => "too_long",
                 Rejected::UnknownId { .. }
                 | Rejected::Empty
@@ -362,7 +371,12 @@ impl Ticket {
     /// Ends the request because its answer is complete for the reader, which the engine cannot know (stop strings). It
     /// counts as finished, not as cancelled.
     pub fn satisfied(self) {
-        self.enough.say_all();
+        self.enough.say_all(Leaving::Satisfied);
+    }
+
+    /// Ends the request because what it belongs to failed elsewhere. It counts as dropped, not as cancelled.
+    pub fn useless(self) {
+        self.enough.say_all(Leaving::Useless);
     }
 
     /// Ends one of its branches for the same reason: it finishes at the next step, as at an end-of-sequence token.

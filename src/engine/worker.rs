@@ -2,6 +2,7 @@
 //! where one of these fails. Knows when things happen and who is told; what is computed is the runner's, in which order the
 //! scheduler's.
 
+use crate::engine::live::Leaving;
 use crate::engine::live::Live;
 use crate::engine::live::Voice;
 use crate::engine::outcome::Told;
@@ -53,6 +54,8 @@ pub(crate) struct Worker<R> {
 pub(crate) enum End {
     Finished(Finish),
     Failed(Failure),
+    /// What it belongs to failed elsewhere.
+    Dropped,
     Cancelled,
 }
 
@@ -110,10 +113,11 @@ impl<R: Run> Worker<R> {
             self.record_load();
         }
         for live in gone {
-            let end = match (live.is_abandoned(), live.is_satisfied(), live.deadline <= now) {
-                (true, true, _) => End::Finished(Finish::Stop),
-                (true, false, _) => End::Cancelled,
-                (false, _, true) => End::Failed(Failure::Deadline),
+            let end = match (live.is_abandoned(), live.leaving(), live.deadline <= now) {
+                (true, Some(Leaving::Satisfied), _) => End::Finished(Finish::Stop),
+                (_, _, true) => End::Failed(Failure::Deadline),
+                (true, Some(Leaving::Useless), false) => End::Dropped,
+                (true, None, false) => End::Cancelled,
                 (false, _, false) => End::Failed(Failure::Stopped),
             };
             self.end((live, 0), end, now);
@@ -224,7 +228,7 @@ impl<R: Run> Worker<R> {
                 live.failure = Some(failure);
                 live.send(now, branch, EventKind::Failed(failure));
             }
-            End::Cancelled => {}
+            End::Dropped | End::Cancelled => {}
         }
         None
     }
@@ -250,6 +254,7 @@ impl<R: Run> Worker<R> {
             End::Failed(Failure::Step) => "step",
             End::Failed(Failure::Engine) => "engine",
             End::Failed(Failure::Stopped) => "stopped",
+            End::Dropped => "dropped",
             End::Cancelled => "cancelled",
         };
         self.metrics.finished_total.with_label_values(&[reason]).inc();
@@ -257,6 +262,7 @@ impl<R: Run> Worker<R> {
         match end {
             End::Finished(finish) => live.send(now, branch, EventKind::Finished(finish)),
             End::Failed(failure) => live.send(now, branch, EventKind::Failed(failure)),
+            End::Dropped => {}
             End::Cancelled => self.metrics.cancelled_total.inc(),
         }
         if let End::Failed(Failure::NonFinite) = counted {

@@ -175,6 +175,21 @@ async fn dropping_the_ticket_mid_thought_ends_the_sequence_at_the_next_step() {
     assert!(metrics.latent_steps_total.get() <= 1);
 }
 
+/// Nobody's client went away: others of the same HTTP request failed.
+#[tokio::test]
+async fn what_nobody_wants_any_more_counts_as_dropped_and_not_as_cancelled() {
+    let Bench { engine, metrics, steps } = bench(EngineConfig::default());
+    engine.submit(request(1)).unwrap().useless();
+    let mut late = request(1);
+    late.deadline = Instant::now();
+    drop(engine.submit(late).unwrap());
+    drop(steps);
+    engine.drained().await;
+    let ended = |reason| metrics.finished_total.with_label_values(&[reason]).get();
+    assert_eq!((ended("dropped"), ended("deadline"), ended("cancelled")), (1, 1, 0));
+    assert_eq!(metrics.cancelled_total.get(), 0);
+}
+
 #[tokio::test]
 async fn a_full_queue_refuses_and_says_when_to_come_back() {
     let config = EngineConfig { max_running: 1, max_queued: 2, ..EngineConfig::default() };

@@ -53,6 +53,7 @@
 //! let who = Who::Here(&reasoner);
 //! let mut kept = Kept::nowhere(Report {
 //!     model: who.facts().model,
+//!     fingerprint: who.facts().fingerprint,
 //!     family: who.facts().family,
 //!     data: "one question".to_owned(),
 //!     skipped: Skipped::default(),
@@ -134,6 +135,7 @@ impl Who<'_> {
                 let card = reasoner.card();
                 Facts {
                     model: card.name.clone(),
+                    fingerprint: Some(card.fingerprint.clone()),
                     family: card.family.clone(),
                     default_latent_steps: card.default_latent_steps,
                     max_latent_steps: card.max_latent_steps,

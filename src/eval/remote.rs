@@ -61,6 +61,8 @@ struct Model {
 
 #[derive(Deserialize)]
 struct ModelFacts {
+    #[serde(default)]
+    fingerprint: Option<String>,
     family: String,
     default_latent_steps: usize,
     max_latent_steps: usize,
@@ -301,6 +303,7 @@ async fn facts(client: &Client, limit: Duration) -> Result<Facts, String> {
     let model = models.data.into_iter().next().ok_or("it serves no model")?;
     Ok(Facts {
         model: model.id,
+        fingerprint: model.coconut.fingerprint,
         family: model.coconut.family,
         default_latent_steps: model.coconut.default_latent_steps,
         max_latent_steps: model.coconut.max_latent_steps,

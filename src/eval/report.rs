@@ -15,6 +15,8 @@ use std::time::Duration;
 pub struct Report {
     /// The model's name.
     pub model: String,
+    /// What tells it from others of that name, where it is known.
+    pub fingerprint: Option<String>,
     /// Its family.
     pub family: String,
     /// The file with the questions.
@@ -220,6 +222,7 @@ impl Report {
         );
         json!({
             "model": self.model,
+            "fingerprint": self.fingerprint,
             "family": self.family,
             "data": self.data,
             "settings": self.settings,
@@ -233,6 +236,8 @@ impl Report {
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Stored {
     model: String,
+    #[serde(default)]
+    fingerprint: Option<String>,
     family: String,
     data: String,
     settings: Value,
@@ -253,6 +258,7 @@ impl Stored {
         let settings = serde_json::from_str(&from.settings.to_string()).unwrap_or(Value::Null);
         let same = [
             ("model", self.model == from.model),
+            ("fingerprint", self.fingerprint.is_none() || self.fingerprint == from.fingerprint),
             ("family", self.family == from.family),
             ("data", self.data == from.data),
             ("settings", self.settings == settings),

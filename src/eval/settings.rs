@@ -66,6 +66,8 @@ impl Default for Samples {
 pub struct Facts {
     /// Its name.
     pub model: String,
+    /// What tells it from others of that name; servers of older versions do not say.
+    pub fingerprint: Option<String>,
     /// How it reasons, such as `coconut`.
     pub family: String,
     /// Latent steps where nobody names a number.

@@ -1,11 +1,13 @@
 //! One connection: its requests, and how it ends without a client losing one. Knows nothing of routes.
 //!
 //! A server that is about to stop says so first. Over HTTP/1 each answer carries `connection: close`; over HTTP/2 a
-//! GOAWAY follows the first request. Only when it stops are connections closed that nobody uses.
+//! GOAWAY follows the first request. Only when it stops are connections closed that nobody has used for a moment; those
+//! that nobody has used for long, or whose client does not read, are closed at any time.
 
-use crate::http::held::hold;
 use crate::http::linger::Lingering;
 use crate::http::linger::Sending;
+use crate::http::taking::Taking;
+use crate::http::untaken::Untaken;
 use axum::Router;
 use axum::body::Body;
 use axum::http::HeaderValue;
@@ -47,8 +49,10 @@ pub(super) struct Ending {
 pub(super) struct Connections {
     pub(super) router: Router,
     pub(super) builder: Builder<TokioExecutor>,
-    /// Longest time until the first request.
+    /// Longest time until the first request, and between two.
     pub(super) patience: Duration,
+    /// Longest time in which nothing is taken of an answer that is there.
+    pub(super) write_patience: Duration,
     pub(super) ending: Ending,
 }
 
@@ -67,16 +71,22 @@ impl Connections {
         // An event is a few hundred bytes: it must not wait for the next one.
         let _ = stream.set_nodelay(true);
         let (said, talk) = watch::channel(Talk::default());
-        let service = service_fn(|request| self.answer(request, &said));
+        let untaken = Untaken::new();
+        let service = service_fn(|request| self.answer(request, (&said, &untaken)));
+        let stream = Taking::new(stream, self.write_patience);
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         let result = tokio::select! {
             result = connection.as_mut() => result,
             () = silence(talk.clone(), self.patience) => return,
-            () = self.ending.last_request(talk) => {
+            never = untaken.give_up(self.write_patience) => match never {},
+            () = self.last_request(talk.clone()) => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     result = connection => result,
+                    never = untaken.give_up(self.write_patience) => match never {},
+                    // What is still to be sent then is of answers that were given up.
+                    () = quiet(talk, self.write_patience) => return,
                     () = self.ending.cut.cancelled() => return,
                 }
             }
@@ -86,10 +96,18 @@ impl Connections {
         }
     }
 
+    /// Ends when the client should send no further request here: the server is about to stop, or nobody asked for long.
+    async fn last_request(&self, talk: watch::Receiver<Talk>) {
+        tokio::select! {
+            () = self.ending.last_request(talk.clone()) => {}
+            () = idle(talk, self.patience) => {}
+        }
+    }
+
     fn answer(
         &self,
         request: Request<Incoming>,
-        said: &watch::Sender<Talk>,
+        (said, untaken): (&watch::Sender<Talk>, &Untaken<Open>),
     ) -> impl Future<Output = Result<Response, Infallible>> + Send + use<> {
         let version = request.version();
         let open = Open::new(said.clone(), version);
@@ -99,28 +117,32 @@ impl Connections {
         };
         let request = request.map(|body| Body::new(Lingering::new(Body::new(body), sending)));
         let answer = self.router.clone().oneshot(request);
-        let told = self.ending.told.clone();
+        let (told, untaken) = (self.ending.told.clone(), untaken.clone());
         async move {
             let mut response = answer.await?;
             if told.is_cancelled() && version < Version::HTTP_2 {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }
-            Ok(response.map(|body| hold(body, open)))
+            Ok(response.map(|body| untaken.hand(body, open)))
         }
     }
 }
 
 impl Ending {
-    /// Ends when the client should send no further request here, and none is lost by saying so.
+    /// Ends when a server that stops should get no further request here, and none is lost by saying so.
     async fn last_request(&self, talk: watch::Receiver<Talk>) {
         self.told.cancelled().await;
         tokio::select! {
-            () = first_request(talk.clone(), |version| version == Version::HTTP_2) => {}
-            () = self.closed.cancelled() => quiet(talk).await,
+            () = first_request(talk.clone(), is_http_2) => {}
+            () = self.closed.cancelled() => quiet(talk, QUIET).await,
             () = self.cut.cancelled() => {}
         }
     }
+}
+
+fn is_http_2(version: Version) -> bool {
+    version == Version::HTTP_2
 }
 
 /// A request whose answer is under way.
@@ -152,10 +174,16 @@ async fn silence(talk: watch::Receiver<Talk>, limit: Duration) {
     }
 }
 
-/// Ends when there has been no request for a while.
-async fn quiet(mut talk: watch::Receiver<Talk>) {
+/// Ends when a connection over HTTP/2 has had no request for so long; over HTTP/1 hyper sees to it.
+async fn idle(talk: watch::Receiver<Talk>, limit: Duration) {
+    first_request(talk.clone(), is_http_2).await;
+    quiet(talk, limit).await;
+}
+
+/// Ends when there has been no request for so long.
+async fn quiet(mut talk: watch::Receiver<Talk>, limit: Duration) {
     while talk.wait_for(|talk| talk.open == 0).await.is_ok() {
-        if timeout(QUIET, talk.changed()).await.is_err() {
+        if timeout(limit, talk.changed()).await.is_err() {
             return;
         }
     }

@@ -169,6 +169,7 @@ impl ApiError {
     pub(super) fn refused(error: AskError, fields: Fields) -> Self {
         match error {
             AskError::EmptyQuestion
+            | AskError::UnreadQuestion
             | AskError::Prompt(_)
             | AskError::Conversation(_)
             | AskError::Tokenizer(_)
@@ -194,7 +195,7 @@ impl ApiError {
             AskError::TooManyLatentSteps { .. } => Self::invalid("latent_steps", error),
             AskError::Rejected(Rejected::Full { retry_after }) => Self::QueueFull { retry_after },
             AskError::Rejected(rejected @ Rejected::TooLong { .. }) => {
-                let param = too_long_field(&rejected, fields);
+                let param = fields.too_long(&rejected);
                 Self::TooLong { rejected, param }
             }
             AskError::Rejected(Rejected::Stopping) => Self::Draining,
@@ -236,15 +237,17 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// The answer's length is to blame where a shorter one would have fitted.
-fn too_long_field(rejected: &Rejected, fields: Fields) -> &'static str {
-    match rejected {
-        Rejected::TooLong { prompt, latent, available, .. }
-            if prompt.saturating_add(*latent) < *available =>
-        {
-            fields.max_tokens
+impl Fields {
+    /// The answer's length is to blame where a shorter one would have fitted.
+    pub(super) fn too_long(self, rejected: &Rejected) -> &'static str {
+        match rejected {
+            Rejected::TooLong { prompt, latent, available, .. }
+                if prompt.saturating_add(*latent) < *available =>
+            {
+                self.max_tokens
+            }
+            _ => self.question,
         }
-        _ => fields.question,
     }
 }
 

@@ -115,10 +115,15 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 fn invalid(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
     let path = error.path().to_string();
     let message = error.inner().to_string();
-    // A field that is absent has no place in the text; its name is only in the message.
-    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
-    match (missing, path.as_str()) {
-        (Some(field), _) => ApiError::invalid(field, "this field is required"),
+    // The place is that of the object in which a field is absent, or there twice; its name is only in the message.
+    let named =
+        [("missing field `", "this field is required"), ("duplicate field `", "is there twice")];
+    let named = named
+        .into_iter()
+        .find_map(|(start, what)| Some((message.strip_prefix(start)?.split('`').next()?, what)));
+    match (named, path.as_str()) {
+        (Some((field, what)), ".") => ApiError::invalid(field, what),
+        (Some((field, what)), path) => ApiError::invalid(&format!("{path}.{field}"), what),
         (None, ".") if message.starts_with("invalid type") => {
             ApiError::Invalid { message: NO_OBJECT.to_owned(), param: None }
         }
@@ -195,6 +200,15 @@ mod tests {
         #[serde(default)]
         #[expect(dead_code, reason = "only parsed")]
         sizes: Vec<u8>,
+        #[serde(default)]
+        #[expect(dead_code, reason = "only parsed")]
+        parts: Vec<Part>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Part {
+        #[expect(dead_code, reason = "only parsed")]
+        weight: u8,
     }
 
     fn rejection(body: &str) -> ApiError {
@@ -215,8 +229,17 @@ mod tests {
         assert_eq!(blamed(r#"{"name":"a","sizes":[1e999]}"#).as_deref(), Some("sizes[0]"));
         assert_eq!(blamed(r#"{"name":"a","colour":1}"#).as_deref(), Some("colour"));
         assert_eq!(blamed(r#"{"sizes":[]}"#).as_deref(), Some("name"));
+        assert_eq!(blamed(r#"{"name":"a","name":"b"}"#).as_deref(), Some("name"));
         assert_eq!(blamed("[\"a\"]"), None);
         assert_eq!(blamed("1"), None);
+    }
+
+    #[test]
+    fn a_field_of_a_part_is_named_with_its_place() {
+        let parts = |part| blamed(&format!(r#"{{"name":"a","parts":[{{"weight":1}},{part}]}}"#));
+        assert_eq!(parts("{}").as_deref(), Some("parts[1].weight"));
+        let twice = r#"{"weight":1,"weight":2}"#;
+        assert_eq!(parts(twice).as_deref(), Some("parts[1].weight"));
     }
 
     #[test]

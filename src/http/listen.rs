@@ -21,8 +21,10 @@ use tokio_util::task::TaskTracker;
 pub struct Limits {
     /// Most open connections; more wait in the kernel's backlog.
     pub max_connections: usize,
-    /// Longest time for a request's head to arrive, and for a kept-alive connection to stay idle.
+    /// Longest time for a request's head to arrive, and for a connection to stay idle.
     pub header_read_timeout: Duration,
+    /// Longest time for a client to take nothing of an answer that is there.
+    pub write_timeout: Duration,
 }
 
 /// Pings on HTTP/2 connections, which have no header timeout of their own.
@@ -57,6 +59,7 @@ pub fn listen(listener: TcpListener, router: Router, limits: Limits) -> Server {
         router,
         builder: builder(limits),
         patience: limits.header_read_timeout,
+        write_patience: limits.write_timeout,
         ending: ending.clone(),
     };
     let permits = Arc::new(Semaphore::new(limits.max_connections));

@@ -76,8 +76,10 @@ mod request_id;
 mod restart_tests;
 mod score;
 mod state;
+mod taking;
 mod thinking;
 mod track;
+mod untaken;
 mod whole;
 
 pub mod listen;

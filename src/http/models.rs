@@ -8,6 +8,8 @@ use crate::reason::card::ModelCard;
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::State;
+use axum::extract::rejection::PathRejection;
+use axum::http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -38,6 +40,8 @@ pub(super) struct Model {
 /// What can be asked of a model.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ModelFacts {
+    /// What tells it from other checkpoints of the same name: follows from weights and recipe.
+    fingerprint: String,
     /// How it reasons, such as `coconut`.
     family: String,
     /// What it is made of, such as `gpt2`.
@@ -78,9 +82,10 @@ pub(super) async fn list_models(
 ))]
 pub(super) async fn model(
     State(state): State<AppState>,
-    Path(id): Path<String>,
+    uri: Uri,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Model>, ApiError> {
-    named(&state, id)
+    named(&state, id.map_or_else(|_no_text| as_written(&uri), |Path(id)| id))
 }
 
 /// Tell about the served model, where its name has a slash
@@ -94,9 +99,16 @@ pub(super) async fn model(
 ))]
 pub(super) async fn model_in_folder(
     State(state): State<AppState>,
-    Path((owner, name)): Path<(String, String)>,
+    uri: Uri,
+    names: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Json<Model>, ApiError> {
-    named(&state, format!("{owner}/{name}"))
+    let joined = |Path((owner, name))| format!("{owner}/{name}");
+    named(&state, names.map_or_else(|_no_text| as_written(&uri), joined))
+}
+
+/// A name that is no text. No model has it.
+fn as_written(uri: &Uri) -> String {
+    uri.path().trim_start_matches("/v1/models/").to_owned()
 }
 
 fn named(state: &AppState, asked: String) -> Result<Json<Model>, ApiError> {
@@ -115,6 +127,7 @@ fn served(state: &AppState) -> Result<Model, ApiError> {
 impl Model {
     fn new(card: &ModelCard, created: u64) -> Self {
         let facts = ModelFacts {
+            fingerprint: card.fingerprint.clone(),
             family: card.family.clone(),
             architecture: card.architecture.clone(),
             parameters: card.parameters,

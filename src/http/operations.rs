@@ -82,13 +82,13 @@ pub(super) async fn version() -> Json<VersionResponse> {
 /// How much there is to do.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct LoadResponse {
-    /// Requests that wait or run.
+    /// Requests that wait, and sequences that run: a request has as many of these as answers are being computed.
     server_load: i64,
 }
 
 /// How much there is to do
 #[utoipa::path(get, path = "/load", tag = "operations", responses(
-    (status = 200, description = "requests that wait or run", body = LoadResponse),
+    (status = 200, description = "requests that wait, and sequences that run", body = LoadResponse),
 ))]
 pub(super) async fn load(State(state): State<AppState>) -> Json<LoadResponse> {
     let metrics = state.metrics();

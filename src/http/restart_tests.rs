@@ -86,7 +86,8 @@ async fn a_server_answers_as_before_after_a_failed_step_and_dies_of_many() {
     let fuse = Arc::new(AtomicUsize::new(0));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let limits = Limits { max_connections: 8, header_read_timeout: PATIENCE };
+    let limits =
+        Limits { max_connections: 8, header_read_timeout: PATIENCE, write_timeout: PATIENCE };
     let config = serve::Config {
         http: http::Config::default(),
         limits,

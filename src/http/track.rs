@@ -54,6 +54,9 @@ pub(super) async fn track(
     let mut response = next.run(request).await;
     response.headers_mut().insert(request_id::HEADER, id);
     tracked.status = Some(response.status());
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        tracked.metrics.rejected_total.with_label_values(&["queue_full"]).inc();
+    }
     response.map(|body| hold(body, tracked))
 }
 

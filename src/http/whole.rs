@@ -15,6 +15,9 @@ use utoipa::openapi::schema::Schema;
 /// 2 to the 64.
 const BEYOND_U64: f64 = 18_446_744_073_709_551_616.0;
 
+/// 2 to the 63.
+const BEYOND_I64: f64 = 9_223_372_036_854_775_808.0;
+
 /// A number's value, or why it has none.
 pub(super) fn whole<T: TryFrom<u64>>(number: &Number) -> Result<T, String> {
     let value = number.as_u64().or_else(|| {
@@ -32,6 +35,52 @@ pub(super) fn whole_or_none<'de, D: Deserializer<'de>, T: TryFrom<u64>>(
 ) -> Result<Option<T>, D::Error> {
     let number = Option::<Number>::deserialize(json)?;
     number.map(|number| whole(&number).map_err(D::Error::custom)).transpose()
+}
+
+/// For fields that may be absent, `null`, or negative.
+pub(super) fn signed_or_none<'de, D: Deserializer<'de>>(json: D) -> Result<Option<i64>, D::Error> {
+    let number = Option::<Number>::deserialize(json)?;
+    number.map(|number| signed(&number).map_err(D::Error::custom)).transpose()
+}
+
+fn signed(number: &Number) -> Result<i64, String> {
+    let value = number.as_i64().or_else(|| {
+        let value = number.as_f64()?;
+        let is_whole = value.fract() == 0.0 && (-BEYOND_I64..BEYOND_I64).contains(&value);
+        is_whole.then_some(value as i64)
+    });
+    value.ok_or_else(|| {
+        format!("`{number}` is not a whole number from {} to {}", i64::MIN, i64::MAX)
+    })
+}
+
+/// One of any kind.
+struct Any<T>(T);
+
+impl<'de, T: TryFrom<u64>> Deserialize<'de> for Any<T> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        whole(&Number::deserialize(json)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// For what is nothing else.
+pub(super) fn one<'de, D: Deserializer<'de>, T: TryFrom<u64>>(json: D) -> Result<T, D::Error> {
+    Ok(Any::deserialize(json)?.0)
+}
+
+/// For lists.
+pub(super) fn list<'de, D: Deserializer<'de>, T: TryFrom<u64>>(
+    json: D,
+) -> Result<Vec<T>, D::Error> {
+    Ok(Vec::<Any<T>>::deserialize(json)?.into_iter().map(|number| number.0).collect())
+}
+
+/// For lists of them.
+pub(super) fn lists<'de, D: Deserializer<'de>, T: TryFrom<u64>>(
+    json: D,
+) -> Result<Vec<Vec<T>>, D::Error> {
+    let lists = Vec::<Vec<Any<T>>>::deserialize(json)?.into_iter();
+    Ok(lists.map(|list| list.into_iter().map(|number| number.0).collect()).collect())
 }
 
 /// One of a list.

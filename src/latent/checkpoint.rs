@@ -21,6 +21,8 @@ use crate::text::Tokenizer;
 use candle_core::DType;
 use candle_core::Device;
 use coconut_kernels::packed::Format as Weights;
+use sha2::Digest as _;
+use sha2::Sha256;
 use std::path::PathBuf;
 
 /// Where a checkpoint is.
@@ -165,6 +167,15 @@ impl Checkpoint {
     /// Packs the weights for the CPU.
     pub fn host_model(&self, format: Weights) -> Result<HostModel, ModelError> {
         self.found.host_model(format)
+    }
+
+    /// What tells it from other checkpoints, whatever these are called: 16 hexadecimal digits that follow from weights and
+    /// recipe.
+    pub fn fingerprint(&self) -> String {
+        let mut digest = Sha256::new();
+        self.found.tensors().tell_apart(&mut digest);
+        digest.update(format!("{:?}", self.recipe));
+        digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// What was found, in one readable line.

@@ -141,9 +141,9 @@ metrics! {
         pub engine_restarts_total: IntCounter,
         /// Requests whose client went away before the end.
         pub cancelled_total: IntCounter,
-        /// Accepted requests that ended, by `reason`: `stop`, `length`, `done` (nothing was to be said), `deadline`, `nonfinite`, `step`, `engine`, `stopped`, `cancelled`.
+        /// Accepted requests that ended, by `reason`: `stop`, `length`, `done` (nothing was to be said), `deadline`, `nonfinite`, `step`, `engine`, `stopped`, `dropped` (another question of its HTTP request failed), `cancelled`.
         pub finished_total: IntCounterVec["reason"],
-        /// Requests not accepted, by `reason`: `queue_full`, `too_long`, `stopping`, `dead`, `invalid`, `loading`.
+        /// Requests not accepted, by `reason`: `queue_full` (clients that were told to come back), `too_long`, `stopping`, `dead`, `invalid`, `loading`.
         pub rejected_total: IntCounterVec["reason"],
 
         /// Dialogues with tools under way.
@@ -184,6 +184,7 @@ impl Metrics {
             "step",
             "engine",
             "stopped",
+            "dropped",
             "cancelled",
         ];
         for reason in ends {

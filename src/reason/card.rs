@@ -9,6 +9,8 @@ use crate::model::attention::geometry::PAGE_POSITIONS;
 pub struct ModelCard {
     /// The name that clients use.
     pub name: String,
+    /// What tells it from others of the same name.
+    pub fingerprint: String,
     /// The recipe's family, such as `coconut`.
     pub family: String,
     /// Architecture, such as `gpt2`.
@@ -40,6 +42,7 @@ impl ModelCard {
         let (config, recipe) = (&checkpoint.found.config, &checkpoint.recipe);
         Self {
             name,
+            fingerprint: checkpoint.fingerprint(),
             family: recipe.family.clone(),
             architecture: config.architecture.name().to_owned(),
             parameters: config.parameter_count(),

@@ -18,6 +18,8 @@ use crate::reason::types::Action;
 use crate::reason::types::Answer;
 use crate::reason::types::Choice;
 use crate::reason::types::Turn;
+use crate::reason::types::Warning;
+use crate::text::encode::Unknown;
 use crate::tools::call::Argument;
 use crate::tools::call::Call;
 use crate::tools::call::Observation;
@@ -65,6 +67,8 @@ struct Sum {
     thoughts: Vec<Thought>,
     /// Positions that were fed and are neither said nor thought.
     told: usize,
+    /// What of the question is unknown.
+    unknown: Unknown,
 }
 
 /// What a round came to.
@@ -94,8 +98,8 @@ impl Dialogue {
         };
         let opening = form.opens_with();
         let after = reasoner.encode(&form.opening(opening, 1))?;
-        let fed = reasoner.unmarked(&question.asked)?;
-        let sum = Sum { told: fed.len() + after.len(), ..Sum::default() };
+        let (fed, unknown) = reasoner.unmarked(&question.asked)?;
+        let sum = Sum { told: fed.len() + after.len(), unknown, ..Sum::default() };
         let next = Next { after, ..Next::default() };
         let begun = Instant::now();
         Ok(Self { form, question, saying, fed, next, round: 1, opening, begun, sum })
@@ -235,7 +239,8 @@ impl Dialogue {
 
     /// All of it: with this answer, or with none because there was no round left or no room.
     pub(crate) fn finished(&mut self, reasoner: &Reasoner, said: Option<String>) -> Option<Answer> {
-        let Sum { answer, text, turns, mut thoughts, told } = std::mem::take(&mut self.sum);
+        let Sum { answer, text, turns, mut thoughts, told, unknown } =
+            std::mem::take(&mut self.sum);
         let mut answer = answer?;
         let choice = answer.choices.first_mut()?;
         choice.finish = if said.is_some() { Finish::Stop } else { Finish::Length };
@@ -248,6 +253,8 @@ impl Dialogue {
         answer.thoughts = thoughts;
         answer.turns = turns;
         answer.usage.prompt_tokens = told;
+        answer.usage.unknown_tokens = unknown.tokens;
+        answer.warnings.extend(Warning::of(unknown));
         answer.timings.total = self.begun.elapsed();
         Some(answer)
     }

@@ -3,6 +3,7 @@
 
 use crate::engine::inside::Inside;
 use crate::engine::inside::Lens;
+use crate::engine::inside::NotThere;
 use crate::engine::inside::Places;
 use crate::engine::inside::Sizes;
 use crate::latent::script::Script;
@@ -65,7 +66,7 @@ impl Insides {
         let (places, hidden_states) = (self.places, self.hidden_states);
         let attention = self.attention.then_some(heads);
         let inside = Inside { layers, places, hidden_states, lens, attention };
-        inside.check(sizes).map_err(|error| ("", error.to_string()))?;
+        inside.check(sizes).map_err(|error| (field(error), error.to_string()))?;
         let numbers = inside.numbers(width, script);
         if numbers > MOST {
             let (mib, most) = (numbers >> 18, MOST >> 18);
@@ -75,6 +76,15 @@ impl Insides {
             return Err(("", reason));
         }
         Ok(inside)
+    }
+}
+
+/// The field that names it.
+fn field(error: NotThere) -> &'static str {
+    match error {
+        NotThere::Layer { .. } => "layers",
+        NotThere::Head { .. } => "heads",
+        NotThere::Id { .. } => "ranked",
     }
 }
 

@@ -91,7 +91,9 @@ impl<'a> Reader<'a> {
     /// With what is said for the model behind the thoughts.
     fn led(&self, mut prompt: Prompt, lead: &str) -> Result<Prompt, AskError> {
         if !lead.is_empty() {
-            prompt.after.extend(self.encode(lead, false)?.ids);
+            let Encoded { ids, unknown } = self.encode(lead, false)?;
+            prompt.after.extend(ids);
+            prompt.unknown.extend(unknown);
         }
         Ok(prompt)
     }
@@ -113,6 +115,10 @@ impl<'a> Reader<'a> {
         let text = self.recipe.render(question);
         let Encoded { ids: mut before, unknown } =
             self.encode(&text, self.recipe.add_special_tokens)?;
+        // What is fed would be the template's own words, and the answer one to no question.
+        if unknown.tokens > 0 && self.encode(question, false)?.ids.is_empty() {
+            return Err(AskError::UnreadQuestion);
+        }
         before.extend(&self.recipe.start);
         Ok(Prompt { before: ids(&before), unknown, ..Prompt::default() })
     }
@@ -136,9 +142,10 @@ impl<'a> Reader<'a> {
             let Encoded { ids, unknown } = self.encode(&text, add_special_tokens)?;
             return self.placed(ids, unknown);
         }
-        let Encoded { ids: mut first, unknown } = self.encode(before, add_special_tokens)?;
+        let Encoded { ids: mut first, mut unknown } = self.encode(before, add_special_tokens)?;
         first.extend(&self.recipe.start);
-        let after = self.encode(after, false)?.ids;
+        let Encoded { ids: after, unknown: unknown_after } = self.encode(after, false)?;
+        unknown.extend(unknown_after);
         Ok(Prompt { before: ids(&first), after, unknown, is_marked: true })
     }
 

@@ -263,6 +263,9 @@ pub enum AskError {
     /// The question has no text.
     #[error("must not be empty")]
     EmptyQuestion,
+    /// The tokenizer leaves out all that the question says.
+    #[error("has nothing in it that this model reads")]
+    UnreadQuestion,
     /// More latent steps than the recipe allows.
     #[error("{asked} is more than this model's maximum of {max}")]
     TooManyLatentSteps {

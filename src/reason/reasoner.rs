@@ -213,6 +213,17 @@ impl Reasoner {
     ///
     /// Tokenizing is done here and now, and takes as long as the text is long.
     pub fn ask_with(&self, question: &Question, borrowed: &Borrowed) -> Result<Reply, AskError> {
+        self.ask_by(question, borrowed, Instant::now() + question.timeout.min(LONGEST_WAIT))
+    }
+
+    /// The same, with this deadline in the place of the question's timeout: questions that are asked one after the other may
+    /// have one together.
+    pub fn ask_by(
+        &self,
+        question: &Question,
+        borrowed: &Borrowed,
+        deadline: Instant,
+    ) -> Result<Reply, AskError> {
         let (script, ends, prompt) = self.script(question, borrowed)?;
         let model = (self.engine.sizes(), self.width);
         let inside = question.inside.as_ref();
@@ -221,7 +232,7 @@ impl Reasoner {
         let ticket = self.engine.submit(Request {
             script,
             report: Report { inside: inside.map(Arc::new), ..question.report.clone() },
-            deadline: Instant::now() + question.timeout.min(LONGEST_WAIT),
+            deadline,
         })?;
         let reading = (Arc::clone(&self.tokenizer), self.recipe.answer);
         let saying = question.saying();
@@ -345,6 +356,11 @@ impl Reasoner {
             EngineState::Draining => Health::Draining,
             EngineState::Dead => Health::Dead,
         }
+    }
+
+    /// How many questions that belong together may be on their way at a time.
+    pub fn share(&self) -> usize {
+        self.engine.share()
     }
 
     /// Takes no new questions from now on; those accepted are finished.

@@ -61,6 +61,11 @@ impl Reply {
         }
     }
 
+    /// Ends the request because what it belongs to failed elsewhere.
+    pub fn useless(&mut self) {
+        self.ticket.take().into_iter().for_each(Ticket::useless);
+    }
+
     /// Waits for the complete answer.
     pub async fn complete(mut self) -> Result<Answer, Failure> {
         while let Some(part) = self.next().await {

@@ -18,6 +18,16 @@ pub enum Continuation {
     Ids(Vec<u32>),
 }
 
+impl Continuation {
+    /// How long it is as it was written: bytes, or ids.
+    pub fn length(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Ids(ids) => ids.len(),
+        }
+    }
+}
+
 impl Scoring {
     /// Of text that has to be encoded.
     pub fn bytes(&self) -> usize {

@@ -250,7 +250,7 @@ impl Transcript {
             reused: self.reused,
         };
         let unknown = std::mem::take(&mut self.heading.unknown);
-        let warning = (unknown.tokens > 0).then_some(Warning::UnknownTokens(unknown));
+        let warning = Warning::of(unknown);
         let voices = std::mem::take(&mut self.voices);
         let shared = self.thoughts.len();
         let choices = voices.into_iter().map(|(end, voice)| voice.choice(end, shared, self.rule));

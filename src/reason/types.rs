@@ -196,6 +196,13 @@ pub enum Warning {
     UnknownTokens(Unknown),
 }
 
+impl Warning {
+    /// What is to be said of this, if it is anything.
+    pub(crate) fn of(unknown: Unknown) -> Option<Self> {
+        (unknown.tokens > 0).then_some(Self::UnknownTokens(unknown))
+    }
+}
+
 /// How much was computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -205,7 +212,7 @@ pub struct Usage {
     pub latent_steps: usize,
     /// Answer tokens, the end-of-sequence token not counted.
     pub completion_tokens: usize,
-    /// Positions of the prompt, of these, that stand for text outside the vocabulary.
+    /// Pieces of the prompt's text outside the vocabulary, whether a position stands for them or none.
     pub unknown_tokens: usize,
     /// What of prompt and thoughts was not computed for this question because an earlier one began like it.
     pub reused: Reused,

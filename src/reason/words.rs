@@ -2,11 +2,13 @@
 
 use crate::latent::recipe::ToolForm;
 use crate::latent::script::Fed;
+use crate::reason::prompt::Prompt;
 use crate::reason::prompt::Reader;
 use crate::reason::question::AskError;
 use crate::reason::question::Asked;
 use crate::reason::reasoner::Reasoner;
 use crate::text::chat::ChatTemplate;
+use crate::text::encode::Unknown;
 
 impl Reasoner {
     pub(super) fn reader(&self) -> Reader<'_> {
@@ -58,11 +60,11 @@ impl Reasoner {
         ids.map_err(|error| AskError::Tokenizer(error.to_string()))
     }
 
-    /// What is asked, without the start markers.
-    pub(super) fn unmarked(&self, asked: &Asked) -> Result<Vec<Fed>, AskError> {
-        let mut before = self.reader().read(asked)?.before;
+    /// What is asked, without the start markers, and what of it is unknown.
+    pub(super) fn unmarked(&self, asked: &Asked) -> Result<(Vec<Fed>, Unknown), AskError> {
+        let Prompt { mut before, unknown, .. } = self.reader().read(asked)?;
         before.truncate(before.len().saturating_sub(self.recipe.start.len()));
-        Ok(before)
+        Ok((before, unknown))
     }
 
     /// The ids of what is asked, with nothing said about thoughts; `is_special` is whether a text gets the tokenizer's own

@@ -4,6 +4,7 @@
 use crate::text::TextError;
 use crate::text::Tokenizer;
 use std::fmt;
+use std::ops::Range;
 
 /// So many different unknown pieces are named, so much of each.
 const MOST_PIECES: usize = 8;
@@ -22,12 +23,12 @@ pub struct Encoded {
     pub unknown: Unknown,
 }
 
-/// What of a text a vocabulary does not have: all of it is read as one and the same token.
+/// What of a text a vocabulary does not have: it is read as one and the same token, or left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unknown {
-    /// How many tokens of the text are that one.
+    /// How many tokens of the text are that one, and how many pieces between tokens are left out.
     pub tokens: usize,
-    /// What they stand for: the first few, each once.
+    /// What these are: the first few, each once.
     pub pieces: Vec<String>,
 }
 
@@ -72,24 +73,49 @@ impl Tokenizer {
         self.encode_whole(text, add_special_tokens).map(Within::Whole)
     }
 
-    fn encode_whole(&self, text: &str, add_special_tokens: bool) -> Result<Encoded, TextError> {
+    /// All of a text to ids.
+    pub(crate) fn encode_whole(
+        &self,
+        text: &str,
+        add_special_tokens: bool,
+    ) -> Result<Encoded, TextError> {
         let encoding = self.encoding(text, add_special_tokens)?;
-        let mut unknown = Unknown::default();
+        let (mut unknown, mut read) = (Unknown::default(), 0);
         for (&id, &(start, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
+            unknown.add_left_out(text, read..start);
+            read = read.max(end);
             let piece = text.get(start..end).unwrap_or_default();
             // Who writes the token itself means it.
             if Some(id) == self.habits.unknown && self.id(piece) != Some(id) {
                 unknown.add(piece);
             }
         }
+        unknown.add_left_out(text, read..text.len());
         Ok(Encoded { ids: encoding.get_ids().to_vec(), unknown })
     }
 }
 
 impl Unknown {
+    /// Takes in what is unknown of a text beside this one.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.tokens += other.tokens;
+        other.pieces.into_iter().for_each(|piece| self.name(piece));
+    }
+
+    /// What lies between two tokens; space is not missed.
+    fn add_left_out(&mut self, text: &str, between: Range<usize>) {
+        let piece = text.get(between).unwrap_or_default().trim();
+        if !piece.is_empty() {
+            self.add(piece);
+        }
+    }
+
     fn add(&mut self, piece: &str) {
         self.tokens += 1;
-        let piece: String = piece.chars().take(MOST_CHARACTERS).collect();
+        self.name(piece.chars().take(MOST_CHARACTERS).collect());
+    }
+
+    fn name(&mut self, piece: String) {
         if self.pieces.len() < MOST_PIECES && !self.pieces.contains(&piece) {
             self.pieces.push(piece);
         }

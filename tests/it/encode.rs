@@ -2,6 +2,7 @@
 //! it is. The tokenizers were written by that package (`tests/data/unknown/make.py`).
 
 use crate::support::data;
+use crate::support::models;
 use coconut::text::Tokenizer;
 use coconut::text::encode::Within;
 use proptest::prelude::*;
@@ -52,6 +53,23 @@ fn many_unknown_words_are_counted_and_a_few_named() {
     );
     let said = encoded.unknown.to_string();
     assert_eq!(said, format!("20 unknown tokens (`{}`)", "w".repeat(32)));
+}
+
+/// The checkpoint's tokenizer keeps what its pattern matches and drops what is between.
+#[test]
+fn what_a_tokenizer_leaves_out_is_unknown_as_well() {
+    let tokenizer = Tokenizer::load(&models("prosqa").join("tokenizer.json")).unwrap();
+    for (text, unknown) in [
+        ("Is Tom a lempus or a scrompus?", &[][..]),
+        ("Is Tom, 🦀, a lempus\u{0}?", &[", 🦀,", "\u{0}"]),
+        ("🦀🦀🦀", &["🦀🦀🦀"]),
+    ] {
+        let Within::Whole(encoded) = tokenizer.encode_within(text, true, 64).unwrap() else {
+            panic!("{text:?} is short")
+        };
+        assert_eq!(encoded.unknown.pieces, unknown, "{text:?}");
+        assert_eq!(encoded.unknown.tokens, unknown.len(), "{text:?}");
+    }
 }
 
 #[test]

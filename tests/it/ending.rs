@@ -12,6 +12,7 @@ use crate::serve::start;
 use crate::serve::whole_head;
 use coconut::http;
 use coconut::http::ApiKeys;
+use coconut::http::listen::Limits;
 use coconut::http::serve;
 use futures::future::join_all;
 use std::time::Duration;
@@ -92,6 +93,23 @@ async fn a_client_that_waits_to_be_asked_for_its_body_is_refused_without_it() {
     stream.write_all(asked.as_bytes()).await.unwrap();
     assert!(head(&mut stream).await.starts_with("HTTP/1.1 401"));
     assert!(!rest(&mut stream).await.contains("100 Continue"));
+    server.stopped().await.unwrap();
+}
+
+// ===== answers that nobody reads =====
+
+/// The one connection that there may be is given to the next client.
+#[tokio::test]
+async fn a_client_that_reads_nothing_of_its_answers_is_disconnected() {
+    let write_timeout = Duration::from_secs(1);
+    let limits = Limits { max_connections: 1, write_timeout, ..config().limits };
+    let server = start(serve::Config { limits, ..config() }, fixture).await;
+    let mut deaf = server.connect().await;
+    // Together larger than what the kernel keeps for who does not read.
+    let asked = "GET /openapi.json HTTP/1.1\r\nhost: test\r\n\r\n".repeat(LARGE / 100_000);
+    deaf.write_all(asked.as_bytes()).await.unwrap();
+    assert!(server.get("/health/live").await.starts_with("HTTP/1.1 200"));
+    drop(deaf);
     server.stopped().await.unwrap();
 }
 
@@ -221,6 +239,37 @@ async fn a_refused_body_over_http_2_is_read_to_its_end_too() {
     let kinds = until(&mut stream, |kind, _| kind == PING).await;
     assert!(!kinds.contains(&RST_STREAM) && !kinds.contains(&GOAWAY), "{kinds:?}");
     drop(stream);
+    server.stopped().await.unwrap();
+}
+
+/// It would go on to acknowledge the server's pings for as long as it likes.
+#[tokio::test]
+async fn a_connection_over_http_2_that_nobody_uses_is_closed_as_one_over_http_1_is() {
+    let limits = Limits { header_read_timeout: Duration::from_secs(1), ..config().limits };
+    let server = start(serve::Config { limits, ..config() }, fixture).await;
+    let mut idle = connected(&server).await;
+    idle.write_all(&frame((HEADERS, END_HEADERS | END_STREAM, 1), GET)).await.unwrap();
+    until(&mut idle, ends).await;
+    let kinds = until(&mut idle, |kind, _| kind == GOAWAY).await;
+    assert!(!kinds.contains(&PING), "long before it is asked whether it is there: {kinds:?}");
+    drop(idle);
+    server.stopped().await.unwrap();
+}
+
+/// The client gives answers no room at all.
+#[tokio::test]
+async fn a_client_over_http_2_that_takes_nothing_of_its_answer_is_disconnected() {
+    let short = Duration::from_secs(1);
+    let limits = Limits { header_read_timeout: short, write_timeout: short, ..config().limits };
+    let server = start(serve::Config { limits, ..config() }, fixture).await;
+    let mut deaf = server.connect().await;
+    let no_window = frame((SETTINGS, 0, 0), &[0, 4, 0, 0, 0, 0]);
+    let asked = frame((HEADERS, END_HEADERS | END_STREAM, 1), GET);
+    deaf.write_all(&[PREFACE, &no_window, &asked].concat()).await.unwrap();
+    let kinds = until(&mut deaf, |kind, _| kind == GOAWAY).await;
+    assert!(kinds.contains(&HEADERS), "{kinds:?}");
+    assert!(!kinds.contains(&DATA) && !kinds.contains(&PING), "{kinds:?}");
+    timeout(PATIENCE, deaf.read_to_end(&mut Vec::new())).await.unwrap().unwrap();
     server.stopped().await.unwrap();
 }
 

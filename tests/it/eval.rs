@@ -103,6 +103,35 @@ fn what_cannot_be_asked_is_said() {
     }
 }
 
+#[test]
+fn checkpoints_of_the_same_name_are_told_apart() {
+    let folder = TempDir::new().unwrap();
+    let questions = folder.path().join("questions.txt");
+    std::fs::write(&questions, "How many?||<<2=2>> #### 2\n").unwrap();
+    let told = |parent: &str, trained: bool| {
+        let model = folder.path().join(parent).join("checkpoint");
+        std::fs::create_dir_all(&model).unwrap();
+        for entry in std::fs::read_dir(data(FIXTURES[0])).unwrap() {
+            let from = entry.unwrap().path();
+            std::fs::copy(&from, model.join(from.file_name().unwrap())).unwrap();
+        }
+        let weights = model.join("model.safetensors");
+        let mut bytes = std::fs::read(&weights).unwrap();
+        if trained {
+            // As one more step of training would have it: every weight of the second half is another.
+            let half = bytes.len() / 2;
+            bytes[half..].chunks_exact_mut(4).for_each(|float| float[0] ^= 1);
+        }
+        std::fs::write(&weights, bytes).unwrap();
+        let (_, report) = eval(&model, &questions, &["--max-tokens", "2"]);
+        [&report["model"], &report["fingerprint"]].map(|value| value.as_str().unwrap().to_owned())
+    };
+    let [name, fingerprint] = told("one", false);
+    assert_eq!(told("moved", false), [name.clone(), fingerprint.clone()]);
+    let [also, other] = told("other", true);
+    assert!(name == also && fingerprint != other, "{fingerprint} {other}");
+}
+
 /// Right answers of the default checkpoint without thoughts and with six.
 fn default_checkpoint(questions: &Path) -> [u64; 2] {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/prosqa");

@@ -155,6 +155,13 @@ async fn what_is_in_the_file_is_not_asked_again() {
         assert_eq!(other.status.code(), Some(1));
         assert!(said(&other).contains(&format!("`{field}` differs")), "{}", said(&other));
     }
+    // The same name and questions, and other weights behind the address.
+    let mut elsewhere = report.clone();
+    elsewhere["fingerprint"] = "0123456789abcdef".into();
+    std::fs::write(folder.path("r.json"), elsewhere.to_string()).unwrap();
+    let other = folder.there("r.json", server.address, "--latent-steps 0,2").await;
+    assert!(said(&other).contains("`fingerprint` differs"), "{}", said(&other));
+    std::fs::write(folder.path("r.json"), report.to_string()).unwrap();
     let questions = std::fs::read_to_string(folder.path("q.json")).unwrap();
     std::fs::write(folder.path("q.json"), questions.replace(r#""a""#, r#""b""#)).unwrap();
     let other = folder.there("r.json", server.address, "--latent-steps 2").await;

@@ -37,7 +37,8 @@ pub struct Running {
 }
 
 pub fn config() -> serve::Config {
-    let limits = Limits { max_connections: 64, header_read_timeout: PATIENCE };
+    let limits =
+        Limits { max_connections: 64, header_read_timeout: PATIENCE, write_timeout: PATIENCE };
     let (drain_delay, grace_period) = (Duration::ZERO, PATIENCE);
     serve::Config { http: http::Config::default(), limits, drain_delay, grace_period }
 }

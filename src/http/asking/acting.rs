@@ -14,6 +14,7 @@ use crate::reason::acting::Replies;
 use crate::reason::acting::Talk;
 use crate::reason::question::Acting;
 use crate::reason::question::AskError;
+use crate::reason::question::LatentSteps;
 use crate::reason::question::Question;
 use crate::reason::reasoner::Reasoner;
 use crate::reason::types::Action;
@@ -27,9 +28,15 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio::time::sleep;
+use tokio::time::timeout_at;
 
-/// How soon a round that found no room is asked again.
+/// How soon what found no room is asked again, where its request has begun to be answered.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// A moment in which there may come room; none at the deadline.
+pub(super) async fn pause(deadline: Instant) -> Result<(), ApiError> {
+    timeout_at(deadline, sleep(PATIENCE)).await.map_err(|_late| ApiError::Deadline)
+}
 
 /// When to come back to a server with as many dialogues as it may have.
 const RETRY_FULL: Duration = Duration::from_secs(1);
@@ -59,12 +66,18 @@ impl WantedTools {
         }
     }
 
-    /// What the model may do; nothing where it calls no tools.
-    pub(in crate::http) fn checked(
+    /// The question with what the model may do on its way to the answer; as it is where the model calls no tools.
+    pub(in crate::http) fn given_to(
         self,
-        state: &AppState,
-        reasoner: &Reasoner,
-    ) -> Result<Option<Acting>, ApiError> {
+        question: Question,
+        (state, reasoner): (&AppState, &Reasoner),
+    ) -> Result<Question, ApiError> {
+        let Some(acting) = self.checked(state, reasoner)? else { return Ok(question) };
+        check_rounds(&question)?;
+        Ok(Question { acting: Some(acting), ..question })
+    }
+
+    fn checked(self, state: &AppState, reasoner: &Reasoner) -> Result<Option<Acting>, ApiError> {
         let is_told = [
             ("tools", self.tools.is_some()),
             ("facts", self.facts.is_some()),
@@ -96,6 +109,24 @@ impl WantedTools {
     }
 }
 
+/// Refuses what a dialogue has no place for, by the names that all routes have for it.
+fn check_rounds(question: &Question) -> Result<(), ApiError> {
+    let saying = question.saying();
+    let impossible = [
+        ("n", saying.is_some_and(|saying| saying.samples > 1)),
+        ("sweep", matches!(question.thinking.steps, LatentSteps::Sweep(_))),
+        ("inside", question.inside.is_some()),
+        ("interventions", !question.thinking.interventions.is_empty()),
+        ("stop", saying.is_some_and(|saying| !saying.stop.is_empty())),
+    ];
+    match impossible.into_iter().find(|(_, is_there)| *is_there) {
+        Some((field, _)) => {
+            Err(ApiError::invalid(field, "this model answers in rounds, with tools in between"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Asks rounds through the desk, like any question.
 struct Rounds {
     state: AppState,
@@ -112,11 +143,7 @@ impl Asks for Rounds {
         let asking = Asking { outcome: OutcomeSlot::default(), ..self.asking.clone() };
         loop {
             match ask(&self.state, &self.reasoner, question.clone(), &asking).await {
-                Err(ApiError::QueueFull { .. })
-                    if has_begun && Instant::now() + PATIENCE < asking.deadline =>
-                {
-                    sleep(PATIENCE).await;
-                }
+                Err(ApiError::QueueFull { .. }) if has_begun => pause(asking.deadline).await?,
                 asked => return asked,
             }
         }
@@ -193,6 +220,8 @@ impl Dialogue {
         let place = place.map_err(|_full| ApiError::QueueFull { retry_after: RETRY_FULL })?;
         let counted = Counted::of(&state.metrics().dialogues);
         let (outcome, asking) = (Arc::clone(&asking.outcome), asking.clone());
+        let timeout = asking.deadline.saturating_duration_since(Instant::now());
+        let question = Question { timeout, ..question };
         let rounds = Rounds { state: state.clone(), reasoner: Arc::clone(reasoner), asking };
         let talk = Talk::begin(rounds, Arc::clone(reasoner), question).await?;
         let prompt_tokens = talk.prompt_tokens();

@@ -17,8 +17,10 @@ use crate::reason::question::Question;
 use crate::reason::question::Then;
 use crate::reason::reasoner::Reasoner;
 use crate::reason::reply::Reply;
+use crate::reason::scoring::Continuation;
 use std::sync::Arc;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// What the questions of one request have in common.
@@ -30,6 +32,14 @@ pub(in crate::http) struct Asking {
     pub(in crate::http) deadline: Instant,
     /// Where it is told how they ended.
     pub(in crate::http) outcome: OutcomeSlot,
+    /// Said before the server itself drops what is left of them, since one of them failed: no client went away then.
+    pub(in crate::http) given_up: CancellationToken,
+}
+
+impl Asking {
+    pub(in crate::http) fn new(fields: Fields, deadline: Instant, outcome: OutcomeSlot) -> Self {
+        Self { fields, deadline, outcome, given_up: CancellationToken::new() }
+    }
 }
 
 /// How the routes of our own call what may be to blame.
@@ -40,9 +50,9 @@ pub(in crate::http) async fn ask(
     state: &AppState,
     reasoner: &Arc<Reasoner>,
     question: Question,
-    Asking { fields, deadline, outcome }: &Asking,
+    asking: &Asking,
 ) -> Result<Watched, ApiError> {
-    let (deadline, fields) = (*deadline, *fields);
+    let Asking { fields, deadline, .. } = *asking;
     let (question, mut borrowed) = (Arc::new(question), Borrowed::default());
     let loans = reasoner.loans(&question).map_err(|error| refused(&question, error, fields))?;
     for loan in &loans {
@@ -50,12 +60,15 @@ pub(in crate::http) async fn ask(
         let lending = Arc::new(question.lending(loan, timeout));
         let reply = submit(state, reasoner, (&lending, Borrowed::default()), deadline).await?;
         let reply = reply.map_err(|error| blamed(loan, error, fields))?;
-        let reply = Watched::new(reply, deadline, OutcomeSlot::default());
+        // How it ended is not how the question did.
+        let told = (OutcomeSlot::default(), asking.given_up.clone());
+        let reply = Watched::new(reply, deadline, told);
         borrowed.take(loan, reply.complete().await?.thoughts);
     }
     let reply = submit(state, reasoner, (&question, borrowed), deadline).await?;
     let reply = reply.map_err(|error| refused(&question, error, fields))?;
-    Ok(Watched::new(reply, deadline, Arc::clone(outcome)))
+    let told = (Arc::clone(&asking.outcome), asking.given_up.clone());
+    Ok(Watched::new(reply, deadline, told))
 }
 
 async fn submit(
@@ -66,7 +79,8 @@ async fn submit(
 ) -> Result<Result<Reply, AskError>, ApiError> {
     let work = Work::Tokenize(text_bytes(question));
     let (reasoner, question) = (Arc::clone(reasoner), Arc::clone(question));
-    let asked = move || reasoner.ask_with(&question, &borrowed);
+    // Not by the question's own timeout: whatever came before it, other questions among it, took of the same time.
+    let asked = move || reasoner.ask_by(&question, &borrowed, deadline.into_std());
     let asked = state.reading().run(work, deadline, asked).await?;
     // The engine counts what it refuses; this it never sees.
     if let Err(AskError::TooLong { .. }) = asked {
@@ -95,12 +109,29 @@ fn refused(question: &Question, error: AskError, fields: Fields) -> ApiError {
         {
             ApiError::invalid("continuations", error)
         }
+        AskError::Rejected(rejected @ Rejected::TooLong { .. }) => {
+            let param = too_long_field(question, &rejected, fields);
+            ApiError::TooLong { rejected, param }
+        }
         AskError::TooManyLatentSteps { .. }
             if matches!(question.thinking.steps, LatentSteps::Sweep(_)) =>
         {
             ApiError::invalid("sweep", error)
         }
         error => ApiError::refused(error, fields),
+    }
+}
+
+/// What could be shorter: of what is said or scored, where the prompt alone would have fitted.
+fn too_long_field(question: &Question, rejected: &Rejected, fields: Fields) -> &'static str {
+    match (&question.then, rejected) {
+        (Then::Score(scoring), Rejected::TooLong { prompt, available, .. })
+            if prompt < available =>
+        {
+            let longest = scoring.continuations.iter().map(Continuation::length).max();
+            if longest < Some(scoring.prefix.len()) { "prefix" } else { "continuations" }
+        }
+        _ => fields.too_long(rejected),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::http::asking::parts::TopTokenBody;
 use crate::http::asking::parts::base64_f32;
 use crate::http::error::ApiError;
 use crate::http::whole::Whole;
+use crate::http::whole::one;
 use crate::http::whole::whole_or_none;
 use crate::reason::inside::Insides;
 use crate::reason::inside::LensOf;
@@ -70,6 +71,7 @@ pub(in crate::http) enum PlaceName {
 #[schema(as = TokenNameBody)]
 pub(in crate::http) enum TokenBody {
     /// By its id.
+    #[serde(deserialize_with = "one")]
     Id(u32),
     /// By a text that is one token.
     Text(String),

@@ -132,7 +132,7 @@ pub(in crate::http) struct UsageBody {
     cached_positions: usize,
     /// Thoughts, of these, that an earlier question computed.
     cached_thoughts: usize,
-    /// Prompt tokens that stand for text outside the model's vocabulary.
+    /// Pieces of the prompt's text outside the model's vocabulary: one and the same token stands for them, or none.
     unknown_tokens: usize,
 }
 

@@ -34,6 +34,9 @@ pub(in crate::http) trait Show: Send + 'static {
     /// Those of a part of the question with this number.
     fn part(&mut self, question: usize, part: Part) -> Vec<Event>;
 
+    /// Is told before each part how many positions the prompts have that were accepted so far.
+    fn asked(&mut self, _prompt_tokens: usize) {}
+
     /// Those behind the last part.
     fn end(&mut self) -> Vec<Event> {
         Vec::new()
@@ -47,10 +50,15 @@ pub(in crate::http) trait Show: Send + 'static {
 pub(in crate::http) fn response<S: Show>(parts: Several, show: S, state: AppState) -> Response {
     let ping = KeepAlive::new().interval(state.config().ping_interval).text("ping");
     let events = stream::unfold(Some((parts, show, state)), async |writing| {
-        let (mut parts, show, state) = writing?;
-        Some(match written(parts.next().await, show, &state).await {
+        let (mut parts, mut show, state) = writing?;
+        let next = parts.next().await;
+        show.asked(parts.prompt_tokens());
+        Some(match written(next, show, &state).await {
             (events, Some(show)) => (events, Some((parts, show, state))),
-            (events, None) => (events, None),
+            (events, None) => {
+                parts.give_up();
+                (events, None)
+            }
         })
     });
     let events = events.flat_map(|events| stream::iter(events).map(Ok::<_, Infallible>));

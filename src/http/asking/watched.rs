@@ -13,6 +13,7 @@ use futures::stream;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
 
 /// The engine ends requests at their deadline itself; this much later we stop believing that it will.
 const ENGINE_SLACK: Duration = Duration::from_secs(5);
@@ -23,11 +24,17 @@ pub(in crate::http) struct Watched {
     reply: Reply,
     give_up: Instant,
     outcome: OutcomeSlot,
+    given_up: CancellationToken,
 }
 
 impl Watched {
-    pub(in crate::http) fn new(reply: Reply, deadline: Instant, outcome: OutcomeSlot) -> Self {
-        Self { reply, give_up: deadline + ENGINE_SLACK, outcome }
+    /// With where it is told how it ended, and what says that the server itself drops it.
+    pub(in crate::http) fn new(
+        reply: Reply,
+        deadline: Instant,
+        (outcome, given_up): (OutcomeSlot, CancellationToken),
+    ) -> Self {
+        Self { reply, give_up: deadline + ENGINE_SLACK, outcome, given_up }
     }
 
     /// The next part; the last one is `Done` or `Failed`.
@@ -78,6 +85,10 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
+        if self.given_up.is_cancelled() {
+            self.reply.useless();
+            self.record(without_answer("dropped"));
+        }
         self.record(without_answer("cancelled"));
     }
 }

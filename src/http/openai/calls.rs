@@ -151,11 +151,18 @@ impl Speech {
     }
 
     /// The question, interrupted where it has to be.
-    pub(super) fn heard_in(&self, mut question: Question) -> Question {
+    ///
+    /// # Errors
+    /// Where the client would have it interrupted elsewhere.
+    pub(super) fn heard_in(&self, mut question: Question) -> Result<Question, ApiError> {
         if let (Some(stop), Then::Say(saying)) = (self.interrupts(), &mut question.then) {
+            if !saying.stop.is_empty() {
+                let message = "this model is interrupted where its calls end, and nowhere else";
+                return Err(ApiError::invalid("stop", message));
+            }
             (saying.stop, saying.shows_stop) = (stop, true);
         }
-        question
+        Ok(question)
     }
 
     /// A choice of which nothing was heard.

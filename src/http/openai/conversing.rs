@@ -2,11 +2,11 @@
 
 use crate::http::asking::acting::WantedTools;
 use crate::http::error::ApiError;
+use crate::http::error::Fields;
 use crate::http::openai::calls::Speech;
 use crate::http::openai::extras::Extras;
 use crate::http::openai::saying::SayingFields;
 use crate::http::state::AppState;
-use crate::reason::question::Acting;
 use crate::reason::question::Question;
 use crate::reason::reasoner::Reasoner;
 
@@ -14,6 +14,8 @@ use crate::reason::reasoner::Reasoner;
 #[derive(Debug)]
 pub(super) struct Asking {
     pub(super) question: Question,
+    /// What the client calls it.
+    pub(super) fields: Fields,
     pub(super) saying: SayingFields,
     pub(super) extras: Extras,
     /// How its answers are to be read.
@@ -22,15 +24,15 @@ pub(super) struct Asking {
     pub(super) acting: WantedTools,
 }
 
-/// What the model may do by itself: nothing where the client brought tools of its own.
+/// The question with what the model may do by itself: nothing where the client brought tools of its own.
 pub(super) fn acting(
-    wanted: WantedTools,
-    speech: &Speech,
-    (state, reasoner): (&AppState, &Reasoner),
-) -> Result<Option<Acting>, ApiError> {
+    question: Question,
+    (wanted, speech): (WantedTools, &Speech),
+    at: (&AppState, &Reasoner),
+) -> Result<Question, ApiError> {
     if matches!(speech, Speech::Plain) {
-        return wanted.checked(state, reasoner);
+        return wanted.given_to(question, at);
     }
     wanted.check_absent()?;
-    Ok(None)
+    Ok(question)
 }

@@ -10,6 +10,7 @@ use crate::http::asking::saying::stop_schema;
 use crate::http::error::ApiError;
 use crate::http::object::object_or_none;
 use crate::http::openai::extras::Extras;
+use crate::http::whole::signed_or_none;
 use crate::http::whole::whole_or_none;
 use crate::reason::question::Asked;
 use crate::reason::question::Echo;
@@ -47,9 +48,11 @@ pub(super) struct SayingFields {
     #[schema(exclusive_minimum = 0, maximum = 1)]
     pub(super) top_p: Option<f64>,
     /// Choose among this many most likely tokens; 0 and -1 are all of them.
+    #[serde(default, deserialize_with = "signed_or_none")]
     #[schema(minimum = -1)]
     top_k: Option<i64>,
     /// Makes a sampled answer repeatable.
+    #[serde(default, deserialize_with = "signed_or_none")]
     seed: Option<i64>,
     /// A string, or up to 16 of them, that end the answer and are not part of it.
     #[schema(schema_with = stop_schema)]
@@ -73,9 +76,11 @@ pub(super) struct SayingFields {
     #[schema(minimum = 0, maximum = 0)]
     min_p: Option<f64>,
     /// Other values than 0 are refused.
+    #[serde(default, deserialize_with = "signed_or_none")]
     #[schema(minimum = 0, maximum = 0)]
     min_tokens: Option<i64>,
     /// Other values than 1 are refused: `n` answers are all computed and shown.
+    #[serde(default, deserialize_with = "signed_or_none")]
     #[schema(minimum = 1, maximum = 1)]
     best_of: Option<i64>,
     /// Refused where it says something.

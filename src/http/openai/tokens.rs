@@ -15,6 +15,7 @@ use crate::http::openai::chat::messages::MessageBody;
 use crate::http::openai::chat::messages::messages;
 use crate::http::refusals::Refusals;
 use crate::http::state::AppState;
+use crate::http::whole::list;
 use crate::reason::question::Asked;
 use crate::text::chat::Conversation;
 use crate::text::chat::Json as AnyJson;
@@ -71,6 +72,7 @@ pub(in crate::http) struct TokenizeResponse {
 #[schema(example = json!({"tokens": [1, 2]}))]
 pub(in crate::http) struct DetokenizeRequest {
     #[schema(max_items = 1_048_576)]
+    #[serde(deserialize_with = "list")]
     tokens: Vec<u32>,
 }
 

@@ -38,6 +38,12 @@ impl UsageCounts {
         Self { prompt_tokens, total_tokens: prompt_tokens, ..Self::default() }
     }
 
+    /// So many positions of prompts are being answered by now.
+    pub(super) fn ask(&mut self, prompt_tokens: usize) {
+        self.prompt_tokens = prompt_tokens;
+        self.total_tokens = self.prompt_tokens + self.completion_tokens;
+    }
+
     pub(super) fn add(&mut self, usage: &Usage) {
         self.prompt_tokens += usage.prompt_tokens;
         self.completion_tokens += usage.completion_tokens + usage.latent_steps;

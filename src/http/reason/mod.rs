@@ -58,10 +58,10 @@ pub(in crate::http) async fn reason(
     let asked = (&latent, request.inside.as_ref(), seed);
     let view = View::new(id, include.as_deref(), asked, Arc::clone(&reasoner));
     let timeout = deadline.saturating_duration_since(Instant::now());
-    let acting = request.acting().checked(&state, &reasoner)?;
-    let question = request.into_question(acting, timeout, seed)?;
+    let acting = request.acting();
+    let question = acting.given_to(request.into_question(timeout, seed)?, (&state, &reasoner))?;
     let samples = question.saying().map_or(1, |saying| saying.samples);
-    let asking = Asking { fields: OURS, deadline, outcome };
+    let asking = Asking::new(OURS, deadline, outcome);
     let parts = Several::ask(&state, &reasoner, vec![question], asking).await?;
     let are_many = samples > 1 || view.is_sweep();
     let show = (Events { view, are_many }, stream);

@@ -19,7 +19,6 @@ use crate::http::thinking::Steps;
 use crate::http::thinking::steps_schema;
 use crate::http::whole::Whole;
 use crate::http::whole::whole_or_none;
-use crate::reason::question::Acting;
 use crate::reason::question::Asked;
 use crate::reason::question::Echo;
 use crate::reason::question::MAX_COUNT;
@@ -113,12 +112,7 @@ pub(in crate::http) struct ReasonRequest {
 
 impl ReasonRequest {
     /// The question to ask, or the first field whose value is not allowed. `seed` is for what the request does not seed.
-    pub(super) fn into_question(
-        self,
-        acting: Option<Acting>,
-        timeout: Duration,
-        seed: u64,
-    ) -> Result<Question, ApiError> {
+    pub(super) fn into_question(self, timeout: Duration, seed: u64) -> Result<Question, ApiError> {
         let report = report(self.include.as_deref(), self.top_thought_tokens)?;
         let inside = InsideBody::checked(self.inside.clone(), self.include.as_deref())?;
         let seed = self.seed.unwrap_or(seed);
@@ -129,9 +123,6 @@ impl ReasonRequest {
                 "n",
                 "a sweep has one answer for each number of thoughts",
             ));
-        }
-        if acting.is_some() {
-            self.check_acting(samples)?;
         }
         let latent = self.latent();
         let max_tokens = self.max_tokens.map(|count| within("max_tokens", count, 1..=MAX_COUNT));
@@ -152,7 +143,7 @@ impl ReasonRequest {
             }),
             report,
             inside,
-            acting,
+            acting: None,
             timeout,
         })
     }
@@ -175,23 +166,6 @@ impl ReasonRequest {
         WantedTools { tools, facts, max_rounds: self.max_rounds }
     }
 
-    /// Refuses what a dialogue has no place for.
-    fn check_acting(&self, samples: usize) -> Result<(), ApiError> {
-        let impossible = [
-            ("n", samples > 1),
-            ("sweep", self.sweep.is_some()),
-            ("inside", self.inside.is_some()),
-            ("interventions", self.interventions.is_some()),
-            ("stop", self.stop.is_some()),
-        ];
-        match impossible.into_iter().find(|(_, is_there)| *is_there) {
-            Some((field, _)) => {
-                Err(ApiError::invalid(field, "this model answers in rounds, with tools in between"))
-            }
-            None => Ok(()),
-        }
-    }
-
     /// What its random numbers follow from.
     pub(super) fn seed_or(&self, random: u64) -> u64 {
         self.seed.unwrap_or(random)
@@ -210,7 +184,7 @@ mod tests {
     fn question(mut body: Value) -> Result<Question, ApiError> {
         body["question"] = json!("Why?");
         let request: ReasonRequest = serde_json::from_value(body).unwrap();
-        request.into_question(None, Duration::from_secs(1), 17)
+        request.into_question(Duration::from_secs(1), 17)
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(in crate::http) async fn score(
     let timeout = deadline.saturating_duration_since(Instant::now());
     let continuations = request.continuations.len();
     let question = request.into_question(timeout, seed)?;
-    let asking = Asking { fields: OURS, deadline, outcome };
+    let asking = Asking::new(OURS, deadline, outcome);
     let parts = Several::ask(&state, &reasoner, vec![question], asking).await?;
     let show = (ScoreEvents { view, continuations }, stream);
     respond(parts, show, state, deadline, ScoreEvents::whole).await

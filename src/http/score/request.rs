@@ -13,6 +13,7 @@ use crate::http::thinking::NoiseBody;
 use crate::http::thinking::Steps;
 use crate::http::thinking::steps_schema;
 use crate::http::whole::Whole;
+use crate::http::whole::list;
 use crate::http::whole::whole_or_none;
 use crate::reason::question::Asked;
 use crate::reason::question::Echo;
@@ -84,6 +85,7 @@ pub(in crate::http) enum ContinuationBody {
     /// As text.
     Text(String),
     /// As token ids.
+    #[serde(deserialize_with = "list")]
     Ids(Vec<u32>),
 }
 

@@ -68,6 +68,14 @@ async fn a_tool_is_called_in_one_turn_and_answered_in_the_next() {
     assert!(hits >= 16, "the second turn reads what the first one computed and said: {hits}");
 }
 
+#[tokio::test]
+async fn a_model_that_is_interrupted_at_its_calls_is_not_interrupted_elsewhere() {
+    let wire = Wire::serving(models("prosqa-react"));
+    let user = json!([{"role": "user", "content": ASKED}]);
+    let reply = post(&wire, PATH, &asked(user, json!({"stop": "."}))).await;
+    assert_eq!(reply.blames(400, "invalid_value").as_deref(), Some("stop"));
+}
+
 /// Where the first call finds nothing, the model has to read its own call to know what to ask next.
 #[tokio::test]
 async fn three_turns_are_answered_as_one_dialogue_in_the_server_is() {

@@ -5,6 +5,7 @@ mod chat;
 mod completions;
 mod refusals;
 mod responses;
+mod several;
 mod templates;
 mod tokens;
 

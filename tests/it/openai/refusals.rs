@@ -49,6 +49,13 @@ async fn fields_of_all_routes() {
             (json!({"latent_noise": [0.5]}), "latent_noise"),
             (json!({"interventions": [[1, "zero"]]}), "interventions"),
             (json!({"latent_noise": {"sigma": -1}}), "latent_noise.sigma"),
+            (json!({"latent_noise": {}}), "latent_noise.sigma"),
+            (json!({"interventions": [{"op": "zero"}]}), "interventions[0].step"),
+            (json!({"top_k": 2.5}), "top_k"),
+            (json!({"seed": 1e30}), "seed"),
+            (json!({"inside": {"layers": [99]}, "include": ["lens"]}), "inside.layers"),
+            (json!({"inside": {"heads": [99]}, "include": ["attention"]}), "inside.heads"),
+            (json!({"inside": {"ranked": [4_000_000]}, "include": ["lens"]}), "inside.ranked"),
         ] {
             let mut asked = body.clone();
             merge(&mut asked, &extra);
@@ -116,6 +123,13 @@ async fn fields_of_chat() {
             json!({"messages": user(json!("a")), "max_completion_tokens": 0}),
             "max_completion_tokens",
         ),
+        (json!({"messages": user(json!("a")), "max_tokens": 10_000}), "max_tokens"),
+        (
+            json!({"messages": user(json!("a")), "max_completion_tokens": 10_000}),
+            "max_completion_tokens",
+        ),
+        (json!({"messages": [{"content": "a"}]}), "messages[0].role"),
+        (json!({"messages": user(json!("a")), "response_format": {}}), "response_format.type"),
         (json!({"messages": user(json!("a")), "top_logprobs": 2}), "top_logprobs"),
         (
             json!({"messages": user(json!("a")), "response_format": {"type": "json_object"}}),
@@ -131,6 +145,12 @@ async fn fields_of_responses() {
         (json!({"input": []}), "input"),
         (json!({"input": "a", "previous_response_id": "resp_1"}), "previous_response_id"),
         (json!({"input": "a", "background": true}), "background"),
+        (
+            json!({"input": [{"type": "function_call_output", "call_id": "1",
+                "output": [{"type": "image"}]}]}),
+            "input[0].output[0].type",
+        ),
+        (json!({"input": "a", "max_output_tokens": 10_000}), "max_output_tokens"),
         (json!({"input": "a", "n": 2}), "n"),
         (json!({"input": "a", "text": {"format": {"type": "json_schema"}}}), "text.format.type"),
     ];

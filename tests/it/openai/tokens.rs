@@ -63,6 +63,12 @@ async fn what_clients_ask_of_a_server_is_there() {
         (unknown.status.as_u16(), &unknown.json()["error"]["code"]),
         (404, &json!("model_not_found"))
     );
+    // Names that are no text.
+    for path in ["/v1/models/%ff", "/v1/models/someone/%ff"] {
+        let unknown = wire.get(path).await;
+        assert_eq!(unknown.blames(404, "model_not_found").as_deref(), Some("model"));
+        assert!(unknown.body.contains("%ff"), "{unknown:?}");
+    }
     assert_eq!(wire.get("/health").await.status, 200);
     assert_eq!(wire.get("/version").await.json()["version"], json!(env!("CARGO_PKG_VERSION")));
     assert_eq!(wire.get("/load").await.json()["server_load"], json!(0));

@@ -49,6 +49,8 @@ async fn a_flood_of_hanging_tools_is_bounded_and_others_are_answered() {
         assert!(refused.header("retry-after").is_some());
     }
     let metrics = &wire.metrics;
+    let refused = metrics.rejected_total.with_label_values(&["queue_full"]).get();
+    assert_eq!(refused, 300 - 256, "whoever is told to come back is counted");
     let quiet = async {
         while metrics.tools_running.get() < 256 || metrics.running.get() > 0 {
             tokio::select! { _ = flood.next() => panic!("nobody is answered"), () = tokio::task::yield_now() => {} }

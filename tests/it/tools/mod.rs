@@ -3,6 +3,7 @@
 mod bounds;
 
 use crate::cli::run;
+use crate::openai::post;
 use crate::support::models;
 use crate::support::questions_of;
 use crate::wire::Wire;
@@ -153,6 +154,39 @@ async fn a_request_can_have_fewer_tools_and_never_more() {
         let name = field.as_object().unwrap().keys().next().unwrap();
         assert_eq!(plain.ask(body).await.blames(422, "invalid_value").as_ref(), Some(name));
     }
+}
+
+#[tokio::test]
+async fn what_a_dialogue_has_no_place_for_is_refused_on_every_route() {
+    let wire = wire();
+    let fields = [
+        (json!({"n": 3}), "n"),
+        (json!({"sweep": [0]}), "sweep"),
+        (json!({"inside": {"layers": [0]}, "include": ["hidden_states"]}), "inside"),
+        (json!({"interventions": [{"op": "zero", "step": 1}]}), "interventions"),
+        (json!({"stop": "."}), "stop"),
+    ];
+    let asked = json!([{"role": "user", "content": ASKED}]);
+    for (path, status, body) in [
+        ("/v1/reason", 422, json!({"question": ASKED})),
+        ("/v1/chat/completions", 400, json!({"messages": asked})),
+        ("/v1/responses", 400, json!({"input": ASKED})),
+    ] {
+        for (extra, field) in &fields {
+            let mut body = body.clone();
+            body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            let reply = post(&wire, path, &body).await;
+            assert_eq!(reply.blames(status, "invalid_value").as_deref(), Some(*field), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn words_that_a_dialogue_never_saw_are_told() {
+    let wire = wire();
+    let answer = answered(&wire, json!({"question": "Is Tom a whale?", "max_rounds": 1})).await;
+    assert_eq!(answer["usage"]["unknown_tokens"], json!(1), "{answer}");
+    assert_eq!(answer["warnings"][0]["code"], json!("unknown_tokens"), "{answer}");
 }
 
 #[tokio::test]

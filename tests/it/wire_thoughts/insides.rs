@@ -145,9 +145,9 @@ async fn insides_are_streamed_and_belong_to_their_samples() {
 async fn what_is_not_there_is_refused_by_name() {
     let wire = wire();
     for (include, inside, field) in [
-        (json!(["lens"]), json!({"layers": [4]}), "inside"),
-        (json!(["attention"]), json!({"heads": [99]}), "inside"),
-        (json!(["lens"]), json!({"ranked": [1_000_000]}), "inside"),
+        (json!(["lens"]), json!({"layers": [4]}), "inside.layers"),
+        (json!(["attention"]), json!({"heads": [99]}), "inside.heads"),
+        (json!(["lens"]), json!({"ranked": [1_000_000]}), "inside.ranked"),
         (json!(["lens"]), json!({"ranked": ["far more than one token"]}), "inside.ranked"),
         (json!(["lens"]), json!({"top_tokens": 101}), "inside.top_tokens"),
         (json!(["lens"]), json!({"places": ["elsewhere"]}), "inside.places[0]"),

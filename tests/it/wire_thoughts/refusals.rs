@@ -29,7 +29,8 @@ async fn what_cannot_be_done_is_refused_by_its_field() {
         (json!({"feedback": "random", "latent_steps": "auto"}), "feedback"),
         (json!({"feedback": "random", "latent_noise": {"sigma": 1}}), "latent_noise"),
         (json!({"latent_noise": {"sigma": -1}}), "latent_noise.sigma"),
-        (json!({"latent_noise": {}}), "sigma"),
+        (json!({"latent_noise": {}}), "latent_noise.sigma"),
+        (json!({"inside": {"layers": [99]}, "include": ["lens"]}), "inside.layers"),
     ] {
         let reply = wire.ask(with(extra.clone())).await;
         assert_eq!(reply.blames(422, "invalid_value").as_deref(), Some(field), "{extra}");
@@ -42,6 +43,7 @@ async fn interventions_that_cannot_be_made_are_refused_by_their_field() {
     let vector = base64(&[1.0; 3]);
     for (extra, field) in [
         (json!({"interventions": [{"step": 1, "op": "melt"}]}), "interventions[0].op"),
+        (json!({"interventions": [{"op": "zero"}]}), "interventions[0].step"),
         (json!({"interventions": [{"step": 5, "op": "zero"}]}), "interventions[0].step"),
         (json!({"interventions": [{"step": 0, "op": "zero"}]}), "interventions[0].step"),
         (json!({"interventions": [{"step": [], "op": "zero"}]}), "interventions[0].step"),
@@ -95,6 +97,15 @@ async fn continuations_that_cannot_be_scored_are_refused_by_their_field() {
         body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         let reply = post(&wire, "/v1/score", &body).await;
         assert_eq!(reply.blames(422, "invalid_value").as_deref(), Some(field), "{extra}");
+    }
+    let long = "Bob is a lempus. ".repeat(400);
+    for (field, body) in [
+        ("continuations", json!({"question": QUESTION, "continuations": ["a", long]})),
+        ("prefix", json!({"question": QUESTION, "prefix": long, "continuations": ["a"]})),
+        ("question", json!({"question": long, "continuations": ["a"]})),
+    ] {
+        let reply = post(&wire, "/v1/score", &body).await;
+        assert_eq!(reply.blames(422, "too_long").as_deref(), Some(field), "{reply:?}");
     }
     let many = json!({"question": QUESTION, "sweep": (0..32).collect::<Vec<_>>(), "continuations": vec!["a"; 40]});
     let reply = post(&wire, "/v1/score", &many).await;

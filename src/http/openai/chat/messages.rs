@@ -82,7 +82,8 @@ impl MessageBody {
         if self.role.trim().is_empty() {
             return Err(ApiError::invalid(&format!("{place}.role"), "must not be empty"));
         }
-        let content = self.content.map(|content| content.checked(place)).transpose()?;
+        let content =
+            self.content.map(|content| content.checked(&format!("{place}.content"))).transpose()?;
         if content.is_none() && self.tool_calls.is_none() {
             return Err(ApiError::invalid(&format!("{place}.content"), "this field is required"));
         }
@@ -98,7 +99,8 @@ impl MessageBody {
 }
 
 impl ContentBody {
-    pub(in crate::http) fn checked(self, place: &str) -> Result<String, ApiError> {
+    /// The text of what stands in this field.
+    pub(in crate::http) fn checked(self, field: &str) -> Result<String, ApiError> {
         let parts = match self {
             Self::Text(text) => return Ok(text),
             Self::Parts(parts) => parts,
@@ -106,12 +108,12 @@ impl ContentBody {
         let text = |(at, part): (usize, PartBody)| match (part.kind.as_str(), part.text) {
             ("text" | "input_text" | "output_text", Some(text)) => Ok(text),
             ("text" | "input_text" | "output_text", None) => {
-                let field = format!("{place}.content[{at}].text");
-                Err(ApiError::invalid(&field, "this field is required"))
+                let text = format!("{field}[{at}].text");
+                Err(ApiError::invalid(&text, "this field is required"))
             }
             (kind, _) => {
                 let message = format!("`{kind}` is not supported: this model reads text");
-                Err(ApiError::invalid(&format!("{place}.content[{at}].type"), message))
+                Err(ApiError::invalid(&format!("{field}[{at}].type"), message))
             }
         };
         let texts: Result<Vec<String>, ApiError> =

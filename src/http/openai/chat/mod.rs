@@ -13,7 +13,6 @@ use crate::http::asking::several::Several;
 use crate::http::asking::view::View;
 use crate::http::error::ApiError;
 use crate::http::error::ErrorBody;
-use crate::http::error::Fields;
 use crate::http::extract::Deadline;
 use crate::http::extract::Groups;
 use crate::http::extract::Headers;
@@ -33,8 +32,6 @@ use response::Shown;
 use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
-
-const FIELDS: Fields = Fields { question: "messages", max_tokens: "max_completion_tokens" };
 
 /// Answer a conversation, in OpenAI's form
 ///
@@ -61,11 +58,11 @@ pub(in crate::http) async fn chat(
     let (random, timeout) = (random_seed(id), deadline.saturating_duration_since(Instant::now()));
     let shows_logprobs = request.shows_logprobs();
     let asked = request.question(&reasoner, (timeout, random))?;
-    let conversing::Asking { mut question, saying, extras, speech, acting } = asked;
-    question.acting = conversing::acting(acting, &speech, (&state, &reasoner))?;
+    let conversing::Asking { question, fields, saying, extras, speech, acting } = asked;
+    let question = conversing::acting(question, (acting, &speech), (&state, &reasoner))?;
     let seen = (&extras.latent(), extras.inside.as_ref(), saying.seed_or(random));
     let view = View::new(id, extras.include.as_deref(), seen, Arc::clone(&reasoner));
-    let asking = Asking { fields: FIELDS, deadline, outcome };
+    let asking = Asking::new(fields, deadline, outcome);
     let parts = Several::ask(&state, &reasoner, vec![question], asking).await?;
     let chat = Chat {
         view,

@@ -1,6 +1,7 @@
 //! The JSON of `POST /v1/chat/completions`, and the question that it comes to.
 
 use crate::http::error::ApiError;
+use crate::http::error::Fields;
 use crate::http::extract::FromGroups;
 use crate::http::extract::parse;
 use crate::http::object::object_or_none;
@@ -152,8 +153,9 @@ impl ChatRequest {
             settings: own.chat_template_kwargs.unwrap_or_default(),
         });
         let question = saying.question(asked, wanted, &extras, at)?;
-        let question = speech.heard_in(question);
-        Ok(Asking { question, saying, extras, speech, acting: acting.wanted() })
+        let question = speech.heard_in(question)?;
+        let (fields, acting) = (Fields { question: "messages", max_tokens: name }, acting.wanted());
+        Ok(Asking { question, fields, saying, extras, speech, acting })
     }
 
     pub(super) fn shows_logprobs(&self) -> bool {

@@ -63,7 +63,7 @@ pub(in crate::http) async fn completions(
     let view = View::new(id, extras.include.as_deref(), seen, Arc::clone(&reasoner));
     let echoed = request.echoes();
     let echoed = echoed.then(|| questions.iter().map(|question| question.asked.clone()).collect());
-    let asking = Asking { fields: FIELDS, deadline, outcome };
+    let asking = Asking::new(FIELDS, deadline, outcome);
     let parts = Several::ask(&state, &reasoner, questions, asking).await?;
     let completions = Completions {
         view,

@@ -7,6 +7,8 @@ use crate::http::openai::extras::Extras;
 use crate::http::openai::saying::SayingFields;
 use crate::http::openai::saying::Wanted;
 use crate::http::openai::schema::merged;
+use crate::http::whole::list;
+use crate::http::whole::lists;
 use crate::http::whole::whole_or_none;
 use crate::reason::question::Asked;
 use crate::reason::question::Echo;
@@ -56,8 +58,10 @@ pub(super) enum PromptBody {
     /// Texts.
     Texts(Vec<String>),
     /// Token ids.
+    #[serde(deserialize_with = "list")]
     Ids(Vec<u32>),
     /// Token ids of several.
+    #[serde(deserialize_with = "lists")]
     ManyIds(Vec<Vec<u32>>),
 }
 

@@ -249,6 +249,10 @@ impl Completions {
 }
 
 impl Show for Completions {
+    fn asked(&mut self, prompt_tokens: usize) {
+        self.so_far.ask(prompt_tokens);
+    }
+
     fn part(&mut self, prompt: usize, part: Part) -> Vec<Event> {
         match part {
             Part::Token { choice, token } => {

@@ -106,7 +106,8 @@ impl ItemBody {
         let missing =
             |field| ApiError::invalid(&format!("{place}.{field}"), "this field is required");
         let id = self.call_id.ok_or_else(|| missing("call_id"))?;
-        let output = self.output.ok_or_else(|| missing("output"))?.checked(place)?;
+        let output =
+            self.output.ok_or_else(|| missing("output"))?.checked(&format!("{place}.output"))?;
         let more = BTreeMap::from([("tool_call_id".to_owned(), Json::from(id.as_str()))]);
         Ok(Message { role: "tool".to_owned(), content: Some(output), more })
     }

@@ -13,7 +13,6 @@ use crate::http::asking::several::Several;
 use crate::http::asking::view::View;
 use crate::http::error::ApiError;
 use crate::http::error::ErrorBody;
-use crate::http::error::Fields;
 use crate::http::extract::Deadline;
 use crate::http::extract::Groups;
 use crate::http::extract::Headers;
@@ -32,8 +31,6 @@ use response::Speaking;
 use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
-
-const FIELDS: Fields = Fields { question: "input", max_tokens: "max_output_tokens" };
 
 /// Answer an input, in OpenAI's newer form
 ///
@@ -60,11 +57,11 @@ pub(in crate::http) async fn responses(
     let (random, timeout) = (random_seed(id), deadline.saturating_duration_since(Instant::now()));
     let echoed = request.echoed();
     let asked = request.question(&reasoner, (timeout, random))?;
-    let conversing::Asking { mut question, saying, extras, speech, acting } = asked;
-    question.acting = conversing::acting(acting, &speech, (&state, &reasoner))?;
+    let conversing::Asking { question, fields, saying, extras, speech, acting } = asked;
+    let question = conversing::acting(question, (acting, &speech), (&state, &reasoner))?;
     let seen = (&extras.latent(), extras.inside.as_ref(), saying.seed_or(random));
     let view = View::new(id, extras.include.as_deref(), seen, Arc::clone(&reasoner));
-    let asking = Asking { fields: FIELDS, deadline, outcome };
+    let asking = Asking::new(fields, deadline, outcome);
     let parts = Several::ask(&state, &reasoner, vec![question], asking).await?;
     let (temperature, top_p) = (saying.temperature.unwrap_or(0.0), saying.top_p.unwrap_or(1.0));
     let speaking = Speaking { view, speech, echoed, temperature, top_p, sent: Sent::default() };

@@ -1,6 +1,7 @@
 //! The JSON of `POST /v1/responses`, in its text form, and the question that it comes to.
 
 use crate::http::error::ApiError;
+use crate::http::error::Fields;
 use crate::http::extract::FromGroups;
 use crate::http::extract::parse;
 use crate::http::object::object_or_none;
@@ -195,7 +196,8 @@ impl ResponsesRequest {
             ..Conversation::default()
         });
         let question = saying.question(asked, wanted, &extras, at)?;
-        let question = speech.heard_in(question);
-        Ok(Asking { question, saying, extras, speech, acting: acting.wanted() })
+        let question = speech.heard_in(question)?;
+        let (fields, acting) = (Fields { question: "input", max_tokens: name }, acting.wanted());
+        Ok(Asking { question, fields, saying, extras, speech, acting })
     }
 }
