@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Questions in their published forms, as the JSON lines that the tasks in lm_eval/ read: question and answer.
 
-    python3 evals/convert.py ../shared/data/prosqa_valid.json data/evals/prosqa.jsonl
+    python3 evals/convert.py data/prosqa/valid.json data/evals/prosqa.jsonl
 
 Reads a JSON list, JSON lines, one JSON object with rows (by name as ProntoQA, or in a list) and iCoT's text lines.
 A row without a question or an answer is an error: a figure over fewer questions would be another figure. It takes

@@ -230,7 +230,8 @@ impl Usage {
     }
 }
 
-/// Where the time of a request went. The phases follow each other without gaps and add up to `total`.
+/// Where the time of a request went. The phases follow each other without gaps and add up to `total`; in a dialogue with
+/// tools each is a sum over rounds, and the rest of `total` is what tools took and what lies between rounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timings {
     /// From submission to admission.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The page at `/` in a real browser against the real server: ask, stream, stop, refusals, keys, sweeps, interventions,
-# samples, keyboard, narrow screens, accessibility by axe, size, and that nothing is asked of another host.
+# samples, keyboard, narrow screens, accessibility by axe, size, and that nothing is asked of another host. api.test.mjs needs
+# neither browser nor server: node --test tests/playground/api.test.mjs
 #
 #   bash tests/playground/run.sh                                     # a debug build
 #   COCONUT=target/release/coconut bash tests/playground/run.sh

@@ -1,6 +1,7 @@
 """The client against a real server with the default checkpoint."""
 
 import asyncio
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -180,8 +181,11 @@ def test_a_deadline_is_sent(client: Client) -> None:
 
 def test_nobody_listens() -> None:
     """No connection is an error of its own."""
-    with pytest.raises(ConnectionFailed), Client("http://127.0.0.1:9") as nobody:
-        nobody.ready()
+    with socket.socket() as taken:
+        # Nobody else gets the port, and whoever connects to it is turned away.
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectionFailed), Client(f"http://127.0.0.1:{taken.getsockname()[1]}") as nobody:
+            nobody.ready()
 
 
 def test_many_at_once_with_asyncio(url: str) -> None:

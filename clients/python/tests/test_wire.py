@@ -1,17 +1,15 @@
 """What a real server seldom does: refusals, foreign answers, streams that are cut. No socket."""
 
-import asyncio
 import json
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
+from replies import ANSWER, FULL, Bytes, full
 
 from coconut_client import (
     ApiError,
-    AsyncClient,
     Client,
     ConnectionFailed,
     InvalidRequest,
@@ -24,41 +22,6 @@ from coconut_client import (
     encoded,
     floats,
 )
-
-FULL = {"message": "the queue is full", "type": "overloaded_error", "param": None, "code": "queue_full"}
-ANSWER = {
-    "id": "reason-1",
-    "object": "reason",
-    "created": 1,
-    "model": "m",
-    "answer": "a",
-    "text": "a",
-    "finish_reason": "stop",
-    "usage": dict.fromkeys(
-        (
-            "prompt_tokens",
-            "latent_steps",
-            "completion_tokens",
-            "total_tokens",
-            "cached_positions",
-            "cached_thoughts",
-            "unknown_tokens",
-        ),
-        1,
-    ),
-    "timings": dict.fromkeys(("queue_ms", "prefill_ms", "latent_ms", "decode_ms", "total_ms"), 1),
-}
-
-
-class Bytes(httpx.SyncByteStream):
-    """A body that arrives in pieces."""
-
-    def __init__(self, *pieces: bytes) -> None:
-        self.pieces = pieces
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Piece by piece."""
-        yield from self.pieces
 
 
 def answering(*replies: httpx.Response | httpx.TransportError, **settings: Any) -> Client:
@@ -74,11 +37,6 @@ def answering(*replies: httpx.Response | httpx.TransportError, **settings: Any) 
     return Client("http://test", transport=httpx.MockTransport(handle), **settings)
 
 
-def full(retry_after: str = "0") -> httpx.Response:
-    """A refusal as the server writes it."""
-    return httpx.Response(429, json={"error": FULL}, headers={"retry-after": retry_after, "x-request-id": "r"})
-
-
 def test_a_refused_request_is_sent_again_when_the_server_said() -> None:
     """And not more often than asked for."""
     assert answering(full(), full(), httpx.Response(200, json=ANSWER)).reason("q").answer == "a"
@@ -87,18 +45,6 @@ def test_a_refused_request_is_sent_again_when_the_server_said() -> None:
     assert (refused.value.retry_after, refused.value.code, refused.value.request_id) == (7, "queue_full", "r")
     with pytest.raises(Overloaded):
         answering(full(), retries=0).reason("q")
-
-
-def test_the_same_with_asyncio() -> None:
-    """One behaviour in both clients."""
-    replies = [full(), httpx.Response(200, json=ANSWER)]
-    transport = httpx.MockTransport(lambda _: replies.pop(0))
-
-    async def ask() -> str:
-        async with AsyncClient("http://test", transport=transport) as client:
-            return (await client.reason("q")).answer
-
-    assert asyncio.run(ask()) == "a"
 
 
 def test_health_is_not_asked_again() -> None:

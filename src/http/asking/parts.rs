@@ -136,7 +136,8 @@ pub(in crate::http) struct UsageBody {
     unknown_tokens: usize,
 }
 
-/// Where the time went, in milliseconds; the first four add up to the last.
+/// Where the time went, in milliseconds. The first four add up to the last; where tools are called they are sums over all
+/// rounds, and the rest is what the tools took (each `tool_ms`) and what lies between rounds.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct TimingsBody {
     /// Waiting for a place.

@@ -1,6 +1,6 @@
 """The client for asyncio; its twin for ordinary programs, which says more, is in `client.py`."""
 
-import asyncio
+from asyncio import Semaphore, sleep
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
@@ -10,18 +10,20 @@ from urllib.parse import quote
 import httpx
 
 from .answers import Answer, Health, Model, ModelList, ReasonEvent, ScoreEvent, Scores
+from .calls import CONNECTIONS, LIMITS, TIMEOUT, Call
 from .decode import decode
-from .errors import ConnectionFailed, StreamCut
 from .questions import Continuation, ReasonOptions, ScoreOptions
 from .routes import REASON_EVENTS, SCORE_EVENTS, Ask
-from .wire import Events, error_of, headers, json_of
+from .wire import Events, connection_error, error_of, headers, json_of
 
 
 class AsyncClient:
     """A server that answers questions.
 
     `retries`: how often a request that the server refused as overloaded, loading or stopping is sent again, each time
-    after as long as it says. `timeout`: seconds without a byte after which a connection is given up.
+    after as long as it says; `ready` and `live` ask once. `timeout`: seconds without a byte after which a connection is
+    given up, or more where a `deadline` is longer; less than the server's own limit, and the server cannot say that an
+    answer took too long. A hundred calls are under way at once, more wait as long as it takes.
     """
 
     def __init__(
@@ -29,15 +31,18 @@ class AsyncClient:
         url: str = "http://127.0.0.1:8080",
         *,
         api_key: str | None = None,
-        timeout: float = 60.0,
+        timeout: float = TIMEOUT,
         retries: int = 2,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._http = httpx.AsyncClient(base_url=url, headers=headers(api_key), timeout=timeout, transport=transport)
+        self._http = httpx.AsyncClient(base_url=url, headers=headers(api_key), limits=LIMITS, transport=transport)
+        self._timeout = timeout
         self._retries = retries
+        # Those that wait do so here: httpx would look at all of them whenever a call begins or ends.
+        self._turns = Semaphore(CONNECTIONS)
 
     async def reason(self, question: str, *, deadline: float | None = None, **options: Unpack[ReasonOptions]) -> Answer:
-        """An answer. `deadline`: seconds to wait for it, at most the server's own limit."""
+        """An answer. `deadline`: seconds to wait for it, asking again included; at most the server's own limit."""
         return decode(Answer, await self._json(Ask.reason(question, options, deadline)))
 
     def reason_stream(
@@ -75,19 +80,19 @@ class AsyncClient:
 
     async def models(self) -> list[Model]:
         """The served models: always one."""
-        return decode(ModelList, await self._json(Ask.get("/v1/models"))).data
+        return decode(ModelList, await self._json(Ask.model("/v1/models"))).data
 
     async def model(self, name: str) -> Model:
         """One by its name; raises `InvalidRequest` where another is served."""
-        return decode(Model, await self._json(Ask.get(f"/v1/models/{quote(name)}")))
+        return decode(Model, await self._json(Ask.model(f"/v1/models/{quote(name)}")))
 
     async def ready(self) -> Health:
         """Whether questions are answered; raises `Unavailable` where not."""
-        return decode(Health, await self._json(Ask.get("/health/ready")))
+        return decode(Health, await self._json(Ask.health("/health/ready")))
 
     async def live(self) -> Health:
         """Whether the process works; raises `Unavailable` where it has to be started anew."""
-        return decode(Health, await self._json(Ask.get("/health/live")))
+        return decode(Health, await self._json(Ask.health("/health/live")))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -105,11 +110,7 @@ class AsyncClient:
 
     async def _json(self, ask: Ask) -> Any:  # noqa: ANN401 - any JSON value
         async with self._answered(ask) as response:
-            try:
-                content = await response.aread()
-            except httpx.TransportError as error:
-                raise ConnectionFailed(f"{ask.path}: {error or type(error).__name__}") from error
-        return json_of(content)
+            return json_of(await _content(ask, response))
 
     @asynccontextmanager
     async def _stream(self, ask: Ask, kinds: Mapping[str, type[Any]]) -> AsyncIterator[AsyncIterator[Any]]:
@@ -118,32 +119,37 @@ class AsyncClient:
 
     @asynccontextmanager
     async def _answered(self, ask: Ask) -> AsyncIterator[httpx.Response]:
-        for attempt in range(self._retries + 1):
-            request = self._http.build_request(ask.method, ask.path, content=ask.content(), headers=ask.headers())
-            try:
-                response = await self._http.send(request, stream=True)
-                content = b"" if response.is_success else await response.aread()
-            except httpx.TransportError as error:
-                raise ConnectionFailed(f"{ask.path}: {error or type(error).__name__}") from error
-            if response.is_success:
+        call = Call(ask, self._timeout, self._retries)
+        while True:
+            async with self._turns:
                 try:
-                    yield response
+                    response = await self._http.send(self._http.build_request(**call.request()), stream=True)
+                except httpx.RequestError as error:
+                    raise connection_error(ask.path, error) from error
+                try:
+                    if response.is_success:
+                        yield response
+                        return
+                    refusal = error_of(response.status_code, response.headers, await _content(ask, response))
                 finally:
                     await response.aclose()
-                return
-            refusal = error_of(response.status_code, response.headers, content)
-            if refusal.retry_after is None or not ask.again or attempt == self._retries:
-                raise refusal
-            await asyncio.sleep(refusal.retry_after)
+            await sleep(call.pause(refusal))
+
+
+async def _content(ask: Ask, response: httpx.Response) -> bytes:
+    try:
+        return await response.aread()
+    except httpx.RequestError as error:
+        raise connection_error(ask.path, error) from error
 
 
 async def _events(response: httpx.Response, kinds: Mapping[str, type[Any]]) -> AsyncIterator[Any]:
-    events = Events(kinds)
+    events = Events(kinds, response.headers)
     try:
         async for chunk in response.aiter_bytes():
             for event in events.read(chunk):
                 yield event
-    except httpx.TransportError as error:
-        raise StreamCut(str(error) or type(error).__name__) from error
-    if not events.done:
-        raise StreamCut("the stream ended before its last event")
+    except httpx.RequestError as error:
+        events.end(error)
+    else:
+        events.end()

@@ -287,6 +287,7 @@ class Scores:
 class ModelFacts:
     """What can be asked of a model."""
 
+    fingerprint: str
     family: str
     architecture: str
     parameters: int

@@ -1,8 +1,8 @@
 """The client for ordinary programs: one call, one answer. Its twin for asyncio is in `aio.py`."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from time import sleep
 from types import TracebackType
 from typing import Any, Self, Unpack
 from urllib.parse import quote
@@ -10,18 +10,20 @@ from urllib.parse import quote
 import httpx
 
 from .answers import Answer, Health, Model, ModelList, ReasonEvent, ScoreEvent, Scores
+from .calls import LIMITS, TIMEOUT, Call
 from .decode import decode
-from .errors import ConnectionFailed, StreamCut
 from .questions import Continuation, ReasonOptions, ScoreOptions
 from .routes import REASON_EVENTS, SCORE_EVENTS, Ask
-from .wire import Events, error_of, headers, json_of
+from .wire import Events, connection_error, error_of, headers, json_of
 
 
 class Client:
     """A server that answers questions.
 
     `retries`: how often a request that the server refused as overloaded, loading or stopping is sent again, each time
-    after as long as it says. `timeout`: seconds without a byte after which a connection is given up.
+    after as long as it says; `ready` and `live` ask once. `timeout`: seconds without a byte after which a connection is
+    given up, or more where a `deadline` is longer; less than the server's own limit, and the server cannot say that an
+    answer took too long. A hundred calls are under way at once, more wait as long as it takes.
     """
 
     def __init__(
@@ -29,15 +31,16 @@ class Client:
         url: str = "http://127.0.0.1:8080",
         *,
         api_key: str | None = None,
-        timeout: float = 60.0,
+        timeout: float = TIMEOUT,
         retries: int = 2,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._http = httpx.Client(base_url=url, headers=headers(api_key), timeout=timeout, transport=transport)
+        self._http = httpx.Client(base_url=url, headers=headers(api_key), limits=LIMITS, transport=transport)
+        self._timeout = timeout
         self._retries = retries
 
     def reason(self, question: str, *, deadline: float | None = None, **options: Unpack[ReasonOptions]) -> Answer:
-        """An answer. `deadline`: seconds to wait for it, at most the server's own limit."""
+        """An answer. `deadline`: seconds to wait for it, asking again included; at most the server's own limit."""
         return decode(Answer, self._json(Ask.reason(question, options, deadline)))
 
     def reason_stream(
@@ -73,19 +76,19 @@ class Client:
 
     def models(self) -> list[Model]:
         """The served models: always one."""
-        return decode(ModelList, self._json(Ask.get("/v1/models"))).data
+        return decode(ModelList, self._json(Ask.model("/v1/models"))).data
 
     def model(self, name: str) -> Model:
         """One by its name; raises `InvalidRequest` where another is served."""
-        return decode(Model, self._json(Ask.get(f"/v1/models/{quote(name)}")))
+        return decode(Model, self._json(Ask.model(f"/v1/models/{quote(name)}")))
 
     def ready(self) -> Health:
         """Whether questions are answered; raises `Unavailable` where not."""
-        return decode(Health, self._json(Ask.get("/health/ready")))
+        return decode(Health, self._json(Ask.health("/health/ready")))
 
     def live(self) -> Health:
         """Whether the process works; raises `Unavailable` where it has to be started anew."""
-        return decode(Health, self._json(Ask.get("/health/live")))
+        return decode(Health, self._json(Ask.health("/health/live")))
 
     def close(self) -> None:
         """Close all connections."""
@@ -101,11 +104,7 @@ class Client:
 
     def _json(self, ask: Ask) -> Any:  # noqa: ANN401 - any JSON value
         with self._answered(ask) as response:
-            try:
-                content = response.read()
-            except httpx.TransportError as error:
-                raise ConnectionFailed(f"{ask.path}: {error or type(error).__name__}") from error
-        return json_of(content)
+            return json_of(_content(ask, response))
 
     @contextmanager
     def _stream(self, ask: Ask, kinds: Mapping[str, type[Any]]) -> Iterator[Iterator[Any]]:
@@ -114,31 +113,35 @@ class Client:
 
     @contextmanager
     def _answered(self, ask: Ask) -> Iterator[httpx.Response]:
-        for attempt in range(self._retries + 1):
-            request = self._http.build_request(ask.method, ask.path, content=ask.content(), headers=ask.headers())
+        call = Call(ask, self._timeout, self._retries)
+        while True:
             try:
-                response = self._http.send(request, stream=True)
-                content = b"" if response.is_success else response.read()
-            except httpx.TransportError as error:
-                raise ConnectionFailed(f"{ask.path}: {error or type(error).__name__}") from error
-            if response.is_success:
-                try:
+                response = self._http.send(self._http.build_request(**call.request()), stream=True)
+            except httpx.RequestError as error:
+                raise connection_error(ask.path, error) from error
+            try:
+                if response.is_success:
                     yield response
-                finally:
-                    response.close()
-                return
-            refusal = error_of(response.status_code, response.headers, content)
-            if refusal.retry_after is None or not ask.again or attempt == self._retries:
-                raise refusal
-            time.sleep(refusal.retry_after)
+                    return
+                refusal = error_of(response.status_code, response.headers, _content(ask, response))
+            finally:
+                response.close()
+            sleep(call.pause(refusal))
+
+
+def _content(ask: Ask, response: httpx.Response) -> bytes:
+    try:
+        return response.read()
+    except httpx.RequestError as error:
+        raise connection_error(ask.path, error) from error
 
 
 def _events(response: httpx.Response, kinds: Mapping[str, type[Any]]) -> Iterator[Any]:
-    events = Events(kinds)
+    events = Events(kinds, response.headers)
     try:
         for chunk in response.iter_bytes():
             yield from events.read(chunk)
-    except httpx.TransportError as error:
-        raise StreamCut(str(error) or type(error).__name__) from error
-    if not events.done:
-        raise StreamCut("the stream ended before its last event")
+    except httpx.RequestError as error:
+        events.end(error)
+    else:
+        events.end()

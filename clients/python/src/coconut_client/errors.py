@@ -29,6 +29,13 @@ class ErrorDetail:
     param: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
+    """What the server sends where it sends no answer."""
+
+    error: ErrorDetail
+
+
 class ApiError(CoconutError):
     """The server said why it gives no answer."""
 

@@ -36,9 +36,14 @@ class Ask:
     again: bool = False
 
     @classmethod
-    def get(cls, path: str) -> Self:
-        """Something to read. What a health check says is its answer: it is not asked again."""
+    def health(cls, path: str) -> Self:
+        """How the server is. That it is not ready is an answer too: it is not asked again."""
         return cls("GET", path)
+
+    @classmethod
+    def model(cls, path: str) -> Self:
+        """What is served."""
+        return cls("GET", path, again=True)
 
     @classmethod
     def reason(cls, question: str, options: ReasonOptions, deadline: float | None) -> Self:

@@ -15,16 +15,20 @@ export class Refused extends Error {
   }
 }
 
+// What comes over the connection, or why it did not: a stop is the page's own, everything else the connection's.
+async function arrived(coming, message = 'the answer broke off') {
+  try {
+    return await coming;
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    throw new Refused(0, { message });
+  }
+}
+
 async function send(path, options) {
   const headers = { ...options.headers };
   if (key.get()) headers.authorization = `Bearer ${key.get()}`;
-  let response;
-  try {
-    response = await fetch(path, { ...options, headers });
-  } catch (error) {
-    if (error.name === 'AbortError') throw error;
-    throw new Refused(0, { message: 'the server cannot be reached' });
-  }
+  const response = await arrived(fetch(path, { ...options, headers }), 'the server cannot be reached');
   if (response.ok) return response;
   const body = await response.json().catch(() => null);
   const error = body?.error ?? { message: `the server answered with status ${response.status}` };
@@ -37,12 +41,14 @@ function post(body, signal) {
 }
 
 export async function servedModel() {
-  const list = await (await send('v1/models', {})).json();
+  const response = await send('v1/models', {});
+  const list = await arrived(response.json());
   return list.data[0];
 }
 
 export async function whole(body, signal) {
-  return (await post(body, signal)).json();
+  const response = await post(body, signal);
+  return arrived(response.json());
 }
 
 // Calls `on[event](data)` for each event, and returns what `done` brought.
@@ -51,7 +57,7 @@ export async function streamed(body, signal, on) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await arrived(reader.read());
     if (done) throw new Refused(0, { message: 'the answer broke off' });
     text += value;
     const blocks = text.split('\n\n');
