@@ -57,9 +57,9 @@ train() {
     done
     case $DEVICE/${#runs[@]} in
         */0) ;;
-        # Each run computes on one thread.
-        cpu/*) printf '%s\n' "${runs[@]}" | xargs --max-procs 2 --replace "$COCONUT" train --resume \
-            --config "$OUT/recipes/{}.toml" --out "$OUT/{}" ;;
+        # Side by side each computes on one thread.
+        cpu/[2-9]* | cpu/1?*) printf '%s\n' "${runs[@]}" | xargs --max-procs 2 --replace "$COCONUT" train --resume \
+            --threads 1 --config "$OUT/recipes/{}.toml" --out "$OUT/{}" ;;
         */1) "$COCONUT" train --resume --device "$DEVICE" "${flags[@]}" --out "$OUT/${runs[0]}" ;;
         *) "$COCONUT" train --resume --device "$DEVICE" --threads 1 "${flags[@]}" --out "$OUT" ;;
     esac

@@ -36,14 +36,17 @@ fn with_long_questions(folder: &TempDir) -> PathBuf {
     config
 }
 
-fn validations(out: &Path) -> Vec<(usize, usize)> {
+fn events(out: &Path) -> Vec<Event> {
     let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
-    let events = text.lines().map(|line| serde_json::from_str::<Event>(line).unwrap());
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn validations(out: &Path) -> Vec<(usize, usize)> {
     let validation = |event| match event {
         Event::Validate { step, questions, .. } => Some((step, questions)),
         Event::Train { .. } => None,
     };
-    events.filter_map(validation).collect()
+    events(out).into_iter().filter_map(validation).collect()
 }
 
 fn states(out: &Path) -> Vec<PathBuf> {
@@ -129,13 +132,11 @@ fn the_log_of_a_run_that_goes_on_says_what_an_unbroken_one_says() {
         text.replace("log_every = 1", "log_every = 4").replace("save_every = 2", "save_every = 3");
     std::fs::write(&config, text).unwrap();
     let losses = |out: &Path| -> Vec<(usize, f64)> {
-        let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
-        let events = text.lines().map(|line| serde_json::from_str::<Event>(line).unwrap());
         let loss = |event| match event {
             Event::Train { step, loss, .. } => Some((step, loss)),
             Event::Validate { .. } => None,
         };
-        events.filter_map(loss).collect()
+        events(out).into_iter().filter_map(loss).collect()
     };
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
     assert!(train(&config, &whole).output().unwrap().status.success());
