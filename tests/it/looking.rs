@@ -211,7 +211,8 @@ fn thoughts_and_tokens_have_their_entropies_and_thoughts_their_angles() {
 #[test]
 fn an_edited_thought_has_the_angle_of_what_is_fed_and_the_entropy_of_what_was_computed() {
     let fixture = Fixture::load("coconut-gpt2-hf");
-    let engine = start(Fixture::load("coconut-gpt2-hf"), EngineConfig::default());
+    // A prompt that is read from memory may differ in its last bits, on some processors.
+    let engine = start(Fixture::load("coconut-gpt2-hf"), off());
     let ask = |edit: Edit| {
         let edits = Edits(vec![(Steps::One(2), edit)]);
         let think = Act::Think(Think { until: Until::Steps(3), edits });

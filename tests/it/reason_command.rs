@@ -3,10 +3,10 @@
 
 use crate::cli::coconut;
 use crate::cli::run;
+use crate::looking::off;
 use crate::support::data;
 use crate::wire::MODEL;
 use crate::wire::Wire;
-use coconut::engine::config::EngineConfig;
 use serde_json::Value;
 use serde_json::json;
 use std::io::Write as _;
@@ -53,7 +53,9 @@ fn lasting(mut answer: Value) -> Value {
 
 #[tokio::test]
 async fn json_is_what_the_route_answers_with_every_setting() {
-    let (wire, reasoner) = Wire::answering(EngineConfig::default());
+    // Each question is computed as the command computes it: a prompt from memory may differ in its last bits, on some
+    // processors.
+    let (wire, reasoner) = Wire::answering(off());
     let question = QUESTIONS[1];
     for (flags, fields) in [
         ("", json!({})),
@@ -101,11 +103,7 @@ async fn json_is_what_the_route_answers_with_every_setting() {
         assert_eq!(ours["question"], question);
         let mut body = fields;
         body["question"] = json!(question);
-        let mut theirs = wire.ask(body).await.json();
-        // What an earlier question of this test computed is no news.
-        for field in ["cached_positions", "cached_thoughts"] {
-            theirs["usage"][field] = json!(0);
-        }
+        let theirs = wire.ask(body).await.json();
         assert_eq!(lasting(ours.clone()), lasting(theirs), "{flags}");
     }
     drop(reasoner);
