@@ -46,7 +46,8 @@ pub(super) fn signed_or_none<'de, D: Deserializer<'de>>(json: D) -> Result<Optio
 fn signed(number: &Number) -> Result<i64, String> {
     let value = number.as_i64().or_else(|| {
         let value = number.as_f64()?;
-        let is_whole = value.fract() == 0.0 && (-BEYOND_I64..BEYOND_I64).contains(&value);
+        // The least is left out: whatever lies just below it is read as it.
+        let is_whole = value.fract() == 0.0 && value.abs() < BEYOND_I64;
         is_whole.then_some(value as i64)
     });
     value.ok_or_else(|| {
@@ -101,3 +102,23 @@ impl PartialSchema for Whole {
 }
 
 impl ToSchema for Whole {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signed_numbers_are_what_the_client_wrote_or_refused() {
+        for (text, value) in [
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("-9223372036854775809", None),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("9223372036854775808", None),
+            ("-6.0", Some(-6)),
+            ("6.5", None),
+        ] {
+            let number: Number = serde_json::from_str(text).unwrap();
+            assert_eq!(signed(&number).ok(), value, "{text}");
+        }
+    }
+}
