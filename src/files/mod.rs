@@ -19,6 +19,7 @@
 //! ```
 
 pub mod contents;
+pub mod digest;
 pub mod text;
 
 use crate::files::contents::Contents;

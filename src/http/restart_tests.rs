@@ -6,15 +6,11 @@ use crate::engine::restart_tests::Breaking;
 use crate::http;
 use crate::http::listen::Limits;
 use crate::http::serve;
-use crate::latent::checkpoint::Location;
-use crate::model::device::Processor;
-use crate::reason::reasoner::Precision;
+use crate::reason::committed;
 use crate::reason::reasoner::Reasoner;
-use crate::reason::reasoner::ReasonerConfig;
 use serde_json::Value;
 use serde_json::json;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -66,15 +62,7 @@ fn computed((status, body): (u16, String)) -> ([Value; 3], [Value; 2]) {
 }
 
 fn load(fuse: Arc<AtomicUsize>, metrics: Arc<crate::metrics::Metrics>) -> anyhow::Result<Reasoner> {
-    let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/coconut-gpt2-hf");
-    let config = ReasonerConfig {
-        model: Location::folder(checkpoint),
-        name: None,
-        processor: Processor::Cpu,
-        precision: Precision::default(),
-        engine: EngineConfig::default(),
-        thought_means: None,
-    };
+    let config = committed::config("tests/data/coconut-gpt2-hf", EngineConfig::default());
     let start = |model, engine| {
         Engine::start_as(model, engine, metrics, |runner| Breaking { runner, fuse })
     };

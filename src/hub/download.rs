@@ -1,6 +1,7 @@
 //! One file of a commit into the cache: resumed where it broke off, and doubted until its length and checksum are those
 //! that the hub states. Nothing stands under its final name before.
 
+use crate::files::digest;
 use crate::hub::cache::Content;
 use crate::hub::cache::Folder;
 use crate::hub::cache::is_hash;
@@ -17,8 +18,6 @@ use crate::hub::listing::File;
 use crate::web::place::path;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
-use sha2::Digest as _;
-use sha2::Sha256;
 use std::io::Read as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -224,9 +223,7 @@ impl Wanted<'_> {
 }
 
 fn sha256(path: &Path) -> std::io::Result<String> {
-    let mut hasher = Sha256::new();
-    std::io::copy(&mut std::fs::File::open(path)?, &mut hasher)?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(digest::sha256(std::fs::File::open(path)?)?.0)
 }
 
 /// A bar on a terminal; nothing elsewhere, where the log says what is downloaded.

@@ -1,6 +1,7 @@
 //! A checkpoint ready to be loaded: files, layout, tokenizer and recipe, each from the place that the published layouts
 //! keep it in, with a readable account of what was found. The weights themselves are read last. Knows no engine.
 
+use crate::files::digest::hexadecimal;
 use crate::latent::chat::Chat;
 use crate::latent::detect;
 use crate::latent::ends;
@@ -175,7 +176,7 @@ impl Checkpoint {
         let mut digest = Sha256::new();
         self.found.tensors().tell_apart(&mut digest);
         digest.update(format!("{:?}", self.recipe));
-        digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(&digest.finalize()[..8])
     }
 
     /// What was found, in one readable line.

@@ -1,6 +1,7 @@
 //! `coconut convert`: any published checkpoint as a folder of ours, which Hugging Face transformers reads too. Written
 //! under a temporary name and renamed when complete.
 
+use crate::files::digest::sha256;
 use crate::latent::checkpoint::Checkpoint;
 use crate::latent::checkpoint::CheckpointError;
 use crate::latent::checkpoint::Location;
@@ -15,8 +16,6 @@ use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 use serde_json::Value;
 use serde_json::json;
-use sha2::Digest;
-use sha2::Sha256;
 use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
@@ -189,10 +188,7 @@ fn digest(path: &Path) -> Result<(String, u64), ConvertError> {
     let style = ProgressStyle::with_template(style);
     let style = style.expect("the template is a constant that is valid");
     let bar = ProgressBar::new(length).with_style(style);
-    let mut hasher = Sha256::new();
-    let bytes = std::io::copy(&mut bar.wrap_read(file), &mut hasher).map_err(io(path))?;
-    let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((sha256, bytes))
+    sha256(bar.wrap_read(file)).map_err(io(path))
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> ConvertError {

@@ -1,20 +1,18 @@
 //! Dialogues with a scripted model: what is fed in each round, and what becomes of actions that are missing, invalid, or hang.
 
+use crate::engine::config::EngineConfig;
 use crate::engine::request::Finish;
-use crate::latent::checkpoint::Location;
 use crate::metrics::Metrics;
-use crate::model::device::Processor;
 use crate::reason::acting::Asks;
 use crate::reason::acting::Replies;
 use crate::reason::acting::Talk;
 use crate::reason::acting::is_too_long;
+use crate::reason::committed;
 use crate::reason::question::Acting;
 use crate::reason::question::AskError;
 use crate::reason::question::Asked;
 use crate::reason::question::Question;
-use crate::reason::reasoner::Precision;
 use crate::reason::reasoner::Reasoner;
-use crate::reason::reasoner::ReasonerConfig;
 use crate::reason::types::Answer;
 use crate::reason::types::Choice;
 use crate::reason::types::Part;
@@ -25,7 +23,6 @@ use crate::tools::set::ToolSet;
 use crate::tools::tool::Given;
 use crate::tools::tool::Tool;
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
@@ -37,15 +34,7 @@ const FACTS: &str = "Tom is a terpus. Every terpus is a lempus.";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn reasoner() -> Arc<Reasoner> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/prosqa-react");
-    let config = ReasonerConfig {
-        model: Location::folder(folder),
-        name: None,
-        processor: Processor::Cpu,
-        precision: Precision::default(),
-        engine: crate::engine::config::EngineConfig::default(),
-        thought_means: None,
-    };
+    let config = committed::config("models/prosqa-react", EngineConfig::default());
     Arc::new(Reasoner::load(&config, Arc::new(Metrics::new())).unwrap())
 }
 

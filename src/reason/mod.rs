@@ -57,6 +57,8 @@ pub mod acting;
 mod acting_tests;
 pub mod borrow;
 pub mod card;
+#[cfg(test)]
+pub(crate) mod committed;
 mod dialogue;
 pub mod inside;
 pub mod local;

@@ -1,6 +1,8 @@
 //! What a run reads besides its settings, by content: a state is not gone on with from other questions or another
 //! vocabulary under the same names. Knows digests, no meaning.
 
+use crate::files::digest::hexadecimal;
+use crate::files::digest::sha256;
 use crate::text::Tokenizer;
 use crate::train::error::Error;
 use crate::train::error::Result;
@@ -46,16 +48,10 @@ impl Sources {
 
 /// The digest of a text.
 pub fn text(text: &str) -> String {
-    hexadecimal(Sha256::digest(text))
+    hexadecimal(&Sha256::digest(text))
 }
 
 fn file(path: &Path) -> Result<String> {
-    let mut hasher = Sha256::new();
-    let mut file = File::open(path).map_err(Error::io(path))?;
-    std::io::copy(&mut file, &mut hasher).map_err(Error::io(path))?;
-    Ok(hexadecimal(hasher.finalize()))
-}
-
-fn hexadecimal(digest: impl IntoIterator<Item = u8>) -> String {
-    digest.into_iter().map(|byte| format!("{byte:02x}")).collect()
+    let digest = File::open(path).and_then(sha256);
+    Ok(digest.map_err(Error::io(path))?.0)
 }

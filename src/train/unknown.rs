@@ -4,7 +4,6 @@
 use crate::data::example::Example;
 use crate::text::TextError;
 use crate::text::Tokenizer;
-use crate::text::encode::Within;
 
 /// How many questions have such words, and which the first one has; nothing where all are known.
 ///
@@ -18,11 +17,10 @@ pub(super) fn say(
     for example in examples {
         let Example { question, steps, answer, .. } = example;
         let text = format!("{question}\n{}\n{answer}", steps.join("\n"));
-        if let Within::Whole(encoded) = tokenizer.encode_within(&text, false, usize::MAX)?
-            && encoded.unknown.tokens > 0
-        {
+        let unknown = tokenizer.encode_whole(&text, false)?.unknown;
+        if unknown.tokens > 0 {
             count += 1;
-            first.get_or_insert(encoded.unknown);
+            first.get_or_insert(unknown);
         }
     }
     let said = |unknown| {

@@ -165,25 +165,13 @@ mod tests {
     use crate::http::asking::ask::OURS;
     use crate::http::config::Config;
     use crate::http::track::OutcomeSlot;
-    use crate::latent::checkpoint::Location;
     use crate::metrics::Metrics;
-    use crate::model::device::Processor;
-    use crate::reason::reasoner::Precision;
-    use crate::reason::reasoner::ReasonerConfig;
-    use std::path::Path;
+    use crate::reason::committed;
     use std::time::Duration;
     use tokio::time::Instant;
 
     fn reasoner(engine: EngineConfig, metrics: &Arc<Metrics>) -> Arc<Reasoner> {
-        let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/coconut-gpt2-hf");
-        let config = ReasonerConfig {
-            model: Location::folder(checkpoint),
-            name: None,
-            processor: Processor::Cpu,
-            precision: Precision::default(),
-            engine,
-            thought_means: None,
-        };
+        let config = committed::config("tests/data/coconut-gpt2-hf", engine);
         Arc::new(Reasoner::load(&config, Arc::clone(metrics)).unwrap())
     }
 
