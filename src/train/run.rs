@@ -19,6 +19,7 @@ use crate::train::optimizer::update;
 use crate::train::progress::Progress;
 use crate::train::settings::Phase;
 use crate::train::settings::Settings;
+use crate::train::settings::Until;
 use crate::train::sources;
 use crate::train::sources::Sources;
 use crate::train::start::MoreLayers;
@@ -170,24 +171,36 @@ impl<'a> Run<'a> {
             // The state may be from right before a validation.
             self.validate_if_due(index, task)?;
         }
-        while self.position.step < task.steps() {
+        while !self.is_over(index, task) {
             if task.resets_optimizer(self.position.step) {
                 self.memory = None;
             }
             self.step(phase, task)?;
-            let done = self.position.step == task.steps();
-            if self.position.total_step.is_multiple_of(self.settings.log_every) || done {
+            let all = self.position.step == task.steps() || self.is_over(index, task);
+            if self.position.total_step.is_multiple_of(self.settings.log_every) || all {
                 self.log(phase, task);
             }
             self.validate_if_due(index, task)?;
-            if self.position.total_step.is_multiple_of(self.settings.save_every) && !done {
+            let over = self.is_over(index, task);
+            if self.position.total_step.is_multiple_of(self.settings.save_every) && !over {
                 self.save()?;
             }
         }
-        (self.position.phase, self.position.step) = (index + 1, 0);
+        if let Some(until) = phase.until.filter(|_| !self.position.learnt) {
+            let (name, loss) = (&phase.name, until.loss);
+            self.progress.say(&format!("{name}: no loss of {loss} after the most steps it has"));
+        }
+        let next = (index + 1, 0, false);
+        (self.position.phase, self.position.step, self.position.learnt) = next;
         self.save()?;
         self.memory = None;
         Ok(())
+    }
+
+    /// Whether a phase's last update is done.
+    fn is_over(&self, index: usize, task: &Task<'_>) -> bool {
+        let most = self.settings.phases[index].most_steps(task.steps());
+        self.position.learnt || self.position.step >= most
     }
 
     /// One update.
@@ -243,6 +256,8 @@ impl<'a> Run<'a> {
     fn log(&mut self, phase: &Phase, task: &Task<'_>) {
         let window = std::mem::take(&mut self.position.window);
         let step = self.position.step - 1;
+        let enough = |until: Until| window.mean_loss() <= until.loss;
+        self.position.learnt = step + 1 >= task.steps() && phase.until.is_some_and(enough);
         let event = Event::Train {
             step: self.position.total_step,
             phase: phase.name.clone(),
@@ -262,8 +277,8 @@ impl<'a> Run<'a> {
     /// saved first.
     fn validate_if_due(&mut self, index: usize, task: &Task<'_>) -> Result<()> {
         let Some(validation) = &self.validation else { return Ok(()) };
-        let Position { step, total_step, validated, .. } = self.position;
-        let due = step == task.steps() || validation.is_due(total_step);
+        let Position { total_step, validated, .. } = self.position;
+        let due = self.is_over(index, task) || validation.is_due(total_step);
         if !due || validated == Some(total_step) {
             return Ok(());
         }

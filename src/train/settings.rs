@@ -84,6 +84,19 @@ pub struct Phase {
     /// Instead of the run's.
     #[serde(default)]
     pub schedule: Option<Schedule>,
+    /// Goes on behind its steps until what it teaches is learnt.
+    #[serde(default)]
+    pub until: Option<Until>,
+}
+
+/// When a phase has taught enough. Some lessons are learnt all at once, with every seed at another step.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Until {
+    /// The mean loss of a line of the log, or less.
+    pub loss: f64,
+    /// Most updates behind those of the phase, all at the rate that its schedule ends with.
+    pub more_steps: usize,
 }
 
 /// What a phase learns, from what.
@@ -254,7 +267,22 @@ fn named(prefix: &str) -> impl Fn((&'static str, String)) -> (String, String) {
     move |(field, reason)| (format!("{prefix}{field}"), reason)
 }
 
+impl Until {
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        not_zero(("until.more_steps", self.more_steps))?;
+        match self.loss > 0.0 {
+            true => Ok(()),
+            false => Err(("until.loss", format!("is {}; no loss is that low", self.loss))),
+        }
+    }
+}
+
 impl Phase {
+    /// The most updates, where it has so many steps.
+    pub fn most_steps(&self, steps: usize) -> usize {
+        steps + self.until.map_or(0, |until| until.more_steps)
+    }
+
     fn check(&self) -> Result<(), (&'static str, String)> {
         if let Some(lr) = self.lr {
             check_lr(lr)?;
@@ -264,6 +292,9 @@ impl Phase {
         }
         at_once(("accumulate", self.accumulate))?;
         not_zero(("max_steps", self.max_steps.unwrap_or(1)))?;
+        if let Some(until) = &self.until {
+            until.check()?;
+        }
         match &self.objective {
             Objective::Questions(work) => {
                 at_once(("objective.questions.batch_size", work.batch_size))?;

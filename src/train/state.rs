@@ -42,6 +42,9 @@ pub struct Position {
     pub phase: usize,
     /// Updates done in it.
     pub step: usize,
+    /// Whether it is over before its last possible step: what it teaches is learnt.
+    #[serde(default)]
+    pub learnt: bool,
     /// Updates done in all phases.
     pub total_step: usize,
     /// Updates since the optimiser last forgot.

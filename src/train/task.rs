@@ -123,8 +123,9 @@ impl<'a> Task<'a> {
         }
     }
 
+    /// Where a curriculum is; behind the steps of the phase, it is where it was at the last of them.
     fn moment(&self, step: usize) -> Moment {
-        let epoch_steps = self.epoch_steps();
+        let (step, epoch_steps) = (step.min(self.steps().saturating_sub(1)), self.epoch_steps());
         Moment { epoch: step / epoch_steps, step, epoch_steps }
     }
 
@@ -135,7 +136,8 @@ impl<'a> Task<'a> {
 
     /// Whether the optimiser forgets before a step.
     pub fn resets_optimizer(&self, step: usize) -> bool {
-        self.method().is_some_and(|method| method.resets_optimizer(self.moment(step)))
+        let resets = |method: &Method| method.resets_optimizer(self.moment(step));
+        step < self.steps() && self.method().is_some_and(resets)
     }
 
     /// How the model is asked after `step` updates.
@@ -205,7 +207,8 @@ impl<'a> Task<'a> {
 
     /// The questions of a step: each epoch goes through all of its part in an order of its own.
     fn chosen(&self, step: usize, work: &QuestionWork, questions: usize) -> Vec<usize> {
-        let Moment { epoch, epoch_steps, .. } = self.moment(step);
+        let epoch_steps = self.epoch_steps();
+        let epoch = step / epoch_steps;
         let mut order: Vec<usize> = part(questions, work.parts, epoch % work.parts).collect();
         let purpose = format!("{} epoch {epoch}", self.name);
         order.shuffle(&mut stream(self.context.seed, &purpose));

@@ -57,6 +57,55 @@ fn states(out: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+fn a_phase_goes_on_until_its_loss_is_reached_also_over_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = settings(folder.path(), METHOD);
+    let text = std::fs::read_to_string(&config).unwrap();
+    let until = |loss: f64| {
+        let field = format!("accumulate = 2\nuntil = {{ loss = {loss}, more_steps = 5 }}");
+        std::fs::write(&config, text.replace("accumulate = 2", &field)).unwrap();
+    };
+    let losses = |out: &Path| -> Vec<(usize, f64, usize)> {
+        let loss = |event| match event {
+            Event::Train { step, loss, stage, .. } => Some((step, loss, stage)),
+            Event::Validate { .. } => None,
+        };
+        events(out).into_iter().filter_map(loss).collect()
+    };
+
+    until(1e-9);
+    let most = folder.path().join("most");
+    let output = train(&config, &most).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("curriculum: no loss of 0.000000001"), "{said}");
+    let all = losses(&most);
+    assert_eq!(all.len(), 12 + 5);
+    let last_stage = all[11].2;
+    assert!(all[12..].iter().all(|(_, _, stage)| *stage == last_stage), "{all:?}");
+
+    // The first of the 13th and 14th updates that is as good as the better one: there it ends, killed before or not.
+    let enough = all[12].1.min(all[13].1);
+    let ends = all.iter().find(|(step, loss, _)| *step >= 12 && *loss <= enough).unwrap().0;
+    until(enough);
+    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+    let output = train(&config, &whole).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(losses(&whole).len(), ends);
+    let last = validations(&whole).last().unwrap().0;
+    assert_eq!(last, ends, "what is learnt is validated");
+
+    let mut child = train(&config, &broken).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("step 11/")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let output = train(&config, &broken).arg("--resume").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(bytes(&whole) == bytes(&broken), "the weights differ");
+}
+
+#[test]
 fn questions_that_cannot_be_asked_count_as_wrong_and_are_named_once() {
     let folder = TempDir::new().unwrap();
     let config = with_long_questions(&folder);

@@ -199,6 +199,8 @@ fn settings_that_cannot_be_used_are_refused_by_name() {
         ("epochs_per_stage", "epochs_a_stage", "epochs_a_stage"),
         ("coconut =", "coco =", "coco"),
         ("log_every = 1", "log_every = 0", "log_every"),
+        ("accumulate = 2", "until = { loss = 0.0, more_steps = 1 }", "phases[0].until.loss"),
+        ("accumulate = 2", "until = { loss = 1.0, more_steps = 0 }", "until.more_steps"),
         ("seed = 5", "seed = 5\ninit = 'somewhere'", "init"),
         ("seed = 5", "seed = 5\nmore_layers = 1", "more_layers"),
         ("seed = 5", "seed = 5\nmore_layers = 100000", "more_layers"),
