@@ -176,8 +176,8 @@ impl<'a> Run<'a> {
                 self.memory = None;
             }
             self.step(phase, task)?;
-            let all = self.position.step == task.steps() || self.is_over(index, task);
-            if self.position.total_step.is_multiple_of(self.settings.log_every) || all {
+            let round = self.position.step.is_multiple_of(task.steps());
+            if self.position.total_step.is_multiple_of(self.settings.log_every) || round {
                 self.log(phase, task);
             }
             self.validate_if_due(index, task)?;
@@ -188,7 +188,7 @@ impl<'a> Run<'a> {
         }
         if let Some(until) = phase.until.filter(|_| !self.position.learnt) {
             let (name, loss) = (&phase.name, until.loss);
-            self.progress.say(&format!("{name}: no loss of {loss} after the most steps it has"));
+            self.progress.say(&format!("{name}: no loss of {loss} in {} rounds", until.rounds));
         }
         let next = (index + 1, 0, false);
         (self.position.phase, self.position.step, self.position.learnt) = next;
@@ -199,8 +199,8 @@ impl<'a> Run<'a> {
 
     /// Whether a phase's last update is done.
     fn is_over(&self, index: usize, task: &Task<'_>) -> bool {
-        let most = self.settings.phases[index].most_steps(task.steps());
-        self.position.learnt || self.position.step >= most
+        let rounds = self.settings.phases[index].rounds();
+        self.position.learnt || self.position.step >= rounds * task.steps()
     }
 
     /// One update.
@@ -221,7 +221,7 @@ impl<'a> Run<'a> {
         if !loss.is_finite() {
             return Err(self.diverged("loss", loss.into()));
         }
-        let lr = self.lr(phase, self.position.step, task.steps());
+        let lr = self.lr(phase, task.within_round(self.position.step), task.steps());
         let optimizer = &self.settings.optimizer;
         let mut memory = match self.memory.take() {
             Some(memory) => memory,
@@ -257,7 +257,8 @@ impl<'a> Run<'a> {
         let window = std::mem::take(&mut self.position.window);
         let step = self.position.step - 1;
         let enough = |until: Until| window.mean_loss() <= until.loss;
-        self.position.learnt = step + 1 >= task.steps() && phase.until.is_some_and(enough);
+        let round = self.position.step.is_multiple_of(task.steps());
+        self.position.learnt = round && phase.until.is_some_and(enough);
         let event = Event::Train {
             step: self.position.total_step,
             phase: phase.name.clone(),
@@ -266,7 +267,7 @@ impl<'a> Run<'a> {
             token_loss: window.breakdown.tokens(),
             thought_losses: window.breakdown.thoughts(),
             gradient_norm: window.mean_norm(),
-            lr: self.lr(phase, step, task.steps()),
+            lr: self.lr(phase, task.within_round(step), task.steps()),
             examples_per_second: window.speed(),
             seconds: self.seconds(),
         };

@@ -84,7 +84,7 @@ pub struct Phase {
     /// Instead of the run's.
     #[serde(default)]
     pub schedule: Option<Schedule>,
-    /// Goes on behind its steps until what it teaches is learnt.
+    /// Is done again until what it teaches is learnt.
     #[serde(default)]
     pub until: Option<Until>,
 }
@@ -93,10 +93,10 @@ pub struct Phase {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Until {
-    /// The mean loss of a line of the log, or less.
+    /// The mean loss of its last line of the log, or less.
     pub loss: f64,
-    /// Most updates behind those of the phase, all at the rate that its schedule ends with.
-    pub more_steps: usize,
+    /// How often it is done at most, each time with its whole schedule and a fresh optimiser.
+    pub rounds: usize,
 }
 
 /// What a phase learns, from what.
@@ -269,7 +269,7 @@ fn named(prefix: &str) -> impl Fn((&'static str, String)) -> (String, String) {
 
 impl Until {
     fn check(&self) -> Result<(), (&'static str, String)> {
-        not_zero(("until.more_steps", self.more_steps))?;
+        at_once(("until.rounds", self.rounds))?;
         match self.loss > 0.0 {
             true => Ok(()),
             false => Err(("until.loss", format!("is {}; no loss is that low", self.loss))),
@@ -278,9 +278,9 @@ impl Until {
 }
 
 impl Phase {
-    /// The most updates, where it has so many steps.
-    pub fn most_steps(&self, steps: usize) -> usize {
-        steps + self.until.map_or(0, |until| until.more_steps)
+    /// How often it is done at most.
+    pub fn rounds(&self) -> usize {
+        self.until.map_or(1, |until| until.rounds)
     }
 
     fn check(&self) -> Result<(), (&'static str, String)> {

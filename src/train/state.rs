@@ -42,7 +42,7 @@ pub struct Position {
     pub phase: usize,
     /// Updates done in it.
     pub step: usize,
-    /// Whether it is over before its last possible step: what it teaches is learnt.
+    /// Whether it is over before its last round: what it teaches is learnt.
     #[serde(default)]
     pub learnt: bool,
     /// Updates done in all phases.

@@ -97,7 +97,12 @@ impl<'a> Task<'a> {
         first_steps.try_for_each(|step| self.batches(step).map(drop))
     }
 
-    /// Updates in all.
+    /// A step's number in its round.
+    pub fn within_round(&self, step: usize) -> usize {
+        step % self.steps().max(1)
+    }
+
+    /// Updates of a round; most phases have one.
     pub fn steps(&self) -> usize {
         let steps = match &self.kind {
             Kind::Questions { work, .. } => work.epochs * self.epoch_steps(),
@@ -123,9 +128,9 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// Where a curriculum is; behind the steps of the phase, it is where it was at the last of them.
+    /// Where a curriculum is. It begins again in each round.
     fn moment(&self, step: usize) -> Moment {
-        let (step, epoch_steps) = (step.min(self.steps().saturating_sub(1)), self.epoch_steps());
+        let (step, epoch_steps) = (self.within_round(step), self.epoch_steps());
         Moment { epoch: step / epoch_steps, step, epoch_steps }
     }
 
@@ -137,7 +142,7 @@ impl<'a> Task<'a> {
     /// Whether the optimiser forgets before a step.
     pub fn resets_optimizer(&self, step: usize) -> bool {
         let resets = |method: &Method| method.resets_optimizer(self.moment(step));
-        step < self.steps() && self.method().is_some_and(resets)
+        self.within_round(step) == 0 || self.method().is_some_and(resets)
     }
 
     /// How the model is asked after `step` updates.
@@ -187,7 +192,8 @@ impl<'a> Task<'a> {
                     let purpose = format!("{} step {step} part {part}", self.name);
                     let words = Words { tokenizer, special, eos };
                     let mut random = stream(seed, &purpose);
-                    let batch = work.batch(step, self.stage(step), &words, &mut random)?;
+                    let batch =
+                        work.batch(self.within_round(step), self.stage(step), &words, &mut random)?;
                     self.check_length(&batch)?;
                     Ok(batch)
                 })

@@ -57,49 +57,53 @@ fn states(out: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_phase_goes_on_until_its_loss_is_reached_also_over_a_kill() {
+fn a_phase_is_done_again_until_its_loss_is_reached_also_over_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let config = settings(folder.path(), METHOD);
     let text = std::fs::read_to_string(&config).unwrap();
     let until = |loss: f64| {
-        let field = format!("accumulate = 2\nuntil = {{ loss = {loss}, more_steps = 5 }}");
+        let field = format!("accumulate = 2\nuntil = {{ loss = {loss}, rounds = 3 }}");
         std::fs::write(&config, text.replace("accumulate = 2", &field)).unwrap();
     };
-    let losses = |out: &Path| -> Vec<(usize, f64, usize)> {
-        let loss = |event| match event {
-            Event::Train { step, loss, stage, .. } => Some((step, loss, stage)),
+    let lines = |out: &Path| -> Vec<(f64, usize, f64)> {
+        let line = |event| match event {
+            Event::Train { loss, stage, lr, .. } => Some((loss, stage, lr)),
             Event::Validate { .. } => None,
         };
-        events(out).into_iter().filter_map(loss).collect()
+        events(out).into_iter().filter_map(line).collect()
     };
 
     until(1e-9);
-    let most = folder.path().join("most");
-    let output = train(&config, &most).output().unwrap();
+    let never = folder.path().join("never");
+    let output = train(&config, &never).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("curriculum: no loss of 0.000000001"), "{said}");
-    let all = losses(&most);
-    assert_eq!(all.len(), 12 + 5);
-    let last_stage = all[11].2;
-    assert!(all[12..].iter().all(|(_, _, stage)| *stage == last_stage), "{all:?}");
+    assert!(said.contains("curriculum: no loss of 0.000000001 in 3 rounds"), "{said}");
+    let all = lines(&never);
+    assert_eq!(all.len(), 3 * 12);
+    let schedule = |round: &[(f64, usize, f64)]| -> Vec<(usize, f64)> {
+        round.iter().map(|(_, stage, lr)| (*stage, *lr)).collect()
+    };
+    assert_eq!(schedule(&all[..12]), schedule(&all[12..24]));
 
-    // The first of the 13th and 14th updates that is as good as the better one: there it ends, killed before or not.
-    let enough = all[12].1.min(all[13].1);
-    let ends = all.iter().find(|(step, loss, _)| *step >= 12 && *loss <= enough).unwrap().0;
-    until(enough);
+    let ends = [all[11].0, all[23].0, all[35].0];
+    assert!(ends[1] < ends[0], "a second round teaches more: {ends:?}");
+    until(ends[1]);
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
     let output = train(&config, &whole).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(losses(&whole).len(), ends);
-    let last = validations(&whole).last().unwrap().0;
-    assert_eq!(last, ends, "what is learnt is validated");
+    assert_eq!(lines(&whole).len(), 24);
+    assert_eq!(validations(&whole).last().unwrap().0, 24, "what is learnt is validated");
 
-    let mut child = train(&config, &broken).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().starts_with("step 11/")));
-    child.kill().unwrap();
-    child.wait().unwrap();
+    // Killed at the end of the first round, and in the second.
+    for reached in ["step 12/", "step 14/"] {
+        let mut child =
+            train(&config, &broken).arg("--resume").stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(said.any(|line| line.unwrap().starts_with(reached)), "{reached}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
     let output = train(&config, &broken).arg("--resume").output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert!(bytes(&whole) == bytes(&broken), "the weights differ");
