@@ -22,7 +22,7 @@ pub struct Encoded {
     pub steps: Vec<Vec<u32>>,
     /// What is fed after each step of a dialogue: what was observed, and the opening of the next round. Otherwise none.
     pub observed: Vec<Vec<u32>>,
-    /// What each step begins with, and where the last one ends, if a graph is known; otherwise none.
+    /// The nodes that the steps lead over, from who is asked about to the answer, if a graph is known; otherwise none.
     pub nodes: Vec<u32>,
     /// `### ` and the answer, without end of sequence. Of a dialogue: what the model says in the last round.
     pub answer: Vec<u32>,

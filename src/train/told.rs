@@ -229,9 +229,10 @@ impl Told {
         let mut encoded = queries
             .into_iter()
             .map(|query| {
-                let record = Record::after(&self.known, &self.graph, query, &self.symbols, random);
+                let (record, way) =
+                    Record::after(&self.known, &self.graph, query, &self.symbols, random);
                 let encoded = work.method.encode(&record.example(), words.tokenizer, words.eos)?;
-                Ok(Encoded { nodes: self.way(&encoded.steps, query), ..encoded })
+                Ok(Encoded { nodes: way.iter().map(|&node| self.ids[node]).collect(), ..encoded })
             })
             .collect::<Result<Vec<Encoded>>>()?;
         self.prefix =
@@ -244,13 +245,6 @@ impl Told {
             work.method.sequence(encoded, stage, words.special, random)
         };
         Ok(encoded.iter_mut().map(&mut sequence).collect())
-    }
-
-    /// The nodes that steps lead over: what each begins with, and where they end.
-    fn way(&self, steps: &[Vec<u32>], query: Query) -> Vec<u32> {
-        let is_node = |id: &&u32| self.ids.contains(id);
-        let begins = steps.iter().filter_map(|step| step.iter().find(is_node).copied());
-        begins.chain([self.ids[query.target]]).collect()
     }
 
     fn question(

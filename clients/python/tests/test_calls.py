@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from typing import Any
 
 import httpx
@@ -12,7 +13,9 @@ from coconut_client import (
     Answer,
     ApiError,
     AsyncClient,
+    Client,
     ConnectionFailed,
+    DeadlinePassed,
     Overloaded,
     StreamCut,
     Unavailable,
@@ -135,10 +138,15 @@ def test_what_is_no_time_to_wait_is_not_waited_for(kind: Kind, clock: Clock, sai
     ],
 )
 def test_the_server_is_waited_for_beyond_its_limit_and_the_deadline(
-    kind: Kind, settings: dict[str, Any], deadline: float | None, connect: float | None, read: float | None
+    kind: Kind,
+    clock: Clock,
+    settings: dict[str, Any],
+    deadline: float | None,
+    connect: float | None,
+    read: float | None,
 ) -> None:
-    """So that it can say why there is no answer. A free connection is waited for as long as it takes."""
-    server = Server(answer(), httpx.Response(200, stream=Bytes(DONE)))
+    """So that it can say why there is no answer. Who has had a turn has a connection, too."""
+    server = Server(answer(), httpx.Response(200, stream=Bytes(DONE)), clock=clock)
     kind(server, **settings).reason(deadline)
     kind(server, **settings).streamed(deadline)
     assert server.timeouts() == [{"connect": connect, "read": read, "write": connect, "pool": None}] * 2
@@ -228,3 +236,50 @@ def test_many_calls_at_once_are_a_hundred_and_others_that_wait() -> None:
 
     assert len(asyncio.run(ask())) == 250
     assert most == 100
+
+
+def test_a_turn_is_waited_for_until_the_deadline() -> None:
+    """And no longer, by either client; the next call finds the turns where they were."""
+    free, taken = threading.Event(), threading.Barrier(101)
+
+    def handle(_: httpx.Request) -> httpx.Response:
+        taken.wait(60)
+        assert free.wait(60)
+        return answer()
+
+    with Client("http://test", transport=httpx.MockTransport(handle)) as client:
+        threads = [threading.Thread(target=client.reason, args=["q"]) for _ in range(100)]
+        for thread in threads:
+            thread.start()
+        taken.wait(60)
+        with pytest.raises(DeadlinePassed, match="100 other calls"):
+            client.reason("q", deadline=0.01)
+        free.set()
+        for thread in threads:
+            thread.join(60)
+
+
+def test_a_turn_is_waited_for_until_the_deadline_with_asyncio() -> None:
+    """The same."""
+    free, taken = asyncio.Event(), asyncio.Event()
+    asked = 0
+
+    async def handle(_: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        if asked == 100:
+            taken.set()
+        await free.wait()
+        return answer()
+
+    async def ask() -> list[Answer]:
+        async with AsyncClient("http://test", transport=httpx.MockTransport(handle)) as client:
+            calls = [asyncio.create_task(client.reason("q")) for _ in range(100)]
+            await taken.wait()
+            with pytest.raises(DeadlinePassed, match="100 other calls"):
+                await client.reason("q", deadline=0.01)
+            free.set()
+            return [*await asyncio.gather(*calls), await client.reason("q", deadline=60)]
+
+    assert len(asyncio.run(ask())) == 101
+    assert asked == 101

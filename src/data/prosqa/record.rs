@@ -73,10 +73,11 @@ impl Record {
     /// If no way leads from the root to the target.
     pub fn new(graph: &Graph, query: Query, symbols: &[&str], rng: &mut impl Rng) -> Self {
         let known = facts(graph, symbols, rng);
-        Self::after(&known, graph, query, symbols, rng)
+        Self::after(&known, graph, query, symbols, rng).0
     }
 
-    /// The same after these facts, so that several questions about a graph begin alike.
+    /// The same after these facts, so that several questions about a graph begin alike; and the nodes that its steps lead
+    /// over, from the root to the target.
     ///
     /// # Panics
     /// If no way leads from the root to the target.
@@ -86,22 +87,24 @@ impl Record {
         query: Query,
         symbols: &[&str],
         rng: &mut impl Rng,
-    ) -> Self {
+    ) -> (Self, Vec<usize>) {
         let Query { root, target, neg_target } = query;
         let mut choices = [symbols[target], symbols[neg_target]];
         choices.shuffle(rng);
         let [one, other] = choices;
-        let path = shortest_path(graph, query, rng);
-        Self {
+        let way = shortest_way(graph, query, rng);
+        let step = |edge: &[usize; 2]| sentence(graph, symbols, *edge);
+        let record = Self {
             question: format!("{} Is {} a {one} or {other}?", known.join(" "), symbols[root]),
             answer: format!("{} is a {}.", symbols[root], symbols[target]),
-            steps: path.iter().map(|&edge| sentence(graph, symbols, edge)).collect(),
+            steps: way.array_windows().map(step).collect(),
             idx_to_symbol: symbols.iter().map(|&symbol| symbol.to_owned()).collect(),
             edges: graph.edges().to_vec(),
             root,
             target,
             neg_target,
-        }
+        };
+        (record, way)
     }
 
     /// What training and evaluation need of it.
@@ -131,20 +134,17 @@ impl Record {
     }
 }
 
-/// The edges of one shortest way to the target, walked back from there.
-fn shortest_path(graph: &Graph, query: Query, rng: &mut impl Rng) -> Vec<[usize; 2]> {
+/// The nodes of one of the shortest ways from the root to the target, walked back from there.
+fn shortest_way(graph: &Graph, query: Query, rng: &mut impl Rng) -> Vec<usize> {
     let hops = graph.hops(query.root);
-    let mut path = Vec::new();
-    let mut to = query.target;
-    while to != query.root {
-        let nearer = |&&[from, end]: &&[usize; 2]| {
-            end == to && hops[from].is_some() && hops[from].map(|hops| hops + 1) == hops[to]
-        };
-        let edges: Vec<[usize; 2]> = graph.edges().iter().filter(nearer).copied().collect();
-        let &edge = edges.choose(rng).expect("a way leads from the root to the target");
-        path.push(edge);
-        to = edge[0];
+    let (mut node, mut way) = (query.target, vec![query.target]);
+    while node != query.root {
+        let mut nearer = graph.parents(node);
+        nearer
+            .retain(|&from| hops[from].is_some() && hops[from].map(|hops| hops + 1) == hops[node]);
+        node = *nearer.choose(rng).expect("a way leads from the root to the target");
+        way.push(node);
     }
-    path.reverse();
-    path
+    way.reverse();
+    way
 }

@@ -1,6 +1,6 @@
 """The client for asyncio; its twin for ordinary programs, which says more, is in `client.py`."""
 
-from asyncio import Semaphore, sleep
+from asyncio import Semaphore, sleep, timeout
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
@@ -23,7 +23,7 @@ class AsyncClient:
     `retries`: how often a request that the server refused as overloaded, loading or stopping is sent again, each time
     after as long as it says; `ready` and `live` ask once. `timeout`: seconds without a byte after which a connection is
     given up, or more where a `deadline` is longer; less than the server's own limit, and the server cannot say that an
-    answer took too long. A hundred calls are under way at once, more wait as long as it takes.
+    answer took too long. A hundred calls are under way at once, more wait for their turn until their `deadline`.
     """
 
     def __init__(
@@ -38,7 +38,6 @@ class AsyncClient:
         self._http = httpx.AsyncClient(base_url=url, headers=headers(api_key), limits=LIMITS, transport=transport)
         self._timeout = timeout
         self._retries = retries
-        # Those that wait do so here: httpx would look at all of them whenever a call begins or ends.
         self._turns = Semaphore(CONNECTIONS)
 
     async def reason(self, question: str, *, deadline: float | None = None, **options: Unpack[ReasonOptions]) -> Answer:
@@ -121,7 +120,7 @@ class AsyncClient:
     async def _answered(self, ask: Ask) -> AsyncIterator[httpx.Response]:
         call = Call(ask, self._timeout, self._retries)
         while True:
-            async with self._turns:
+            async with self._turn(call):
                 try:
                     response = await self._http.send(self._http.build_request(**call.request()), stream=True)
                 except httpx.RequestError as error:
@@ -134,6 +133,18 @@ class AsyncClient:
                 finally:
                     await response.aclose()
             await sleep(call.pause(refusal))
+
+    @asynccontextmanager
+    async def _turn(self, call: Call) -> AsyncIterator[None]:
+        try:
+            async with timeout(call.turn()):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise call.no_turn() from None
+        try:
+            yield
+        finally:
+            self._turns.release()
 
 
 async def _content(ask: Ask, response: httpx.Response) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from threading import Semaphore
 from time import sleep
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -10,7 +11,7 @@ from urllib.parse import quote
 import httpx
 
 from .answers import Answer, Health, Model, ModelList, ReasonEvent, ScoreEvent, Scores
-from .calls import LIMITS, TIMEOUT, Call
+from .calls import CONNECTIONS, LIMITS, TIMEOUT, Call
 from .decode import decode
 from .questions import Continuation, ReasonOptions, ScoreOptions
 from .routes import REASON_EVENTS, SCORE_EVENTS, Ask
@@ -23,7 +24,7 @@ class Client:
     `retries`: how often a request that the server refused as overloaded, loading or stopping is sent again, each time
     after as long as it says; `ready` and `live` ask once. `timeout`: seconds without a byte after which a connection is
     given up, or more where a `deadline` is longer; less than the server's own limit, and the server cannot say that an
-    answer took too long. A hundred calls are under way at once, more wait as long as it takes.
+    answer took too long. A hundred calls are under way at once, more wait for their turn until their `deadline`.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Client:
         self._http = httpx.Client(base_url=url, headers=headers(api_key), limits=LIMITS, transport=transport)
         self._timeout = timeout
         self._retries = retries
+        self._turns = Semaphore(CONNECTIONS)
 
     def reason(self, question: str, *, deadline: float | None = None, **options: Unpack[ReasonOptions]) -> Answer:
         """An answer. `deadline`: seconds to wait for it, asking again included; at most the server's own limit."""
@@ -115,18 +117,28 @@ class Client:
     def _answered(self, ask: Ask) -> Iterator[httpx.Response]:
         call = Call(ask, self._timeout, self._retries)
         while True:
-            try:
-                response = self._http.send(self._http.build_request(**call.request()), stream=True)
-            except httpx.RequestError as error:
-                raise connection_error(ask.path, error) from error
-            try:
-                if response.is_success:
-                    yield response
-                    return
-                refusal = error_of(response.status_code, response.headers, _content(ask, response))
-            finally:
-                response.close()
+            with self._turn(call):
+                try:
+                    response = self._http.send(self._http.build_request(**call.request()), stream=True)
+                except httpx.RequestError as error:
+                    raise connection_error(ask.path, error) from error
+                try:
+                    if response.is_success:
+                        yield response
+                        return
+                    refusal = error_of(response.status_code, response.headers, _content(ask, response))
+                finally:
+                    response.close()
             sleep(call.pause(refusal))
+
+    @contextmanager
+    def _turn(self, call: Call) -> Iterator[None]:
+        if not self._turns.acquire(timeout=call.turn()):
+            raise call.no_turn()
+        try:
+            yield
+        finally:
+            self._turns.release()
 
 
 def _content(ask: Ask, response: httpx.Response) -> bytes:
