@@ -19,7 +19,8 @@ MARGIN = 5.0
 CONNECTIONS = 100
 """As many calls are under way at once; a server answers 32 together, where it is not told otherwise."""
 
-# More calls wait for their turn in the client, and not more connections are kept: httpx looks at each whenever a call begins or ends, which soon takes longer than to open one.
+# More calls wait for their turn in the client, and not more connections are kept: httpx looks at each whenever a call
+# begins or ends, which soon takes longer than to open one.
 LIMITS = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=20)
 
 
