@@ -4,7 +4,10 @@ seeds and questions leave (95 %: Wilson's of all questions, and Student's t over
 import json
 import math
 import sys
+import tomllib
 from pathlib import Path
+
+RECIPES = Path(__file__).parent.parent / "models/recipes/table"
 
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 
@@ -28,6 +31,27 @@ def interval(shares: list[float], questions: int) -> tuple[float, float]:
     return max(0.0, low), min(1.0, high)
 
 
+def questions_seen(name: str) -> int:
+    """As the row's own recipe says: those behind its start."""
+    seen = 0
+    for phase in tomllib.loads((RECIPES / f"{name}.toml").read_text())["phases"]:
+        match phase["objective"]:
+            case {"graphs": {"learn": {"method": asked} | {"questions": asked}, "graphs": graphs, "steps": steps}}:
+                seen += asked["per_graph"] * graphs * steps
+            case {"questions": work}:
+                # Whole batches, but for the last of an epoch.
+                part = len(questions_of(Path(work["train"]))) // work.get("parts", 1)
+                steps = work["epochs"] * -(-part // (work["batch_size"] * phase.get("accumulate", 1)))
+                cut = phase.get("max_steps", steps) / steps
+                seen += round(work["epochs"] * part * min(1.0, cut))
+    return seen
+
+
+def questions_of(path: Path) -> list:
+    text = path.read_text()
+    return text.splitlines() if path.suffix == ".jsonl" else json.loads(text)
+
+
 def row(folder: Path, name: str) -> str | None:
     seeds = sorted(path for path in folder.glob(f"{name}-*.json") if path.stem.removeprefix(f"{name}-").isdigit())
     runs = [json.loads(path.read_text())["runs"][0] for path in seeds]
@@ -43,7 +67,7 @@ def row(folder: Path, name: str) -> str | None:
     each = ", ".join(f"{100 * share:.1f}" for share in shares)
     milliseconds = 1000 * runs[0]["mean_seconds"]
     return (
-        f"| {name} | {100 * sum(shares) / len(shares):.1f} | {100 * low:.1f} - {100 * high:.1f} | {each} | "
+        f"| {name} | {100 * sum(shares) / len(shares):.1f} | {100 * low:.1f} - {100 * high:.1f} | {each} | {questions_seen(name):,} | "
         f"{mean('mean_tokens', '{:.1f}')} | {mean('mean_thoughts', '{:.1f}')} | {mean('mean_tool_calls', '{:.1f}')} | "
         f"{mean('mean_positions', '{:.0f}')} | {milliseconds:.1f} |"
     )
@@ -51,8 +75,8 @@ def row(folder: Path, name: str) -> str | None:
 
 def main() -> None:
     folder, names = Path(sys.argv[1]), sys.argv[2:]
-    print("| row | right, % | 95 % interval | by seed | tokens | thoughts | tool calls | forward rows | ms a question |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| row | right, % | 95 % interval | by seed | questions seen | tokens | thoughts | tool calls | forward rows | ms a question |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for name in names:
         line = row(folder, name)
         if line:
