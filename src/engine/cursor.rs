@@ -7,6 +7,7 @@ use crate::engine::request::Finish;
 use crate::latent::script::Act;
 use crate::latent::script::Branch;
 use crate::latent::script::Say;
+use crate::latent::script::ScoredAs;
 use crate::latent::script::Think;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -135,6 +136,11 @@ impl Cursor {
         }
     }
 
+    /// Whether anything is done to the next thought.
+    pub(crate) fn is_edited(&self) -> bool {
+        self.think().is_some_and(|think| think.edits.change(self.trail.steps + 1))
+    }
+
     /// Takes in the next thought as it is fed. Its number.
     pub(crate) fn thought(&mut self, vector: Arc<[f32]>) -> usize {
         // The number is that before those left out behind it.
@@ -181,7 +187,7 @@ impl Cursor {
     /// The ids whose probabilities come next, `count` of them.
     pub(crate) fn to_score(&self, count: usize) -> &[u32] {
         match (self.doing, self.branch.acts.get(self.act)) {
-            (Doing::Score { left }, Some(Act::Score(ids))) => &ids[ids.len() - left..][..count],
+            (Doing::Score { left }, Some(Act::Score(ids, _))) => &ids[ids.len() - left..][..count],
             _ => &[],
         }
     }
@@ -190,9 +196,8 @@ impl Cursor {
     pub(crate) fn scored(&mut self, count: usize) {
         let Doing::Score { left } = self.doing else { return };
         self.doing = Doing::Score { left: left - count };
-        if let (true, Some(Act::Score(ids))) = (left == count, self.branch.acts.get(self.act)) {
-            let last = ids.len() - 1;
-            self.queue.push_back(continued(last, ids[last]));
+        if let (true, Some(Act::Score(ids, of))) = (left == count, self.branch.acts.get(self.act)) {
+            self.queue.extend(scored_ids(ids, *of).last());
             self.next_act();
         }
     }
@@ -211,6 +216,14 @@ impl Cursor {
         }
     }
 
+    /// What is scored right behind the act under way.
+    fn scored_next(&self) -> Option<ScoredAs> {
+        match self.branch.acts.get(self.act + 1) {
+            Some(Act::Score(_, of)) => Some(*of),
+            _ => None,
+        }
+    }
+
     fn next_act(&mut self) {
         self.act += 1;
         self.begin();
@@ -223,22 +236,28 @@ impl Cursor {
                 Act::Feed(inputs) => {
                     // Nothing waits only before the script's first act.
                     let is_prompt = self.act == 0 && self.queue.is_empty();
+                    let goes_on = Some(ScoredAs::Prompt) == self.scored_next();
                     let role = |index: usize| match is_prompt {
-                        true => (index + 1 == inputs.len()).then_some(Role::Prompt),
+                        true => (index + 1 == inputs.len() && !goes_on).then_some(Role::Prompt),
                         false => Some(Role::Marker(index as u32)),
                     };
                     let waiting =
                         |(index, fed)| Waiting { input: Input::from(fed), role: role(index) };
                     self.queue.extend(inputs.iter().enumerate().map(waiting));
                 }
+                Act::Pause(id, steps) => {
+                    let first = self.trail.steps + 1;
+                    self.trail.steps += steps;
+                    let role = |step| Some(Role::Latent(step as u32));
+                    let waiting = |step| Waiting { input: Input::Id(*id), role: role(step) };
+                    self.queue.extend((first..=self.trail.steps).map(waiting));
+                }
                 Act::Say(_) => {
                     self.doing = Doing::Say { tokens: 0, eos_seen: 0 };
                     return;
                 }
-                Act::Score(ids) => {
-                    let (_, fed) = ids.split_last().expect("a script scores at least one id");
-                    let waiting = fed.iter().enumerate().map(|(index, &id)| continued(index, id));
-                    self.queue.extend(waiting);
+                Act::Score(ids, of) => {
+                    self.queue.extend(scored_ids(ids, *of).take(ids.len() - 1));
                     self.doing = Doing::Score { left: ids.len() };
                     return;
                 }
@@ -269,9 +288,16 @@ impl Cursor {
     }
 }
 
-/// An id of a continuation.
-fn continued(index: usize, id: u32) -> Waiting {
-    Waiting { input: Input::Id(id), role: Some(Role::Answer(index as u32)) }
+/// Ids whose probabilities are asked for, as they are fed.
+fn scored_ids(ids: &[u32], of: ScoredAs) -> impl Iterator<Item = Waiting> {
+    ids.iter().enumerate().map(move |(index, &id)| {
+        let role = match of {
+            ScoredAs::Prompt => (index + 1 == ids.len()).then_some(Role::Prompt),
+            ScoredAs::Marker(before) => Some(Role::Marker((before + index) as u32)),
+            ScoredAs::Answer => Some(Role::Answer(index as u32)),
+        };
+        Waiting { input: Input::Id(id), role }
+    })
 }
 
 #[cfg(test)]
@@ -299,6 +325,34 @@ mod tests {
         cursor.fed(4);
         let (_, branch) = cursor.fork(0).remove(0);
         assert_eq!(roles(&branch), [marker(1), marker(0)]);
+    }
+
+    #[test]
+    fn scored_ids_of_a_prompt_are_its_own_and_pauses_stand_for_thoughts() {
+        let score = |scored: &[u32], of| Act::Score(scored.to_vec(), of);
+        let acts = vec![
+            Act::Feed(ids(&[5])),
+            score(&[6, 7], ScoredAs::Prompt),
+            Act::Pause(4, 2),
+            Act::Feed(ids(&[1])),
+            score(&[8, 9], ScoredAs::Marker(1)),
+            score(&[3], ScoredAs::Answer),
+        ];
+        let mut cursor = Cursor::at_root(Branch { acts, branches: Vec::new() }, Vec::new());
+        assert_eq!(roles(&cursor), [None, None]);
+        cursor.fed(2);
+        cursor.scored(2);
+        let (latent, marker) = (|step| Some(Role::Latent(step)), |at| Some(Role::Marker(at)));
+        assert_eq!(
+            roles(&cursor),
+            [Some(Role::Prompt), latent(1), latent(2), marker(0), marker(1)]
+        );
+        assert_eq!(cursor.steps(), 2);
+        cursor.fed(5);
+        cursor.scored(2);
+        assert_eq!(roles(&cursor), [marker(2)]);
+        cursor.scored(1);
+        assert_eq!(roles(&cursor), [marker(2), Some(Role::Answer(0))]);
     }
 
     #[test]

@@ -91,7 +91,11 @@ impl Walk {
             }),
             Act::Think(think) => self.think(think, expected),
             Act::Say(say) => self.say(say, expected),
-            Act::Score(ids) => {
+            Act::Pause(id, steps) => {
+                self.steps += steps;
+                (0..*steps).for_each(|_| self.id(*id));
+            }
+            Act::Score(ids, _) => {
                 for &id in ids {
                     self.decide();
                     expected.scores += 1;

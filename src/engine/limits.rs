@@ -81,8 +81,9 @@ impl Limits {
                 }
                 Act::Say(say) if say.max_tokens == 0 => return Err(Rejected::Empty),
                 Act::Say(_) => {}
-                Act::Score(ids) if ids.is_empty() => return Err(Rejected::Empty),
-                Act::Score(ids) => ids.iter().try_for_each(|&id| self.check_id(id))?,
+                Act::Pause(id, _) => self.check_id(*id)?,
+                Act::Score(ids, _) if ids.is_empty() => return Err(Rejected::Empty),
+                Act::Score(ids, _) => ids.iter().try_for_each(|&id| self.check_id(id))?,
             }
         }
         branch.branches.iter().try_for_each(|branch| self.check_branch(branch, trail))

@@ -123,7 +123,7 @@ impl Told<'_> {
     ) -> Result<(), Failure> {
         let (now, live, sequence) = (Instant::now(), &mut *self.live, &mut self.running.sequence);
         let is_opening = sequence.is_opening();
-        let vector = sequence.edited(computed);
+        let (vector, is_edited) = (sequence.edited(computed), sequence.is_edited());
         if !all_finite(computed) || !all_finite(&vector) {
             return Err(Failure::NonFinite);
         }
@@ -138,7 +138,7 @@ impl Told<'_> {
         let before = sequence.before().filter(|_| live.report.cosine).cloned();
         if let Advanced::Thought { step } = sequence.advance(segment, Outcome::Thought(vector)) {
             let told = Thought {
-                computed_norm: as_f32(length(computed)),
+                computed_norm: is_edited.then(|| as_f32(length(computed))),
                 ..thought.reported(step, before.as_deref(), &live.report)
             };
             live.send(now, segment.branch, EventKind::Thought(told));
@@ -172,8 +172,12 @@ impl Told<'_> {
             live.send(now, segment.branch, EventKind::FirstLogits(logits.to_vec()));
         }
         record_token(live, &mut running.carried, now, self.metrics);
-        if running.sequence.advance(segment, Outcome::Token(id)) == Advanced::Token {
-            live.send(now, segment.branch, EventKind::Token(Token { id, logprob, entropy, top }));
+        let is_shown = logprob.is_some();
+        let token = Token { id, logprob, entropy, top };
+        match running.sequence.advance(segment, Outcome::Token(id)) {
+            Advanced::Token => live.send(now, segment.branch, EventKind::Token(token)),
+            _ if is_shown => live.send(now, segment.branch, EventKind::Ended(token)),
+            _ => {}
         }
         Ok(())
     }

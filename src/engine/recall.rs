@@ -28,7 +28,7 @@ impl Kept {
         Thought {
             step,
             norm: self.norm,
-            computed_norm: self.norm,
+            computed_norm: None,
             vector: report.thought_vectors.then(|| self.vector.to_vec()),
             top_tokens: self.top_tokens[..shown].to_vec(),
             entropy: self.entropy.filter(|_| report.entropy),

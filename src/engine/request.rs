@@ -69,6 +69,8 @@ pub enum EventKind {
     FirstLogits(Vec<f32>),
     /// An answer token.
     Token(Token),
+    /// An end-of-sequence token was chosen, and its probability was asked for: it is no part of the answer.
+    Ended(Token),
     /// The next ids that are given have their scores.
     Scored(Vec<Given>),
     /// A row was computed that was to be looked into.
@@ -95,8 +97,8 @@ pub struct Thought {
     pub step: usize,
     /// Euclidean length of what is fed.
     pub norm: f32,
-    /// Euclidean length of what was computed: the same, unless it was edited.
-    pub computed_norm: f32,
+    /// Euclidean length of what was computed, where something was done to it.
+    pub computed_norm: Option<f32>,
     /// The vector that is fed back, (D,).
     pub vector: Option<Vec<f32>>,
     /// What the head makes of the thought as it was computed, most likely first.
@@ -195,7 +197,7 @@ pub enum Failure {
     Deadline,
     /// A hidden state or a logit was not finite.
     #[error(
-        "what the model computed for this request is not finite: its weights are wrong, or too large for the type they are computed in"
+        "what the model computed for this request is not finite: its weights are wrong, or too large for the type they are computed in, or an intervention of the request is too large"
     )]
     NonFinite,
     /// A step failed that the request took part in; the engine goes on without it.

@@ -14,6 +14,7 @@ use crate::latent::edits::Steps;
 use crate::latent::script::Act;
 use crate::latent::script::Branch;
 use crate::latent::script::Fed;
+use crate::latent::script::ScoredAs;
 use crate::latent::script::Think;
 use crate::latent::script::Until;
 use crate::model::attention::geometry::PAGE_POSITIONS;
@@ -86,7 +87,7 @@ fn acts() -> impl Strategy<Value = Act> {
         2 => prop::collection::vec(input, 0..40).prop_map(Act::Feed),
         3 => untils().prop_map(|until| Act::Think(Think { until, edits: Edits::default() })),
         2 => (1..9usize).prop_map(say),
-        2 => prop::collection::vec(0..20u32, 1..40).prop_map(Act::Score),
+        2 => prop::collection::vec(0..20u32, 1..40).prop_map(|ids| Act::Score(ids, ScoredAs::Answer)),
     ]
 }
 

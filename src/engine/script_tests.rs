@@ -20,6 +20,7 @@ use crate::latent::script::Branch;
 use crate::latent::script::Fed;
 use crate::latent::script::Sampling;
 use crate::latent::script::Say;
+use crate::latent::script::ScoredAs;
 use crate::latent::script::Script;
 use crate::latent::script::StopRule;
 use crate::latent::script::Think;
@@ -53,7 +54,7 @@ fn tree() -> Request {
         acts: vec![Act::Think(Think::steps(1))],
         branches: vec![leaf(vec![say(2)]), leaf(vec![Act::Feed(ids(&[2])), say(1)])],
     };
-    let scores = leaf(vec![Act::Score(vec![3, 2, 3])]);
+    let scores = leaf(vec![Act::Score(vec![3, 2, 3], ScoredAs::Answer)]);
     request(vec![Act::Think(Think::steps(2))], vec![leaf(vec![say(3)]), scores, deeper])
 }
 
@@ -67,6 +68,7 @@ async fn told(ticket: &mut crate::engine::Ticket) -> BTreeMap<usize, Vec<&'stati
             EventKind::Thought(_) => "thought",
             EventKind::FirstLogits(_) => "first logits",
             EventKind::Token(_) => "token",
+            EventKind::Ended(_) => "ended",
             EventKind::Scored(scores) => {
                 // Token 3 has a logit of 9, the three others of 0.
                 let (first, second) = (scores[0].scored, scores[1].scored);
@@ -217,11 +219,11 @@ async fn scripts_that_cannot_run_are_refused_by_what_is_wrong_with_them() {
     ] {
         assert_eq!(refused(request), Rejected::Malformed(malformed));
     }
-    let empty = [Act::Score(Vec::new()), say(0)];
+    let empty = [Act::Score(Vec::new(), ScoredAs::Answer), say(0)];
     for act in empty {
         assert_eq!(refused(request(vec![act], Vec::new())), Rejected::Empty);
     }
-    let unknown = request(Vec::new(), vec![leaf(vec![Act::Score(vec![100])])]);
+    let unknown = request(Vec::new(), vec![leaf(vec![Act::Score(vec![100], ScoredAs::Answer)])]);
     assert_eq!(refused(unknown), Rejected::UnknownId { id: 100 });
     let endless = vec![leaf(vec![say(usize::MAX)]), leaf(vec![say(usize::MAX)])];
     assert!(matches!(refused(request(Vec::new(), endless)), Rejected::TooLong { .. }));

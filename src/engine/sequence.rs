@@ -132,6 +132,11 @@ impl Sequence {
         }
     }
 
+    /// Whether anything is done to the next thought.
+    pub(crate) fn is_edited(&self) -> bool {
+        self.cursor.is_edited()
+    }
+
     /// What is fed where `computed` (D,) is the next thought.
     pub(crate) fn edited(&self, computed: &[f32]) -> Arc<[f32]> {
         self.cursor.edited(computed)

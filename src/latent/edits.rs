@@ -73,6 +73,11 @@ impl Edits {
         self.0.iter().any(|(_, edit)| *edit == Edit::Skip)
     }
 
+    /// Whether anything is done to thought number `step`.
+    pub fn change(&self, step: usize) -> bool {
+        self.at(step).next().is_some()
+    }
+
     /// Whether thought number `step` needs one before it.
     pub fn repeats(&self, step: usize) -> bool {
         self.at(step).any(|edit| *edit == Edit::Repeat)

@@ -70,7 +70,11 @@ impl Place<'_> {
             Act::Feed(inputs) => inputs.iter().try_for_each(|input| self.feed(input)),
             Act::Think(think) => self.think(think, given),
             Act::Say(say) => self.say(say, given),
-            Act::Score(ids) => ids.iter().try_for_each(|&id| {
+            Act::Pause(id, steps) => {
+                self.steps += steps;
+                (0..*steps).try_for_each(|_| self.feed(&Fed::Id(*id)))
+            }
+            Act::Score(ids, _) => ids.iter().try_for_each(|&id| {
                 given.scores.push(log_probability(&self.logits()?, id));
                 self.feed(&Fed::Id(id))
             }),

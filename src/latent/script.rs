@@ -36,10 +36,23 @@ pub enum Act {
     Feed(Vec<Fed>),
     /// Thoughts, each fed where the next one is computed.
     Think(Think),
+    /// The same id in the places of so many thoughts.
+    Pause(u32, usize),
     /// Tokens.
     Say(Say),
-    /// The probabilities of these ids as what is said next; at least one.
-    Score(Vec<u32>),
+    /// The probabilities of these ids, at least one, and what they are.
+    Score(Vec<u32>, ScoredAs),
+}
+
+/// What ids are whose probabilities are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScoredAs {
+    /// The rest of the prompt, whose first id is what the act before feeds.
+    Prompt,
+    /// What is known behind the thoughts, after so many ids of that kind.
+    Marker(usize),
+    /// What could be said next.
+    Answer,
 }
 
 /// A known input at one position.
@@ -193,15 +206,16 @@ impl Act {
         match self {
             Self::Feed(inputs) => inputs.len(),
             Self::Think(think) => think.until.most(),
+            Self::Pause(_, steps) => *steps,
             Self::Say(say) => say.max_tokens,
-            Self::Score(ids) => ids.len(),
+            Self::Score(ids, _) => ids.len(),
         }
     }
 
     /// Whether it always adds so many.
     fn is_fixed(&self) -> bool {
         match self {
-            Self::Feed(_) | Self::Score(_) => true,
+            Self::Feed(_) | Self::Pause(..) | Self::Score(..) => true,
             Self::Think(think) => matches!(think.until, Until::Steps(_)) && !think.edits.may_skip(),
             Self::Say(_) => false,
         }
@@ -271,8 +285,9 @@ impl Branch {
                     opening.until = Some(think.until);
                     break;
                 }
+                Act::Pause(id, steps) => opening.prompt.extend(vec![*id; *steps]),
                 Act::Say(_) => return Opening { goes_on: true, ..opening },
-                Act::Score(_) => return opening,
+                Act::Score(..) => return opening,
             }
         }
         let is_whole = opening.until.is_some_and(|until| until.most() == opening.thoughts);

@@ -78,6 +78,7 @@ impl Asks for Scripted {
             tokens: tokens.clone(),
             first_logits: None,
             scores: Vec::new(),
+            ending: None,
         };
         let answer = Answer {
             choices: vec![choice],

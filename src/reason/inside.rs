@@ -8,6 +8,7 @@ use crate::engine::inside::Places;
 use crate::engine::inside::Sizes;
 use crate::latent::script::Script;
 use crate::text::Tokenizer;
+use crate::text::encode::Encoded;
 
 /// What to see of some rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,8 +121,12 @@ fn one_token(text: &str, tokenizer: &Tokenizer) -> Result<u32, Refused> {
     if let Some(id) = tokenizer.id(text) {
         return Ok(id);
     }
-    let ids = tokenizer.encode(text, false).map_err(|error| ("ranked", error.to_string()))?;
+    let Encoded { ids, unknown } =
+        tokenizer.encode_whole(text, false).map_err(|error| ("ranked", error.to_string()))?;
     match ids[..] {
+        _ if unknown.tokens > 0 => {
+            Err(("ranked", format!("`{text}` is not in the model's vocabulary")))
+        }
         [id] => Ok(id),
         _ => Err(("ranked", format!("`{text}` is {} tokens, not one", ids.len()))),
     }

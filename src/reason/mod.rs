@@ -60,6 +60,7 @@ pub mod card;
 #[cfg(test)]
 pub(crate) mod committed;
 mod dialogue;
+mod ending;
 pub mod inside;
 pub mod local;
 pub mod means;

@@ -31,6 +31,8 @@ pub(crate) struct Prompt {
     pub(crate) unknown: Unknown,
     /// Whether it says itself where thoughts go.
     pub(crate) is_marked: bool,
+    /// Whether it says the end markers, too.
+    pub(crate) has_written_end: bool,
 }
 
 /// A checkpoint's words.
@@ -57,8 +59,8 @@ impl<'a> Reader<'a> {
                     false => [&inputs.before[..], &ids(&self.recipe.start)].concat(),
                 },
                 after: inputs.after.clone(),
-                unknown: Unknown::default(),
                 is_marked: true,
+                ..Prompt::default()
             }),
             Asked::Chat(conversation) => match self.template()? {
                 Some(template) => {
@@ -146,7 +148,7 @@ impl<'a> Reader<'a> {
         first.extend(&self.recipe.start);
         let Encoded { ids: after, unknown: unknown_after } = self.encode(after, false)?;
         unknown.extend(unknown_after);
-        Ok(Prompt { before: ids(&first), after, unknown, is_marked: true })
+        Ok(Prompt { before: ids(&first), after, unknown, is_marked: true, ..Prompt::default() })
     }
 
     /// Parts ids where the start markers are among them; else thoughts go behind all.
@@ -163,8 +165,10 @@ impl<'a> Reader<'a> {
                 let after = all.split_off(at + start.len());
                 // Who writes the end markers as well means those that are fed anyway.
                 let end = &self.recipe.end[..];
-                let after = after.strip_prefix(end).map(<[u32]>::to_vec).unwrap_or(after);
-                Ok(Prompt { before: ids(&all), after, unknown, is_marked: true })
+                let behind = after.strip_prefix(end).filter(|_| !end.is_empty());
+                let has_written_end = behind.is_some();
+                let after = behind.map(<[u32]>::to_vec).unwrap_or(after);
+                Ok(Prompt { before: ids(&all), after, unknown, is_marked: true, has_written_end })
             }
             _ => Err(AskError::Prompt(TWICE)),
         }

@@ -14,7 +14,6 @@ use crate::latent::checkpoint::Location;
 use crate::latent::recipe::Recipe;
 use crate::latent::script::Fed;
 use crate::latent::script::Script;
-use crate::latent::script::StopRule;
 use crate::metrics::Metrics;
 use crate::model::device::Processor;
 use crate::model::load::save::SavedType;
@@ -27,18 +26,13 @@ use crate::reason::means::ThoughtMeans;
 use crate::reason::prompt::Prompt;
 use crate::reason::question::AskError;
 use crate::reason::question::Asked;
-use crate::reason::question::DEFAULT_MAX_TOKENS;
 use crate::reason::question::Echo;
 use crate::reason::question::Question;
-use crate::reason::question::Saying;
 use crate::reason::question::Then;
 use crate::reason::reply::Reply;
 use crate::reason::reply::Unanswered;
-use crate::reason::scoring::Continuation;
-use crate::reason::scoring::Scoring;
 use crate::reason::shape::End;
 use crate::reason::shape::Ending;
-use crate::reason::shape::MaxTokens;
 use crate::reason::shape::Shape;
 use crate::reason::shape::Stages;
 use crate::reason::thinking::Given;
@@ -253,8 +247,11 @@ impl Reasoner {
             false => thinking.stages(bounds)?,
         };
         let (pause, means, width) = (self.pause, self.means.as_ref(), self.width);
-        let filling = thinking.filling(&stages, Given { pause, means, width, borrowed })?;
-        let Prompt { before, after, unknown, is_marked } = self.reader().read(&question.asked)?;
+        let samples = question.saying().map_or(1, |saying| saying.samples);
+        let given = Given { pause, means, width, borrowed };
+        let fillings = thinking.fillings(samples, &stages, given)?;
+        let Prompt { before, after, mut unknown, is_marked, has_written_end } =
+            self.reader().read(&question.asked)?;
         if question.echo != Echo::No && self.recipe.thinks() && !is_marked {
             return Err(AskError::Prompt(UNMARKED));
         }
@@ -268,70 +265,28 @@ impl Reasoner {
             }
             (true, true) => after[after.len().saturating_sub(LEAD)..].to_vec(),
         };
-        let prompt = before.iter().filter_map(Fed::id).chain(after.iter().copied());
+        let end = self.recipe.end.iter().filter(|_| has_written_end);
+        let prompt = before.iter().filter_map(Fed::id).chain(end.chain(&after).copied());
         let prompt = prompt.filter(|_| is_scored);
         let echoed = prompt.map(|id| PromptToken { id, logprob: None, top: Vec::new() }).collect();
+        let ending = match &question.then {
+            Then::Nothing => Ending::Nothing,
+            Then::Say(saying) => self.said(saying),
+            Then::Score(scoring) => self.scored(scoring, &mut unknown)?,
+        };
         let shape = Shape {
             before,
             after,
             is_scored,
+            has_written_end,
             stages,
-            filling,
-            noise: thinking.noise,
-            seed: thinking.seed,
+            fillings,
             forced: if is_plain { Vec::new() } else { self.recipe.end.clone() },
             masked: self.recipe.masked.clone(),
-            ending: match &question.then {
-                Then::Nothing => Ending::Nothing,
-                Then::Say(saying) => self.said(saying),
-                Then::Score(scoring) => self.scored(scoring)?,
-            },
+            ending,
         };
         let (script, ends) = shape.script();
         Ok((script, ends, Heading { tokens, unknown, lead, echoed }))
-    }
-
-    fn said(&self, saying: &Saying) -> Ending {
-        let most = self.recipe.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS);
-        let positions = self.engine.max_positions();
-        Ending::Say {
-            samples: saying.samples,
-            max_tokens: match saying.max_tokens {
-                // No question leaves room for so many: the engine says so.
-                Some(most) if most > positions => MaxTokens::Exactly(most),
-                asked => MaxTokens::Within(asked.unwrap_or(most), positions),
-            },
-            stop: match saying.ignore_eos {
-                true => StopRule::NEVER,
-                false => self.recipe.stop_rule(),
-            },
-            sampling: saying.sampling.clone(),
-        }
-    }
-
-    fn scored(&self, scoring: &Scoring) -> Result<Ending, AskError> {
-        let ids = |index, text: &str| {
-            let ids = self.tokenizer.encode(text, false);
-            ids.map_err(|error| AskError::Continuation { index, reason: error.to_string() })
-        };
-        let continuation = |(index, continuation): (usize, &Continuation)| {
-            let ids = match continuation {
-                Continuation::Text(text) => ids(Some(index), text)?,
-                Continuation::Ids(ids) => ids.clone(),
-            };
-            match ids.is_empty() {
-                true => Err(AskError::Continuation {
-                    index: Some(index),
-                    reason: "has no tokens".to_owned(),
-                }),
-                false => Ok(ids),
-            }
-        };
-        let continuations = scoring.continuations.iter().enumerate().map(continuation);
-        let continuations = continuations.collect::<Result<_, _>>()?;
-        let prefix =
-            if scoring.prefix.is_empty() { Vec::new() } else { ids(None, &scoring.prefix)? };
-        Ok(Ending::Score { prefix, continuations })
     }
 
     /// What is being served.

@@ -1,15 +1,14 @@
 //! From what a question comes to in ids to the script that is run: one shape for an answer, sweeps, samples and scores. Knows
 //! ids and edits, no text; which of the script's branches end in what is told beside it.
 
-use crate::latent::edits::Edit;
 use crate::latent::edits::Edits;
-use crate::latent::edits::Steps;
 use crate::latent::program::room;
 use crate::latent::script::Act;
 use crate::latent::script::Branch;
 use crate::latent::script::Fed;
 use crate::latent::script::Sampling;
 use crate::latent::script::Say;
+use crate::latent::script::ScoredAs;
 use crate::latent::script::Script;
 use crate::latent::script::StopRule;
 use crate::latent::script::Think;
@@ -24,14 +23,13 @@ pub(crate) struct Shape {
     pub(crate) before: Vec<Fed>,
     /// What is fed behind the end markers.
     pub(crate) after: Vec<u32>,
-    /// Whether each id of both, but the first, is scored.
+    /// Whether each id of both, but the first, is scored. Nothing else is then.
     pub(crate) is_scored: bool,
+    /// Whether the end markers stand in the prompt, so that they are scored, too.
+    pub(crate) has_written_end: bool,
     pub(crate) stages: Stages,
-    pub(crate) filling: Filling,
-    /// Of the noise that each sample has by itself.
-    pub(crate) noise: Option<f32>,
-    /// Sample i has this plus i.
-    pub(crate) seed: u64,
+    /// What all samples have in common, or of each its own.
+    pub(crate) fillings: Vec<Filling>,
     /// End markers.
     pub(crate) forced: Vec<u32>,
     pub(crate) masked: Vec<u32>,
@@ -112,22 +110,21 @@ impl Shape {
     /// The script, and its ends by number of thoughts, then by their own numbers.
     pub(crate) fn script(&self) -> (Script, Vec<End>) {
         let opening = self.opening();
-        let tree = match (self.noise, &self.ending) {
-            (Some(sigma), Ending::Say { samples, .. }) if *samples > 1 => {
-                let sample = |sample| self.tree(&self.noisy(sigma, sample), sample..sample + 1);
-                let branches = (0..*samples).map(sample).collect();
-                Tree { acts: opening, end: None, branches }
-            }
-            (sigma, _) => {
-                let filling = sigma.map_or_else(|| self.filling.clone(), |s| self.noisy(s, 0));
-                let mut tree = self.tree(&filling, 0..self.samples());
+        let tree = match &self.fillings[..] {
+            [filling] => {
+                let mut tree = self.tree(filling, 0..self.samples());
                 tree.acts.splice(0..0, opening);
                 tree
+            }
+            fillings => {
+                let each = fillings.iter().enumerate();
+                let branches = each.map(|(at, filling)| self.tree(filling, at..at + 1)).collect();
+                Tree { acts: opening, end: None, branches }
             }
         };
         let mut ends = Vec::new();
         let root = tree.numbered(&mut 0, &mut ends);
-        let has_own_thoughts = self.noise.is_some() && self.samples() > 1;
+        let has_own_thoughts = self.fillings.len() > 1;
         ends.iter_mut().for_each(|end| end.has_own_thoughts = has_own_thoughts);
         ends.sort_by_key(|end| (end.latent_steps, end.number));
         (Script { root, masked: self.masked.clone() }, ends)
@@ -138,7 +135,7 @@ impl Shape {
         match self.before.split_at_checked(1) {
             Some((first, rest)) if self.is_scored && !rest.is_empty() => {
                 let rest = rest.iter().filter_map(Fed::id).collect();
-                vec![Act::Feed(first.to_vec()), Act::Score(rest)]
+                vec![Act::Feed(first.to_vec()), Act::Score(rest, ScoredAs::Prompt)]
             }
             _ => vec![Act::Feed(self.before.clone())],
         }
@@ -147,13 +144,17 @@ impl Shape {
     /// What comes between the thoughts and what is said, with `more` behind it.
     fn forced(&self, more: &[u32]) -> Vec<Act> {
         let Self { forced, after, .. } = self;
-        match self.is_scored && !after.is_empty() {
-            true => {
-                let mut acts = vec![Act::Feed(ids(forced)), Act::Score(after.clone())];
-                acts.extend((!more.is_empty()).then(|| Act::Feed(ids(more))));
-                acts
+        let known = || Act::Feed(ids(&[forced, after, more].concat()));
+        match self.is_scored {
+            false => vec![known()],
+            true if self.has_written_end && !forced.is_empty() => {
+                vec![Act::Score([&forced[..], after].concat(), ScoredAs::Marker(0))]
             }
-            false => vec![Act::Feed(ids(&[forced, after, more].concat()))],
+            true if !after.is_empty() => {
+                let scored = Act::Score(after.clone(), ScoredAs::Marker(forced.len()));
+                vec![Act::Feed(ids(forced)), scored]
+            }
+            true => vec![known()],
         }
     }
 
@@ -162,15 +163,6 @@ impl Shape {
             Ending::Say { samples, .. } => samples,
             Ending::Nothing | Ending::Score { .. } => 1,
         }
-    }
-
-    fn noisy(&self, sigma: f32, sample: usize) -> Filling {
-        let mut filling = self.filling.clone();
-        if let Filling::Thoughts(Edits(edits)) = &mut filling {
-            let seed = self.seed.wrapping_add(sample as u64);
-            edits.push((Steps::All, Edit::Noise { sigma, seed }));
-        }
-        filling
     }
 
     /// All thoughts and what comes after them, for these samples.
@@ -224,7 +216,8 @@ impl Shape {
             Ending::Score { prefix, continuations } => {
                 acts.extend(self.forced(prefix));
                 let scored = continuations.iter().enumerate();
-                let scored = scored.map(|(at, ids)| (vec![Act::Score(ids.clone())], end(at)));
+                let score = |ids: &Vec<u32>| vec![Act::Score(ids.clone(), ScoredAs::Answer)];
+                let scored = scored.map(|(at, ids)| (score(ids), end(at)));
                 Tree::over(acts, scored.collect())
             }
         }
@@ -251,7 +244,7 @@ impl Shape {
 fn think(filling: &Filling, until: Until, steps: usize) -> Vec<Act> {
     match filling {
         Filling::Thoughts(edits) => vec![Act::Think(Think { until, edits: edits.clone() })],
-        Filling::Pause(id) => vec![Act::Feed(ids(&vec![*id; steps]))],
+        Filling::Pause(id) => vec![Act::Pause(*id, steps)],
     }
 }
 

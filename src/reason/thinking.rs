@@ -59,8 +59,34 @@ impl Thinking {
         })
     }
 
-    /// What is fed for them.
-    pub(crate) fn filling(&self, stages: &Stages, with: Given<'_>) -> Result<Filling, AskError> {
+    /// What is fed for them: of each sample, where anything is drawn for it; else what all have in common. Sample i draws
+    /// with the question's seed plus i.
+    pub(crate) fn fillings(
+        &self,
+        samples: usize,
+        stages: &Stages,
+        with: Given<'_>,
+    ) -> Result<Vec<Filling>, AskError> {
+        let sample = |sample: usize| {
+            let seed = self.seed.wrapping_add(sample as u64);
+            let mut filling = self.filling(seed, stages, with)?;
+            if let (Filling::Thoughts(Edits(edits)), Some(sigma)) = (&mut filling, self.noise) {
+                edits.push((Steps::All, Edit::Noise { sigma, seed }));
+            }
+            Ok(filling)
+        };
+        (0..if self.draws() { samples } else { 1 }).map(sample).collect()
+    }
+
+    /// Whether anything follows from the question's seed.
+    fn draws(&self) -> bool {
+        let is_drawn = matches!(self.feedback, Feedback::Random | Feedback::Shuffle);
+        let has_none = |op: &Op| matches!(op, Op::Noise(_, None) | Op::Random(None));
+        let mut ops = self.interventions.iter().map(|intervention| &intervention.op);
+        is_drawn || self.noise.is_some() || ops.any(has_none)
+    }
+
+    fn filling(&self, seed: u64, stages: &Stages, with: Given<'_>) -> Result<Filling, AskError> {
         let most = stages.most();
         let all = |edit| Ok(Filling::Thoughts(Edits(vec![(Steps::All, edit)])));
         let settles = matches!(stages, Stages::Settled { .. });
@@ -68,11 +94,11 @@ impl Thinking {
             return Err(AskError::Feedback(NEVER_SETTLES));
         }
         match self.feedback {
-            Feedback::Hidden => Ok(Filling::Thoughts(self.edits(most, with)?)),
+            Feedback::Hidden => Ok(Filling::Thoughts(self.edits(seed, most, with)?)),
             Feedback::None => all(Edit::Skip),
-            Feedback::Random => all(Edit::Random { seed: self.seed }),
+            Feedback::Random => all(Edit::Random { seed }),
             Feedback::Pause => with.pause.map(Filling::Pause).ok_or(AskError::Feedback(NO_PAUSE)),
-            Feedback::Shuffle => Ok(in_place(&shuffled(with.borrowed.of(&None), most, self.seed))),
+            Feedback::Shuffle => Ok(in_place(&shuffled(with.borrowed.of(&None), most, seed))),
             Feedback::Mean => {
                 let means = with.means.ok_or(AskError::Feedback(NO_MEANS))?;
                 let means: Option<Vec<_>> =
@@ -83,7 +109,7 @@ impl Thinking {
         }
     }
 
-    fn edits(&self, most: usize, with: Given<'_>) -> Result<Edits, AskError> {
+    fn edits(&self, seed: u64, most: usize, with: Given<'_>) -> Result<Edits, AskError> {
         let mut edits = Vec::new();
         for (index, intervention) in self.interventions.iter().enumerate() {
             let refused = |(field, reason)| AskError::Intervention { index, field, reason };
@@ -95,37 +121,41 @@ impl Thinking {
                     _ => vec![steps],
                 };
                 for steps in each {
-                    let edit = self.edit(&intervention.op, steps, with).map_err(refused)?;
+                    let edit = edit(&intervention.op, seed, steps, with).map_err(refused)?;
                     edits.push((steps, edit));
                 }
             }
         }
         Ok(Edits(edits))
     }
+}
 
-    fn edit(&self, op: &Op, steps: Steps, with: Given<'_>) -> Result<Edit, (&'static str, String)> {
-        let vector = |vector: &Arc<[f32]>| match vector.len() == with.width {
-            true => Ok(Arc::clone(vector)),
-            false => {
-                let (found, width) = (vector.len(), with.width);
-                Err(("vector", format!("has {found} numbers; this model's thoughts have {width}")))
-            }
-        };
-        Ok(match op {
-            Op::Set(x) => Edit::Set(vector(x)?),
-            Op::Add(x, alpha) => Edit::Add(vector(x)?, *alpha),
-            Op::Scale(alpha) => Edit::Scale(*alpha),
-            Op::Zero => Edit::Zero,
-            Op::Noise(sigma, seed) => {
-                Edit::Noise { sigma: *sigma, seed: seed.unwrap_or(self.seed) }
-            }
-            Op::Random(seed) => Edit::Random { seed: seed.unwrap_or(self.seed) },
-            Op::Skip => Edit::Skip,
-            Op::Repeat => Edit::Repeat,
-            Op::Mean => Edit::Set(mean(steps, with)?),
-            Op::Copy(origin) => Edit::Set(copied(origin, with)?),
-        })
-    }
+/// What an intervention comes to at these steps.
+fn edit(
+    op: &Op,
+    drawn: u64,
+    steps: Steps,
+    with: Given<'_>,
+) -> Result<Edit, (&'static str, String)> {
+    let vector = |vector: &Arc<[f32]>| match vector.len() == with.width {
+        true => Ok(Arc::clone(vector)),
+        false => {
+            let (found, width) = (vector.len(), with.width);
+            Err(("vector", format!("has {found} numbers; this model's thoughts have {width}")))
+        }
+    };
+    Ok(match op {
+        Op::Set(x) => Edit::Set(vector(x)?),
+        Op::Add(x, alpha) => Edit::Add(vector(x)?, *alpha),
+        Op::Scale(alpha) => Edit::Scale(*alpha),
+        Op::Zero => Edit::Zero,
+        Op::Noise(sigma, seed) => Edit::Noise { sigma: *sigma, seed: seed.unwrap_or(drawn) },
+        Op::Random(seed) => Edit::Random { seed: seed.unwrap_or(drawn) },
+        Op::Skip => Edit::Skip,
+        Op::Repeat => Edit::Repeat,
+        Op::Mean => Edit::Set(mean(steps, with)?),
+        Op::Copy(origin) => Edit::Set(copied(origin, with)?),
+    })
 }
 
 impl Stages {

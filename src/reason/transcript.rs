@@ -38,8 +38,8 @@ pub(crate) struct Transcript {
     thoughts: Vec<Thought>,
     thought_count: usize,
     insides: Vec<(Option<usize>, InsideRow)>,
-    /// Positions of rows that choices have in common and that were told.
-    shared_rows: BTreeSet<usize>,
+    /// Rows that choices have in common and that were told, by what they are and where.
+    shared_rows: BTreeSet<(Role, usize)>,
     heading: Heading,
     /// Ids of the prompt that have their scores, the first one included.
     echoed: usize,
@@ -120,20 +120,14 @@ impl Transcript {
             }
             (EventKind::Prefilled, _) => self.clock.prefilled = Some(at),
             (EventKind::Thought(thought), choice) => self.take_thought(choice, thought, parts),
-            (EventKind::Inside(row), choice) => {
-                let choice = choice.filter(|&choice| self.is_alone(choice, row.role));
-                // A thought that branches part at is fed once by each of them.
-                if choice.is_some() || self.shared_rows.insert(row.position) {
-                    self.insides.push((choice, row.clone()));
-                    parts.push_back(Part::Inside { choice, row });
-                }
-            }
+            (EventKind::Inside(row), choice) => self.take_row(choice, row, parts),
             (EventKind::FirstLogits(logits), Some(choice)) => {
                 self.voices[choice].1.first_logits = Some(logits);
             }
             (EventKind::Token(token), Some(choice)) => {
                 return self.take_token((choice, token), at, parts);
             }
+            (EventKind::Ended(token), Some(choice)) => self.voices[choice].1.end(token),
             (EventKind::Scored(scores), _) if self.echoed < self.heading.echoed.len() => {
                 self.take_echo(scores);
                 if self.echoed >= self.heading.echoed.len() {
@@ -151,7 +145,13 @@ impl Transcript {
                 parts.push_back(Part::Failed(failure));
                 return Goes::Wrong;
             }
-            (EventKind::FirstLogits(_) | EventKind::Token(_) | EventKind::Scored(_), None) => {}
+            (
+                EventKind::FirstLogits(_)
+                | EventKind::Token(_)
+                | EventKind::Ended(_)
+                | EventKind::Scored(_),
+                None,
+            ) => {}
         }
         Goes::On
     }
@@ -165,6 +165,31 @@ impl Transcript {
     fn is_alone(&self, choice: usize, role: Role) -> bool {
         let is_thought = matches!(role, Role::Prompt | Role::Latent(_));
         self.voices.len() > 1 && (!is_thought || self.voices[choice].0.has_own_thoughts)
+    }
+
+    fn take_row(&mut self, choice: Option<usize>, row: InsideRow, parts: &mut VecDeque<Part>) {
+        if let (Some(choice), Role::Answer(_)) = (choice, row.role) {
+            self.voices[choice].1.rows.push_back(row);
+            return self.tell_rows(choice, parts);
+        }
+        let choice = choice.filter(|&choice| self.is_alone(choice, row.role));
+        // A thought that branches part at is fed once by each of them.
+        if choice.is_some() || self.shared_rows.insert((row.role, row.position)) {
+            self.tell_row(choice, row, parts);
+        }
+    }
+
+    /// Rows of an answer come no earlier than their tokens: where a stop string ends it, none is left without one.
+    fn tell_rows(&mut self, choice: usize, parts: &mut VecDeque<Part>) {
+        while let Some(row) = self.voices[choice].1.next_row() {
+            let alone = Some(choice).filter(|&choice| self.is_alone(choice, row.role));
+            self.tell_row(alone, row, parts);
+        }
+    }
+
+    fn tell_row(&mut self, choice: Option<usize>, row: InsideRow, parts: &mut VecDeque<Part>) {
+        self.insides.push((choice, row.clone()));
+        parts.push_back(Part::Inside { choice, row });
     }
 
     /// The prompt's ids are scored in order, and before anything else is.
@@ -205,6 +230,7 @@ impl Transcript {
         }
         self.clock.first_token.get_or_insert(at);
         parts.extend(said(choice, voice.take(token)));
+        self.tell_rows(choice, parts);
         let (end, voice) = &self.voices[choice];
         let (branch, is_over) = (end.branch, voice.is_over());
         match self.done_if_over(at, parts) {
@@ -223,7 +249,7 @@ impl Transcript {
         if let Some(choice) = choice
             && !self.voices[choice].1.is_over()
         {
-            let shared = self.thoughts.len();
+            let shared = steps(&self.thoughts);
             let (end, voice) = &mut self.voices[choice];
             parts.extend(said(choice, voice.finish(finish)));
             if !voice.scores.is_empty() {
@@ -234,6 +260,9 @@ impl Transcript {
                     scores: voice.scores.clone(),
                 });
             }
+        }
+        if let Some(choice) = choice {
+            self.tell_rows(choice, parts);
         }
         self.done_if_over(at, parts)
     }
@@ -252,7 +281,7 @@ impl Transcript {
         let unknown = std::mem::take(&mut self.heading.unknown);
         let warning = Warning::of(unknown);
         let voices = std::mem::take(&mut self.voices);
-        let shared = self.thoughts.len();
+        let shared = steps(&self.thoughts);
         let choices = voices.into_iter().map(|(end, voice)| voice.choice(end, shared, self.rule));
         parts.push_back(Part::Done(Box::new(Answer {
             choices: choices.collect(),
@@ -266,6 +295,11 @@ impl Transcript {
         })));
         Goes::Over
     }
+}
+
+/// How many there are, those left out counted.
+pub(crate) fn steps(thoughts: &[Thought]) -> usize {
+    thoughts.last().map_or(0, |thought| thought.step)
 }
 
 fn said(choice: usize, tokens: Vec<TokenText>) -> impl Iterator<Item = Part> {

@@ -7,6 +7,7 @@ use crate::engine::request::InsideRow;
 use crate::engine::request::Reused;
 use crate::engine::request::Scored;
 use crate::engine::request::Thought;
+use crate::engine::request::Token;
 use crate::text::encode::Unknown;
 use crate::tools::call::Call;
 use crate::tools::call::Observation;
@@ -165,6 +166,8 @@ pub struct Choice {
     pub first_logits: Option<Vec<f32>>,
     /// Of a continuation, id by id.
     pub scores: Vec<Given>,
+    /// The last end-of-sequence token that was chosen; it is none of the answer's.
+    pub ending: Option<Token>,
 }
 
 /// What most samples say.
@@ -192,7 +195,7 @@ impl Answer {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
     /// The model did not see what the question says.
-    #[error("the question is not all in the model's vocabulary: {0}")]
+    #[error("what was asked is not all in the model's vocabulary: {0}")]
     UnknownTokens(Unknown),
 }
 
@@ -212,7 +215,7 @@ pub struct Usage {
     pub latent_steps: usize,
     /// Answer tokens, the end-of-sequence token not counted.
     pub completion_tokens: usize,
-    /// Pieces of the prompt's text outside the vocabulary, whether a position stands for them or none.
+    /// Pieces of the text of prompt, prefix and continuations outside the vocabulary, whether a position stands for them or none.
     pub unknown_tokens: usize,
     /// What of prompt and thoughts was not computed for this question because an earlier one began like it.
     pub reused: Reused,

@@ -1,18 +1,22 @@
 //! What is said at one end of a script: ids become text token by token, and stop strings end it. Knows nothing of other
 //! ends, of times and of channels.
 
+use crate::engine::inside::Role;
 use crate::engine::request::Finish;
 use crate::engine::request::Given;
+use crate::engine::request::InsideRow;
 use crate::engine::request::Thought;
 use crate::engine::request::Token;
 use crate::latent::answer::AnswerRule;
 use crate::reason::shape::End;
+use crate::reason::transcript::steps;
 use crate::reason::types::Choice;
 use crate::reason::types::TokenText;
 use crate::text::Tokenizer;
 use crate::text::decode::IncrementalDecoder;
 use crate::text::stop::StopWatch;
 use crate::text::stop::Watched;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// One answer, or one continuation, in the making.
@@ -29,6 +33,10 @@ pub(crate) struct Voice {
     pub(crate) thoughts: Vec<Thought>,
     pub(crate) first_logits: Option<Vec<f32>>,
     pub(crate) scores: Vec<Given>,
+    /// Rows of the answer whose tokens are not settled yet.
+    pub(crate) rows: VecDeque<InsideRow>,
+    /// The last token that was chosen and is none of the answer.
+    ending: Option<Token>,
     finish: Option<Finish>,
     shows_stop: bool,
 }
@@ -54,6 +62,8 @@ impl Voice {
             thoughts: Vec::new(),
             first_logits: None,
             scores: Vec::new(),
+            rows: VecDeque::new(),
+            ending: None,
             finish: None,
             shows_stop,
         }
@@ -67,6 +77,24 @@ impl Voice {
     /// Tokens whose text is settled.
     pub(crate) fn tokens(&self) -> usize {
         self.tokens.len()
+    }
+
+    /// Notes a token that ends the answer, or would.
+    pub(crate) fn end(&mut self, token: Token) {
+        if !self.is_over() {
+            self.ending = Some(token);
+        }
+    }
+
+    /// The next row whose token is settled. Ids of a continuation are settled before.
+    pub(crate) fn next_row(&mut self) -> Option<InsideRow> {
+        let is_said = !self.tokens.is_empty() || self.unsettled.is_some();
+        let told = self.tokens.len();
+        let is_settled = |row: &mut InsideRow| match row.role {
+            Role::Answer(index) => !is_said || (index as usize) < told,
+            Role::Prompt | Role::Latent(_) | Role::Marker(_) => true,
+        };
+        self.rows.pop_front_if(is_settled)
     }
 
     /// Takes in a token. Those whose text is certain now.
@@ -126,7 +154,7 @@ impl Voice {
     /// All of it, with `shared` thoughts before its own.
     pub(crate) fn choice(self, end: End, shared: usize, rule: AnswerRule) -> Choice {
         Choice {
-            latent_steps: end.latent_steps.unwrap_or(shared + self.thoughts.len()),
+            latent_steps: end.latent_steps.unwrap_or(shared.max(steps(&self.thoughts))),
             number: end.number,
             answer: rule.extract(&self.text),
             text: self.text,
@@ -135,6 +163,7 @@ impl Voice {
             tokens: self.tokens,
             first_logits: self.first_logits,
             scores: self.scores,
+            ending: self.ending,
         }
     }
 }

@@ -33,6 +33,7 @@ use coconut::latent::script::Act;
 use coconut::latent::script::Branch;
 use coconut::latent::script::Fed;
 use coconut::latent::script::Sampling;
+use coconut::latent::script::ScoredAs;
 use coconut::latent::script::Script;
 use coconut::latent::script::StopRule;
 use coconut::latent::script::ids;
@@ -201,7 +202,8 @@ fn walked(script: &Script, given: &[Generated]) -> Vec<Walked> {
                     inputs.extend(said.map(|(i, &id)| (Some(Role::Answer(i)), Fed::Id(id))));
                     decided = inputs.len() - 1;
                 }
-                Act::Score(ids) => {
+                Act::Pause(..) => unreachable!("these scripts have none"),
+                Act::Score(ids, _) => {
                     let scored = (0..).zip(ids);
                     inputs.extend(scored.map(|(i, &id)| (Some(Role::Answer(i)), Fed::Id(id))));
                     decided = inputs.len() - 1;
@@ -356,7 +358,7 @@ fn scripts(fixture: &Fixture) -> Vec<Script> {
     let program = program(fixture);
     let some =
         |count: usize| -> Vec<u32> { program.prompt.iter().copied().cycle().take(count).collect() };
-    let score = |count: usize| leaf(vec![Act::Score(some(count))]);
+    let score = |count: usize| leaf(vec![Act::Score(some(count), ScoredAs::Answer)]);
     let mut observed = ids(&some(20));
     observed.push(Fed::Vector(vector(fixture.model.config().width, 0.1)));
     let observed = leaf(vec![Act::Feed(observed), think(1, vec![]), Act::Feed(ids(&[1, 2]))]);

@@ -43,6 +43,7 @@ use coconut::latent::edits::Steps;
 use coconut::latent::program::Program;
 use coconut::latent::script::Act;
 use coconut::latent::script::Sampling;
+use coconut::latent::script::ScoredAs;
 use coconut::latent::script::Think;
 use coconut::latent::script::Until;
 use coconut::latent::script::ids;
@@ -274,7 +275,7 @@ fn what_is_known_behind_the_prompt_is_computed_for_who_looks() {
     for acts in [Vec::new(), vec![think(2, Vec::new())]] {
         let engine = start(Fixture::load("coconut-gpt2-hf"), EngineConfig::default());
         let acts = std::iter::once(pauses.clone()).chain(acts).collect();
-        let branches = vec![leaf(vec![Act::Score(vec![1, 2])])];
+        let branches = vec![leaf(vec![Act::Score(vec![1, 2], ScoredAs::Answer)])];
         let script = script(&program, acts, branches);
         for _ in 0..2 {
             told(engine.submit(of(script.clone())).unwrap());

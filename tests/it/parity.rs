@@ -139,7 +139,10 @@ pub(crate) fn collect(mut ticket: Ticket) -> Collected {
                 EventKind::Finished(_) => return collected,
                 EventKind::Failed(failure) => panic!("{failure}"),
                 EventKind::Admitted(reused) => collected.reused = reused,
-                EventKind::Prefilled | EventKind::Scored(_) | EventKind::Inside(_) => {}
+                EventKind::Prefilled
+                | EventKind::Ended(_)
+                | EventKind::Scored(_)
+                | EventKind::Inside(_) => {}
             }
         }
         panic!("the engine went away");

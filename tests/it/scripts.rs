@@ -30,6 +30,7 @@ use coconut::latent::script::Branch;
 use coconut::latent::script::Fed;
 use coconut::latent::script::Sampling;
 use coconut::latent::script::Say;
+use coconut::latent::script::ScoredAs;
 use coconut::latent::script::Script;
 use coconut::latent::script::Think;
 use coconut::latent::script::Until;
@@ -56,7 +57,7 @@ fn collect(mut ticket: Ticket) -> (BTreeMap<usize, Told>, Reused) {
             assert_eq!(told.finish, None, "nothing follows the end of a branch");
             match event.kind {
                 EventKind::Admitted(what) => reused = what,
-                EventKind::Prefilled | EventKind::Inside(_) => {}
+                EventKind::Prefilled | EventKind::Inside(_) | EventKind::Ended(_) => {}
                 EventKind::Thought(thought) => told.given.thoughts.push(thought.vector.unwrap()),
                 EventKind::FirstLogits(logits) => told.given.first_logits = logits,
                 EventKind::Token(token) => told.given.ids.push(token.id),
@@ -141,7 +142,7 @@ pub(crate) fn vector(width: usize, size: f32) -> Arc<[f32]> {
 fn scripts(program: &Program, width: usize) -> Vec<Script> {
     let continuation = |count: usize| {
         let ids = program.prompt.iter().cycle().skip(count).take(count);
-        leaf(vec![Act::Score(ids.copied().collect())])
+        leaf(vec![Act::Score(ids.copied().collect(), ScoredAs::Answer)])
     };
     let scores = || vec![continuation(1), continuation(5), continuation(20), answer(program)];
     let noise = |seed| (Steps::All, Edit::Noise { sigma: 0.3, seed });
@@ -361,7 +362,7 @@ fn scores_are_those_of_teacher_forcing_in_pytorch() {
             let golden: Vec<_> = golden.iter().filter(|golden| golden.case == case).collect();
             let branches = golden.iter().map(|golden| {
                 let end = Act::Feed(ids(&program.forced));
-                let score = Act::Score(golden.continuation.clone());
+                let score = Act::Score(golden.continuation.clone(), ScoredAs::Answer);
                 leaf(vec![think(golden.latent_steps, Vec::new()), end, score])
             });
             let script = script(&program, Vec::new(), branches.collect());

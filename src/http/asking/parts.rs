@@ -25,7 +25,7 @@ pub(in crate::http) const LAST_WORK: Duration = Duration::from_secs(5);
 /// Something that the caller should know about an answer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct WarningBody {
-    /// For programs; does not change: `unknown_tokens`, text of the question is outside the model's vocabulary.
+    /// For programs; does not change: `unknown_tokens`, text of the request is outside the model's vocabulary.
     #[schema(example = "unknown_tokens")]
     code: &'static str,
     /// For people.
@@ -132,7 +132,7 @@ pub(in crate::http) struct UsageBody {
     cached_positions: usize,
     /// Thoughts, of these, that an earlier question computed.
     cached_thoughts: usize,
-    /// Pieces of the prompt's text outside the model's vocabulary: one and the same token stands for them, or none.
+    /// Pieces of the text of prompt, prefix and continuations outside the model's vocabulary: one and the same token stands for them, or none.
     unknown_tokens: usize,
 }
 
@@ -172,7 +172,6 @@ impl ThoughtBody {
         include: &[Include],
         text: impl Fn(u32) -> String,
     ) -> Self {
-        let is_edited = thought.computed_norm != thought.norm;
         let shown = include.contains(&Include::Thoughts);
         let named = |top: TopToken| TopTokenBody::new(top, &text);
         Self {
@@ -181,7 +180,7 @@ impl ThoughtBody {
             norm: shown.then_some(thought.norm),
             entropy: thought.entropy,
             cosine: thought.cosine,
-            computed_norm: (shown && is_edited).then_some(thought.computed_norm),
+            computed_norm: thought.computed_norm.filter(|_| shown),
             top_tokens: shown.then(|| thought.top_tokens.into_iter().map(named).collect()),
             vector: thought.vector.as_deref().map(base64_f32),
         }
@@ -297,7 +296,7 @@ mod tests {
 
     fn thought() -> Thought {
         let top_tokens = vec![TopToken { id: 7, probability: 0.5 }];
-        Thought { step: 2, norm: 1.5, computed_norm: 1.5, top_tokens, ..Thought::default() }
+        Thought { step: 2, norm: 1.5, computed_norm: None, top_tokens, ..Thought::default() }
     }
 
     #[test]

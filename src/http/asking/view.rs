@@ -27,6 +27,8 @@ pub(in crate::http) struct View {
     include: Vec<Include>,
     /// Of a sweep: where answers stand among those asked for, by number of thoughts.
     places: Option<Vec<usize>>,
+    /// Answers after each number of thoughts.
+    each: usize,
     seen: Seen,
 }
 
@@ -48,7 +50,13 @@ impl View {
             seed,
             include: include.unwrap_or_default().to_vec(),
             places: latent.sweep.as_deref().map(places),
+            each: 1,
         }
+    }
+
+    /// The same where there are so many answers after each number of thoughts.
+    pub(in crate::http) fn with_each(self, each: usize) -> Self {
+        Self { each, ..self }
     }
 
     pub(in crate::http) fn shows(&self, include: Include) -> bool {
@@ -60,9 +68,11 @@ impl View {
         self.places.is_some()
     }
 
-    /// The place of an answer after the `rank`-th smallest number of thoughts among those asked for.
+    /// The place of an answer that is the `rank`-th by number of thoughts, among those asked for.
     pub(in crate::http) fn place(&self, rank: usize) -> usize {
-        self.places.as_ref().and_then(|places| places.get(rank)).copied().unwrap_or(rank)
+        let (stage, within) = (rank / self.each, rank % self.each);
+        let stage = self.places.as_ref().and_then(|places| places.get(stage)).unwrap_or(&stage);
+        stage * self.each + within
     }
 
     pub(in crate::http) fn thought(&self, thought: Thought, choice: Option<usize>) -> ThoughtBody {

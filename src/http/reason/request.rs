@@ -72,7 +72,7 @@ pub(in crate::http) struct ReasonRequest {
     #[schema(minimum = 1, maximum = 1024, default = 1)]
     pub(super) n: Option<usize>,
     /// Most answer tokens; where absent what the model's recipe says, 64 if nothing. An answer that takes up the positions
-    /// that question and thoughts leave ends there, with `length`. More than all of the model's positions are refused.
+    /// that the question and the most thoughts leave ends there, with `length`. More than all of the model's positions are refused.
     #[serde(default, deserialize_with = "whole_or_none")]
     #[schema(minimum = 1, maximum = 1_048_576, example = 64)]
     pub(super) max_tokens: Option<usize>,

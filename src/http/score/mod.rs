@@ -54,9 +54,11 @@ pub(in crate::http) async fn score(
     let seed = request.seed.unwrap_or_else(|| random_seed(id));
     let (latent, include) = (request.latent(), request.include.clone());
     let asked = (&latent, request.inside.as_ref(), seed);
-    let view = View::new(id, include.as_deref(), asked, Arc::clone(&reasoner));
-    let timeout = deadline.saturating_duration_since(Instant::now());
     let continuations = request.continuations.len();
+    let view = View::new(id, include.as_deref(), asked, Arc::clone(&reasoner));
+    // Without any the request is refused.
+    let view = view.with_each(continuations.max(1));
+    let timeout = deadline.saturating_duration_since(Instant::now());
     let question = request.into_question(timeout, seed)?;
     let asking = Asking::new(OURS, deadline, outcome);
     let parts = Several::ask(&state, &reasoner, vec![question], asking).await?;

@@ -70,7 +70,7 @@ pub(in crate::http) struct ScoreBody {
 impl View {
     pub(super) fn scores(&self, answer: Answer, continuations: usize) -> ScoreResponse {
         let mut scores: Vec<_> = answer.choices.iter().enumerate().collect();
-        scores.sort_by_key(|(at, _)| (self.place(at / continuations), at % continuations));
+        scores.sort_by_key(|(at, _)| self.place(*at));
         let body = |(at, choice): (usize, &Choice)| {
             self.score((at, continuations), choice.latent_steps, &choice.scores)
         };
@@ -128,7 +128,10 @@ impl Show for ScoreEvents {
             Part::Thought { thought, .. } => {
                 stream::event("thought", self.view.thought(thought, None))
             }
-            Part::Inside { row, .. } => stream::event("inside", self.view.inside(row, None)),
+            Part::Inside { row, choice } => {
+                let choice = choice.map(|rank| self.view.place(rank));
+                stream::event("inside", self.view.inside(row, choice))
+            }
             Part::Scored { choice, latent_steps, scores } => {
                 let at = (choice, self.continuations);
                 stream::event("score", self.view.score(at, latent_steps, &scores))

@@ -182,6 +182,61 @@ async fn an_echo_scores_what_follows_the_thoughts_as_our_own_route_does() {
     }
 }
 
+/// Who adds up what the prompt ends with leaves out the last entry: one comes also where the answer ends at once.
+#[tokio::test]
+async fn an_echo_has_an_entry_for_what_ends_the_answer() {
+    let wire = crate::wire::Wire::serving(crate::support::models("prosqa"));
+    let text = format!("Tom is a lempus. Is Tom a lempus or scrompus?\n{MARK}### Tom is a lempus.");
+    let count = ok(&wire, "/tokenize", json!({"prompt": text})).await["count"].as_u64().unwrap();
+    let asked =
+        json!({"prompt": text, "echo": true, "logprobs": 1, "max_tokens": 1, "latent_steps": 2});
+    let choice = ok(&wire, PATH, asked.clone()).await["choices"][0].clone();
+    assert_eq!((&choice["text"], &choice["finish_reason"]), (&json!(text), &json!("stop")));
+    let logprobs = choice["logprobs"]["token_logprobs"].as_array().unwrap();
+    assert_eq!(logprobs.len() as u64, count + 1);
+    assert!(logprobs[count as usize].as_f64().unwrap() > -0.1, "the model is sure of its end");
+    assert_eq!(choice["logprobs"]["tokens"][count as usize], "");
+    let mut streamed = asked;
+    streamed["stream"] = json!(true);
+    let chunks = chunks(&wire, PATH, streamed).await;
+    let entries = chunks
+        .iter()
+        .filter_map(|chunk| chunk["choices"][0]["logprobs"]["token_logprobs"].as_array().cloned());
+    assert_eq!(entries.flatten().count() as u64, count + 1);
+}
+
+#[tokio::test]
+async fn an_echo_shows_end_markers_that_the_prompt_has_and_is_looked_into_as_without() {
+    let wire = wire();
+    let text = format!("{QUESTION}\n{MARK}<|end-latent|> Bob");
+    let asked = json!({"prompt": text, "max_tokens": 2, "latent_steps": 1, "include": ["lens"],
+        "inside": {"layers": [1], "top_tokens": 1, "places": ["prompt", "latent", "marker", "answer"]}});
+    let plain = ok(&wire, PATH, asked.clone()).await;
+    let mut echo = asked;
+    echo["echo"] = json!(true);
+    echo["logprobs"] = json!(1);
+    let echoed = ok(&wire, PATH, echo).await;
+    let tokens = echoed["choices"][0]["logprobs"]["tokens"].as_array().unwrap();
+    let joined: String = tokens.iter().map(|text| text.as_str().unwrap()).collect();
+    assert_eq!(joined, echoed["choices"][0]["text"].as_str().unwrap());
+    let places = |answer: &Value| -> Vec<[Value; 3]> {
+        let rows = answer["coconut"][0]["inside"].as_array().unwrap().iter();
+        rows.map(|row| ["place", "index", "position"].map(|field| row[field].clone())).collect()
+    };
+    assert_eq!(places(&echoed), places(&plain));
+}
+
+#[tokio::test]
+async fn prompts_alone_have_as_many_choices_as_were_asked_for() {
+    let body = json!({"prompt": [format!("{QUESTION}\n{MARK}"), format!("Is Bob a rempus?\n{MARK}")], "n": 2, "temperature": 1.0,
+        "echo": true, "max_tokens": 0});
+    let answer = ok(&wire(), PATH, body).await;
+    let choices = answer["choices"].as_array().unwrap();
+    let indices: Vec<_> = choices.iter().map(|choice| choice["index"].clone()).collect();
+    assert_eq!(indices, [0, 1, 2, 3]);
+    assert_eq!(choices[0]["text"], choices[1]["text"]);
+}
+
 #[tokio::test]
 async fn the_most_likely_token_has_exactly_the_log_probability_of_the_greedy_choice() {
     let answer = ok(&wire(), PATH, prompt(json!({"logprobs": 3}))).await;

@@ -35,7 +35,11 @@ async fn an_intervention_that_changes_nothing_changes_no_bit() {
         json!({"step": 2, "op": "copy", "from": {"step": 2}}),
         json!({"step": "all", "op": "noise", "alpha": 0}),
     ] {
-        let answer = ask(&wire, json!({"interventions": [intervention]})).await;
+        let mut answer = ask(&wire, json!({"interventions": [intervention]})).await;
+        for thought in answer["thoughts"].as_array_mut().unwrap() {
+            let before = thought.as_object_mut().unwrap().remove("computed_norm");
+            assert!(before.is_none_or(|norm| norm == thought["norm"]), "{intervention}");
+        }
         assert_eq!(computed(&answer), computed(&plain), "{intervention}");
         assert_eq!(answer["resolved"]["interventions"][0]["op"], intervention["op"]);
     }
@@ -141,4 +145,22 @@ async fn means_are_those_of_the_file() {
     assert_close(&one, &plain, "its own thoughts as means");
     let beyond = wire.ask(with(json!({"feedback": "mean", "latent_steps": 5}))).await;
     assert_eq!(beyond.blames(422, "invalid_value").as_deref(), Some("feedback"));
+}
+
+#[tokio::test]
+async fn what_was_computed_is_told_of_every_thought_that_something_was_done_to() {
+    for feedback in ["random", "shuffle"] {
+        let answer = ask(&wire(), json!({"feedback": feedback, "seed": 5})).await;
+        let thoughts = answer["thoughts"].as_array().unwrap();
+        assert!(thoughts.iter().all(|thought| thought["computed_norm"].is_number()), "{feedback}");
+    }
+    let zero = json!({"interventions": [{"step": 3, "op": "scale", "alpha": 1.0}]});
+    let answer = ask(&wire(), zero).await;
+    let told: Vec<bool> = answer["thoughts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it.get("computed_norm").is_some())
+        .collect();
+    assert_eq!(told, [false, false, true, false]);
 }

@@ -184,3 +184,33 @@ async fn thoughts_end_where_they_settle() {
     let body = json!({"question": QUESTION, "latent_steps": "auto", "tolerance": 1.0, "continuations": ["a"]});
     assert_eq!(score(&wire, body).await["scores"][0]["latent_steps"], expected(1.0));
 }
+
+#[tokio::test]
+async fn a_thought_left_out_counts_however_thoughts_end() {
+    let skipped = json!([{"step": 2, "op": "skip"}]);
+    for how in [json!({"latent_steps": 5}), json!({"latent_steps": "auto", "tolerance": 0.0})] {
+        let mut asked = how;
+        asked["interventions"] = skipped.clone();
+        asked["n"] = json!(2);
+        let answer = ask(&wire(), asked).await;
+        let fed = answer["usage"]["latent_steps"].as_u64().unwrap();
+        assert!(fed >= 4);
+        assert_eq!(answer["choices"][1]["latent_steps"], fed + 1, "{answer}");
+    }
+}
+
+/// The model reads such words as one and the same token, or not at all.
+#[tokio::test]
+async fn continuations_outside_the_vocabulary_are_warned_of() {
+    let wire = crate::wire::Wire::serving(crate::support::models("prosqa"));
+    let body = json!({"question": "Tom is a lempus. Is Tom a lempus or scrompus?", "continuations": ["### Tom is a whale."]});
+    let scores = score(&wire, body).await;
+    assert_eq!(scores["usage"]["unknown_tokens"], 1);
+    assert_eq!(scores["warnings"][0]["code"], "unknown_tokens");
+    assert!(scores["warnings"][0]["message"].as_str().unwrap().contains("whale"));
+    let body = json!({"question": "Tom is a lempus. Is Tom a lempus or scrompus?", "include": ["lens"],
+        "inside": {"layers": [1], "ranked": ["whale"]}});
+    let refused = post(&wire, "/v1/reason", &body).await;
+    assert_eq!(refused.status, 422);
+    assert_eq!(refused.json()["error"]["param"], "inside.ranked");
+}

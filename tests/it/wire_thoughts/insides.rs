@@ -141,6 +141,50 @@ async fn insides_are_streamed_and_belong_to_their_samples() {
     );
 }
 
+/// The k-th thought of one stage stands where the end marker of another does.
+#[tokio::test]
+async fn rows_of_scores_name_what_they_belong_to_whatever_the_order_of_a_sweep() {
+    let wire = wire();
+    let body = json!({"question": "Is Bob a lempus?", "sweep": [2, 0, 1], "prefix": "So", "continuations": ["a b", "c d"],
+        "include": ["lens"], "inside": {"layers": [3], "top_tokens": 1, "places": ["latent", "marker", "answer"]}});
+    let whole = post(&wire, "/v1/score", &body).await.json();
+    let steps: Vec<_> = rows(&whole, "latent").iter().map(|row| row["index"].clone()).collect();
+    assert_eq!(steps, [1, 2]);
+    let first = rows(&whole, "latent")[0]["position"].as_u64().unwrap();
+    let answers = rows(&whole, "answer");
+    assert_eq!(answers.len(), 3 * 2);
+    for row in answers {
+        let choice = row["choice"].as_u64().unwrap() as usize;
+        let thoughts = whole["scores"][choice]["latent_steps"].as_u64().unwrap();
+        let behind = row["position"].as_u64().unwrap() - first - thoughts;
+        assert_eq!(behind, answers_begin(&whole, first), "{row}");
+    }
+    let mut streamed = body;
+    streamed["stream"] = json!(true);
+    let events = post(&wire, "/v1/score", &streamed).await.events();
+    let told = |row: &Value| [row["place"].clone(), row["choice"].clone(), row["position"].clone()];
+    let told_of = |rows: Vec<&Value>| -> Vec<_> { rows.into_iter().map(told).collect() };
+    let events = events.iter().filter(|event| event.name == "inside").map(|event| &event.data);
+    assert_eq!(
+        told_of(events.collect()),
+        told_of(whole["inside"].as_array().unwrap().iter().collect())
+    );
+}
+
+/// Positions of markers and prefix, from an answer behind no thoughts.
+fn answers_begin(whole: &Value, first: u64) -> u64 {
+    let places = rows(whole, "answer").into_iter().map(|row| row["position"].as_u64().unwrap());
+    places.min().unwrap() - first
+}
+
+#[tokio::test]
+async fn pauses_are_looked_into_in_the_places_of_thoughts() {
+    let asked = json!({"feedback": "pause", "sweep": [2, 4], "include": ["lens"], "inside": {"layers": [1], "places": ["latent"]}});
+    let answer = ask(&wire(), asked).await;
+    let steps: Vec<_> = rows(&answer, "latent").iter().map(|row| row["index"].clone()).collect();
+    assert_eq!(steps, [1, 2, 3, 4]);
+}
+
 #[tokio::test]
 async fn what_is_not_there_is_refused_by_name() {
     let wire = wire();

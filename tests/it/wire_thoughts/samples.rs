@@ -20,7 +20,11 @@ async fn samples_are_what_each_would_be_alone_whatever_else_is_computed() {
     for extra in [
         json!({"n": 4, "latent_noise": {"sigma": 0.6}, "seed": 40}),
         json!({"n": 4, "temperature": 1.3, "seed": 40}),
+        json!({"n": 4, "feedback": "random", "seed": 40}),
+        json!({"n": 4, "feedback": "shuffle", "seed": 40}),
+        json!({"n": 4, "interventions": [{"step": 2, "op": "noise", "alpha": 2.0}], "seed": 40}),
     ] {
+        let draws_thoughts = extra.get("temperature").is_none();
         let noisy = json!({"question": OTHER, "latent_noise": {"sigma": 1.0}, "n": 3, "seed": 1});
         let (all, _) = futures::join!(ask(&wire, extra.clone()), ask(&wire, noisy));
         let choices = all["choices"].as_array().unwrap();
@@ -32,14 +36,14 @@ async fn samples_are_what_each_would_be_alone_whatever_else_is_computed() {
             alone["seed"] = choice["seed"].clone();
             let alone = ask(&wire, alone).await;
             assert_close(choice, &alone, &format!("sample {index}"));
-            if extra.get("latent_noise").is_some() {
+            if draws_thoughts {
                 let own = vectors(choice);
-                assert_eq!(own.len(), 4, "noise makes thoughts its own");
+                assert_eq!(own.len(), 4, "what is drawn makes thoughts its own");
                 assert!(own.iter().zip(vectors(&alone)).all(|(a, b)| distance(a, &b) < TOLERANCE));
             }
         }
         let logits: Vec<_> = choices.iter().map(|choice| floats(&choice["first_logits"])).collect();
-        if extra.get("latent_noise").is_some() {
+        if draws_thoughts {
             assert!(distance(&logits[0], &logits[1]) > TOLERANCE, "samples differ");
         }
         let mut counts = BTreeMap::<&str, usize>::new();
@@ -90,8 +94,15 @@ async fn a_stop_string_ends_one_sample() {
     let stop = letters.into_iter().find(|stop| is_good(stop)).expect("texts differ");
     let mut stopped = extra;
     stopped["stop"] = json!(stop);
+    stopped["include"] = json!(["lens", "logprobs"]);
+    stopped["inside"] = json!({"layers": [1], "places": ["answer"]});
     let stopped = ask(&wire, stopped).await;
     for (choice, free) in stopped["choices"].as_array().unwrap().iter().zip(texts) {
         assert_eq!(choice["text"].as_str(), free.split(&stop).next(), "{free:?} at {stop:?}");
+        let tokens = choice["logprobs"].as_array().unwrap().len() as u64;
+        let rows = stopped["inside"].as_array().unwrap().iter();
+        let rows = rows.filter(|row| row["choice"] == choice["index"]);
+        let beyond = rows.filter(|row| row["index"].as_u64().unwrap() >= tokens);
+        assert_eq!(beyond.count(), 0, "no row without its token");
     }
 }

@@ -1,6 +1,7 @@
 //! Log-probabilities as `/v1/completions` writes them: lists side by side, one entry a token.
 
 use crate::engine::request::Scored;
+use crate::engine::request::Token;
 use crate::reason::reasoner::Reasoner;
 use crate::reason::types::PromptToken;
 use crate::reason::types::TokenText;
@@ -39,6 +40,12 @@ impl LogprobsBody {
 
     pub(super) fn token(&mut self, token: &TokenText, offset: &mut usize, reasoner: &Reasoner) {
         let said = (token.id, token.text.clone(), token.logprob);
+        self.push(said, Some(&token.top), offset, reasoner);
+    }
+
+    /// What ended an answer, which has no text.
+    pub(super) fn ending(&mut self, token: &Token, offset: &mut usize, reasoner: &Reasoner) {
+        let said = (token.id, String::new(), token.logprob);
         self.push(said, Some(&token.top), offset, reasoner);
     }
 

@@ -109,7 +109,7 @@ impl Completions {
             body.coconut.push(Extension::of(&mut answer, &self.view));
             let mut choices = std::mem::take(&mut answer.choices);
             if choices.is_empty() {
-                body.choices.push(self.prompt_alone(prompt, &answer));
+                body.choices.extend(self.prompt_alone(prompt, &answer));
             }
             let shown = choices.iter_mut().enumerate();
             let shown = shown.map(|(rank, choice)| self.choice((prompt, rank), choice, &answer));
@@ -138,10 +138,24 @@ impl Completions {
     }
 
     /// Where nothing is to be said: the prompt, and what the model makes of it.
-    fn prompt_alone(&self, prompt: usize, answer: &Answer) -> CompletionChoice {
-        let (text, logprobs) = self.echo(prompt, &answer.prompt, &mut 0);
-        let (index, finish_reason) = (self.index(prompt, 0), Some("length"));
-        CompletionChoice { index, text, logprobs, finish_reason, coconut: None }
+    fn prompt_alone(
+        &self,
+        prompt: usize,
+        answer: &Answer,
+    ) -> impl Iterator<Item = CompletionChoice> {
+        (0..self.choices).map(move |rank| {
+            let (text, logprobs) = self.echo(prompt, &answer.prompt, &mut 0);
+            let (index, finish_reason) = (self.index(prompt, rank), Some("length"));
+            CompletionChoice { index, text, logprobs, finish_reason, coconut: None }
+        })
+    }
+
+    /// Behind a prompt that is shown with its scores, what ends the answer has its own: who adds up the scores of what the
+    /// prompt ends with leaves out the last entry.
+    fn ended(&self, choice: &Choice, offset: &mut usize, logprobs: &mut LogprobsBody) {
+        if let (Some(_), Some(token)) = (&self.echoed, &choice.ending) {
+            logprobs.ending(token, offset, &self.view.reasoner);
+        }
     }
 
     fn choice(
@@ -157,6 +171,7 @@ impl Completions {
             for token in &choice.tokens {
                 logprobs.token(token, &mut offset, &self.view.reasoner);
             }
+            self.ended(choice, &mut offset, logprobs);
         }
         CompletionChoice {
             index: self.index(prompt, rank),
@@ -230,15 +245,20 @@ impl Completions {
         self.shown.extensions.push((prompt, extension));
         let mut choices = std::mem::take(&mut answer.choices);
         if choices.is_empty() {
-            return vec![self.chunk(self.prompt_alone(prompt, &answer))];
+            return self.prompt_alone(prompt, &answer).map(|choice| self.chunk(choice)).collect();
         }
         let mut ended = Vec::with_capacity(choices.len());
         for (rank, choice) in choices.iter_mut().enumerate() {
             let index = self.index(prompt, rank);
-            let (text, logprobs) = match self.shown.prompts.insert(index) {
-                true => self.echo(prompt, &answer.prompt, &mut 0),
+            let mut offset = self.shown.offsets.get(&index).copied().unwrap_or(0);
+            let (text, mut logprobs) = match self.shown.prompts.insert(index) {
+                true => self.echo(prompt, &answer.prompt, &mut offset),
                 false => (String::new(), None),
             };
+            if self.shows_logprobs && self.echoed.is_some() && choice.ending.is_some() {
+                let logprobs = logprobs.get_or_insert_default();
+                self.ended(choice, &mut offset, logprobs);
+            }
             let finish_reason = Some(finish_reason(choice.finish));
             let coconut = Some(ChoiceExtension::of(choice, &self.view));
             let choice = CompletionChoice { index, text, logprobs, finish_reason, coconut };
