@@ -5,8 +5,9 @@
 #   promtool, prometheus     (Debian: prometheus)      prometheus.yml, alerts.yml, the dashboard's queries
 #   kubernetes-validate      (PyPI: same name)         k8s/*.yaml
 # The images themselves are built and run by docker/image-check.sh.
-# With --model DIR it also starts the server on that checkpoint and a Prometheus that scrapes it, asks a few questions
-# and runs every query of the dashboard: none may fail to parse, none may come back empty.
+# With --model DIR it also starts the server on that checkpoint, another with tools on models/prosqa-react, and a Prometheus
+# that scrapes both, asks a few questions and runs every query of the dashboard: none may fail to parse, none may come back
+# empty.
 #
 #   bash docker/check.sh [--model DIR] [--binary target/release/coconut] [--question TEXT]
 set -euo pipefail
@@ -87,11 +88,14 @@ until_true() {
 }
 
 port=$(free_port)
+tools_port=$(free_port)
 prometheus_port=$(free_port)
 "$binary" serve --model "$model" --listen "127.0.0.1:$port" >"$scratch/server.log" 2>&1 &
 pids+=($!)
-until_true 60 curl --fail --silent "http://127.0.0.1:$port/health/ready"
-echo "server: ready"
+"$binary" serve --model models/prosqa-react --tools graph --listen "127.0.0.1:$tools_port" >"$scratch/tools.log" 2>&1 &
+pids+=($!)
+for each in "$port" "$tools_port"; do until_true 60 curl --fail --silent "http://127.0.0.1:$each/health/ready"; done
+echo "servers: ready"
 COCONUT_LISTEN=127.0.0.1:$port "$binary" healthcheck
 echo "healthcheck: ok"
 
@@ -99,7 +103,7 @@ curl --fail --silent "http://127.0.0.1:$port/metrics" | promtool check metrics
 echo "metrics: ok"
 
 cp docker/alerts.yml "$scratch/"
-sed -e "s/coconut:8080/127.0.0.1:$port/" -e 's/scrape_interval: .*/scrape_interval: 1s/' \
+sed -e "s/\"coconut:8080\"/\"127.0.0.1:$port\", \"127.0.0.1:$tools_port\"/" -e 's/scrape_interval: .*/scrape_interval: 1s/' \
     docker/prometheus.yml >"$scratch/prometheus.yml"
 prometheus --config.file="$scratch/prometheus.yml" --storage.tsdb.path="$scratch/tsdb" \
     --web.listen-address="127.0.0.1:$prometheus_port" >"$scratch/prometheus.log" 2>&1 &
@@ -112,7 +116,7 @@ value() { # of an instant query; nothing where it has no series
 }
 at_least() { python3 -c 'import sys; sys.exit(not (sys.argv[1] and float(sys.argv[1]) >= float(sys.argv[2])))' "$(value "$1")" "$2"; }
 
-until_true 30 at_least 'up{job="coconut"}' 1
+until_true 30 at_least 'sum(up{job="coconut"})' 2
 # Quantiles need observations between two scrapes: a first answer, a scrape that saw it, more answers, another scrape.
 ask() {
     python3 -c 'import json, sys; print(json.dumps({"question": sys.argv[1], "stream": sys.argv[2] == "true"}))' \
@@ -120,10 +124,18 @@ ask() {
         curl --fail --silent --max-time 60 --header "Content-Type: application/json" --data @- \
             "http://127.0.0.1:$port/v1/reason" >"$scratch/answer.log"
 }
+ask_with_facts() { # A question that calls a tool, whose facts the model is not told itself.
+    curl --fail --silent --max-time 60 --header "Content-Type: application/json" --data '{
+        "question": "Is Sam a jelpus or yimpus?",
+        "facts": "Every rempus is a jelpus. Sam is a chorpus. Every chorpus is a yimpus."}' \
+        "http://127.0.0.1:$tools_port/v1/reason" >"$scratch/facts.log"
+    grep --quiet '"trajectory":\[{' "$scratch/facts.log"
+}
 default_question="Every sterpus is a boompus. Oliver is a sterpus. Is Oliver a boompus or impus?"
 for turn in 1 2 3; do
     for stream in true false; do ask $stream; done
-    until_true 30 at_least 'sum(coconut_http_requests_total{route="/v1/reason"})' $((turn * 2))
+    ask_with_facts
+    until_true 30 at_least 'sum(coconut_http_requests_total{route="/v1/reason"})' $((turn * 3))
 done
 curl --silent --output /dev/null "http://127.0.0.1:$port/no-such-route"
 until_true 30 at_least 'sum(coconut_http_requests_total{status="404"})' 1
@@ -134,5 +146,5 @@ firing=$(curl --fail --silent "$prometheus/api/v1/alerts" | python3 -c 'import j
 [ -z "$firing" ] || { echo "alerts on a healthy server: $firing" >&2; exit 1; }
 echo "alerts: none"
 
-kill -TERM "${pids[0]}"
-wait "${pids[0]}" && echo "SIGTERM: exit 0"
+kill -TERM "${pids[0]}" "${pids[1]}"
+wait "${pids[0]}" && wait "${pids[1]}" && echo "SIGTERM: exit 0"

@@ -1,8 +1,8 @@
 //! The `coconut` command.
 
 use coconut::cli::Cli;
-use coconut::cli::advice;
-use coconut::cli::said;
+use coconut::cli::Told;
+use coconut::cli::in_words;
 use std::io::ErrorKind;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -12,12 +12,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the output has enough of it, as `head` has.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
+        Err(error) if error.is::<Told>() => ExitCode::FAILURE,
         Err(error) => {
             // If even standard error is closed, there is nobody left to tell.
-            let _ = writeln!(std::io::stderr(), "error: {}", said(&error));
-            if let Some(advice) = advice(&error) {
-                let _ = writeln!(std::io::stderr(), "next:  {advice}");
-            }
+            let _ = std::io::stderr().write_all(in_words(&error).as_bytes());
             ExitCode::FAILURE
         }
     }

@@ -25,10 +25,14 @@ pub fn advice(error: &anyhow::Error) -> Option<String> {
 }
 
 /// What the system says, by its number: messages have it at their end.
-const SYSTEM: [(i32, &str); 11] = [
+const SYSTEM: [(i32, &str); 12] = [
     (
         2,
         "look at the path; one that begins without / begins in the folder where the command is started",
+    ),
+    (
+        12,
+        "allow more memory (ulimit -v, the container's limit), or take less of it: --dtype bf16 or int8, --kv-memory",
     ),
     (13, "name a place that this user may use, or ask for the right to it"),
     (17, "name another file, or remove the one that is there"),

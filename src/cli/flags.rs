@@ -9,9 +9,9 @@ use crate::cli::telemetry::LogFormat;
 use crate::engine::config::EngineConfig;
 use crate::engine::config::KvBudget;
 use crate::engine::config::PrefixCache;
-use crate::files;
 use crate::hub::config::Access;
 use crate::hub::config::Config;
+use crate::hub::config::Token;
 use crate::hub::config::Waits;
 use crate::latent::built_in;
 use crate::latent::built_in::BuiltIn;
@@ -23,12 +23,14 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::path::PathBuf;
 
 /// KV memory where no flag says how much, in bytes.
 const DEFAULT_KV_BYTES: usize = 1 << 30;
+
+/// What editors and shells put around a token.
+const BLANK: [char; 5] = [' ', '\t', '\r', '\n', '\u{feff}'];
 
 /// Which checkpoint.
 #[derive(Debug, Args)]
@@ -118,7 +120,7 @@ fn prefix_cache() -> impl TypedValueParser<Value = PrefixCache> {
 impl ModelArgs {
     /// What is asked for; nothing is looked for yet. The default checkpoint is there for as long as the second is kept.
     pub(crate) fn sought(self, hub: &HubArgs) -> anyhow::Result<(Sought, Option<BuiltIn>)> {
-        let (base, recipe, hub) = (self.base, self.recipe, hub.config()?);
+        let (base, recipe, hub) = (self.base, self.recipe, hub.config());
         let (model, built_in) = match self.model {
             Some(model) => (model, None),
             None => {
@@ -132,39 +134,34 @@ impl ModelArgs {
 }
 
 impl HubArgs {
-    fn config(&self) -> anyhow::Result<Config> {
+    fn config(&self) -> Config {
         let home = match &self.hf_home {
             Some(home) => Some(home.clone()),
             None => caches().map(|caches| caches.join("huggingface")),
         };
         let cache = self.hf_hub_cache.clone();
         let cache = cache.or_else(|| home.as_deref().map(|home| home.join("hub")));
-        Ok(Config {
+        Config {
             endpoint: self.hf_endpoint.trim_end_matches('/').to_owned(),
             // Only an id needs it; a process without a home may still serve a folder.
             cache: cache.unwrap_or_else(|| std::env::temp_dir().join("huggingface/hub")),
-            token: self.token(home.as_deref())?,
+            token: self.token(home.as_deref()),
             access: if self.offline { Access::Offline } else { Access::Online },
             waits: Waits::default(),
-        })
+        }
     }
 
-    /// The token, or that of a file, as `huggingface_hub` reads both: what is empty or absent is none.
-    fn token(&self, home: Option<&Path>) -> anyhow::Result<Option<String>> {
-        if let Some(token) = self.hf_token.as_ref().and_then(|token| cleaned(token.text())) {
-            return Ok(Some(token));
+    /// The token, or the file in which it is: that is read when the hub is asked, since whoever serves a folder needs none.
+    fn token(&self, home: Option<&Path>) -> Token {
+        let given = self.hf_token.as_ref().map(|token| token.text().to_owned());
+        // One that is blank is none.
+        if let Some(given) = given.filter(|given| !given.trim_matches(BLANK).is_empty()) {
+            return Token::Given(given);
         }
-        let usual = || home.map(|home| home.join("token"));
-        let Some(path) = self.hf_token_path.clone().or_else(usual) else { return Ok(None) };
-        match files::read(&path) {
-            Ok(text) => Ok(cleaned(&text)),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                if self.hf_token_path.is_some() {
-                    tracing::warn!(path = %path.display(), "the token's file is not there");
-                }
-                Ok(None)
-            }
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        match (&self.hf_token_path, home) {
+            (Some(path), _) => Token::Named(path.clone()),
+            (None, Some(home)) => Token::Usual(home.join("token")),
+            (None, None) => Token::Absent,
         }
     }
 }
@@ -173,12 +170,6 @@ impl HubArgs {
 fn caches() -> Option<PathBuf> {
     let named = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty());
     named.map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cache")))
-}
-
-/// A token without what editors and shells put around it.
-fn cleaned(text: &str) -> Option<String> {
-    let text = text.replace(['\r', '\n', '\u{feff}'], "");
-    Some(text.trim().to_owned()).filter(|token| !token.is_empty())
 }
 
 impl EngineArgs {
@@ -255,7 +246,7 @@ mod tests {
             let words: Vec<&str> = ["--hf-home", home].iter().chain(words).copied().collect();
             flags(&words).hub.config()
         };
-        let token = |words: &[&str]| config(words).unwrap().token;
+        let token = |words: &[&str]| config(words).token.read().unwrap();
         for none in ["", " \n", "\u{feff}"] {
             assert_eq!(token(&["--hf-token", none]), None, "{none:?}");
         }
@@ -269,8 +260,10 @@ mod tests {
         assert_eq!(token(&["--hf-token", " given\n"]).as_deref(), Some("given"));
         let named = ["--hf-token-path", file.to_str().unwrap()];
         assert_eq!(token(&named).as_deref(), Some("in-the-file"));
-        assert!(config(&["--hf-token-path", home]).is_err(), "a folder is no file");
-        let config = config(&["--offline", "--hf-token", "given"]).unwrap();
+        // Only whoever asks the hub hears of it.
+        let unreadable = config(&["--hf-token-path", home]).token.read().unwrap_err();
+        assert!(unreadable.to_string().contains(home), "a folder is no file: {unreadable}");
+        let config = config(&["--offline", "--hf-token", "given"]);
         assert_eq!(config.cache, Path::new(home).join("hub"));
         assert_eq!(config.access, Access::Offline);
         assert!(!format!("{config:?}").contains("given"), "tokens are not shown");

@@ -9,11 +9,13 @@ mod compute;
 mod convert;
 mod counts;
 mod eval;
+mod failure;
 mod flags;
 mod generate_data;
 mod healthcheck;
 mod help;
 mod inspect;
+mod lines;
 mod man;
 mod openapi;
 mod probe;
@@ -105,15 +107,8 @@ enum Command {
 }
 
 pub use crate::cli::advice::advice;
-
-/// An error with its causes, without those that it has told already, as some of other libraries do.
-pub fn said(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |said, cause| match cause.to_string() {
-        cause if said.is_empty() => cause,
-        cause if said.contains(&cause) => said,
-        cause => format!("{said}: {cause}"),
-    })
-}
+pub use crate::cli::failure::Told;
+pub use crate::cli::failure::in_words;
 
 /// Variables that protect the server. Empty ones are refused with the settings: somebody meant to set them.
 const PROTECTING: [&str; 2] = ["COCONUT_API_KEYS", "COCONUT_API_KEYS_FILE"];
@@ -134,6 +129,27 @@ fn without_empty(
     command.mut_subcommands(|sub| without_empty(sub, value))
 }
 
+/// Flags that say the same thing in two ways.
+const SAME: [[&str; 2]; 1] = [["kv-memory", "kv-positions"]];
+
+/// A command in which the variable of a flag yields to the other flag that says the same: what is typed wins.
+fn without_overruled(command: clap::Command, words: &[OsString]) -> clap::Command {
+    let typed = |name: &str| {
+        let mut flags = words.iter().filter_map(|word| word.to_str()?.strip_prefix("--"));
+        flags.any(|flag| flag.split('=').next() == Some(name))
+    };
+    let is_overruled = |arg: &Arg| {
+        SAME.iter()
+            .flat_map(|[one, other]| [(one, other), (other, one)])
+            .any(|(own, other)| arg.get_long() == Some(own) && typed(other) && !typed(own))
+    };
+    let command = command.mut_args(|arg| match is_overruled(&arg) {
+        true => arg.env(Resettable::<OsStr>::Reset),
+        false => arg,
+    });
+    command.mut_subcommands(|sub| without_overruled(sub, words))
+}
+
 impl Cli {
     /// What the words of this process and its variables say; ends the process where they cannot be understood.
     pub fn from_process() -> Self {
@@ -141,6 +157,7 @@ impl Cli {
         let length = Length::of(words.iter().map(OsString::as_os_str));
         let command = with_help(Self::command(), length);
         let command = without_empty(command, &|name| std::env::var_os(name));
+        let command = without_overruled(command, &words);
         let matches = command.get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
@@ -170,6 +187,7 @@ mod tests {
     use super::Cli;
     use super::PROTECTING;
     use super::without_empty;
+    use super::without_overruled;
     use clap::Command;
     use clap::CommandFactory as _;
     use clap::Parser as _;
@@ -208,6 +226,23 @@ mod tests {
         for command in Cli::command().get_subcommands() {
             assert_eq!(hidden(command), Vec::<String>::new(), "{}", command.get_name());
         }
+    }
+
+    #[test]
+    fn a_flag_overrules_the_variable_of_another_that_says_the_same() {
+        let all = variables(&Cli::command());
+        let read = |words: &[&str]| {
+            let words: Vec<_> = words.iter().map(Into::into).collect();
+            let left = variables(&without_overruled(Cli::command(), &words));
+            ["COCONUT_KV_MEMORY", "COCONUT_KV_POSITIONS"]
+                .map(|name| left.iter().any(|left| left == name))
+        };
+        assert!(all.iter().any(|name| name == "COCONUT_KV_MEMORY"));
+        assert_eq!(read(&["serve"]), [true, true]);
+        assert_eq!(read(&["serve", "--kv-positions", "64"]), [false, true]);
+        assert_eq!(read(&["serve", "--kv-memory=1GiB"]), [true, false]);
+        let both = ["serve", "--kv-memory=1GiB", "--kv-positions=64"];
+        assert_eq!(read(&both), [true, true], "which is refused");
     }
 
     #[test]

@@ -5,9 +5,10 @@ use crate::cli::flags::EngineArgs;
 use crate::cli::flags::HubArgs;
 use crate::cli::flags::ModelArgs;
 use crate::cli::healthcheck::reachable;
+use crate::cli::lines::Lines;
 use crate::cli::runtime::block_on;
 use crate::cli::secret::Secret;
-use crate::cli::telemetry;
+use crate::cli::telemetry::Log;
 use crate::cli::telemetry::LogFormat;
 use crate::files;
 use crate::http;
@@ -18,6 +19,7 @@ use crate::http::Playground;
 use crate::http::listen::Limits;
 use crate::http::serve;
 use crate::http::shutdown::until_second_signal;
+use crate::metrics::Metrics;
 use crate::reason::reasoner::Reasoner;
 use crate::reason::reasoner::ReasonerConfig;
 use crate::text::units::parse_bytes;
@@ -30,6 +32,7 @@ use clap::ValueEnum;
 use clap::builder::FalseyValueParser;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -84,11 +87,12 @@ struct NetworkArgs {
     /// Silence in a stream after which a comment is sent, so that proxies keep the connection.
     #[arg(hide_short_help = true, long, env = "COCONUT_PING_INTERVAL", value_name = "SECONDS", default_value = "15", value_parser = parse_seconds)]
     ping_interval: Duration,
-    /// Time after SIGTERM or SIGINT in which questions are still answered while /health/ready says no and every answer
+    /// Time after SIGTERM, SIGINT or SIGHUP in which questions are still answered while /health/ready says no and every answer
     /// asks its client to connect elsewhere. As long as load balancers take to notice.
     #[arg(hide_short_help = true, long, env = "COCONUT_DRAIN_DELAY", value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
     drain_delay: Duration,
-    /// Time for accepted requests to finish after that; then they are ended. A second signal ends the process at once.
+    /// Time for accepted requests to finish after that; then they are ended. A second signal, a second or more after the
+    /// first, ends the process at once.
     /// An orchestrator's own limit must be 10 s longer than both (Kubernetes: terminationGracePeriodSeconds).
     #[arg(hide_short_help = true, long, env = "COCONUT_GRACE_PERIOD", value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
     grace_period: Duration,
@@ -110,7 +114,7 @@ struct AccessArgs {
     /// File with one key a line; blank lines and lines that start with # are skipped.
     #[arg(long, env = "COCONUT_API_KEYS_FILE", value_name = "FILE")]
     api_keys_file: Option<PathBuf>,
-    /// Ask for a key on /metrics too; health checks are always open.
+    /// Ask for a key on /metrics and /load too; health checks are always open.
     #[arg(hide_short_help = true, long, env = "COCONUT_PROTECT_METRICS", value_parser = FalseyValueParser::new())]
     protect_metrics: bool,
     /// Tell metrics under the names of another server, too: `vllm`, as inference gateways and dashboards read them.
@@ -167,15 +171,19 @@ struct LogArgs {
 impl ServeArgs {
     /// Serves until a signal says to stop.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        telemetry::init(self.logs.log_format, &self.logs.log_level)?;
+        let log = Log::open(self.logs.log_format)?;
+        let started = log.start(&self.logs.log_level);
+        started.and_then(|()| self.serve(log.lines().clone())).map_err(|error| log.told(&error))
+    }
+
+    fn serve(self, lines: Lines) -> anyhow::Result<()> {
         let listen = self.network.listen;
         let (config, has_page) = (self.serve_config()?, !self.access.no_ui);
         self.engine.compute.start_threads();
         let (name, engine) = (self.model_name, self.engine.config());
         let thought_means = self.thought_means;
         let (processor, precision) = (self.engine.compute.device, self.engine.compute.precision());
-        let (sought, built_in) = self.model.sought(&self.hub)?;
-        let tools = self.tools.tools;
+        let (model, hub, tools) = (self.model, self.hub, self.tools.tools);
         block_on(async {
             let mut config = config;
             config.http.tools = ToolSet::open(tools).await?;
@@ -183,18 +191,25 @@ impl ServeArgs {
                 .await
                 .with_context(|| format!("cannot listen on {listen}"))?;
             let address = listener.local_addr().context("the listener has no address")?;
-            until_second_signal(|shutdown| {
-                let load = move |metrics| {
+            until_second_signal(|shutdown| async move {
+                // Only now that signals are listened to: whatever ends this takes its files away again.
+                let (sought, built_in) = model.sought(&hub)?;
+                let built_in = built_in.map(Arc::new);
+                let laid_out = built_in.as_ref().map(Arc::downgrade);
+                let load = move |metrics: Arc<Metrics>| {
+                    lines.count_in(&metrics);
                     let model = sought.locate().context("cannot find the model")?;
                     let config =
                         ReasonerConfig { model, name, processor, precision, engine, thought_means };
                     let reasoner = Reasoner::load(&config, metrics);
-                    drop(built_in);
+                    if let Some(built_in) = laid_out.and_then(|laid_out| laid_out.upgrade()) {
+                        built_in.remove();
+                    }
                     let reasoner = reasoner.context("cannot load the model")?;
                     look_at(address, has_page);
                     Ok(reasoner)
                 };
-                serve::run(listener, config, load, shutdown)
+                serve::run(listener, config, load, shutdown).await
             })
             .await
         })?

@@ -268,13 +268,14 @@ impl Engine {
     pub fn submit(&self, request: Request) -> Result<Ticket, Rejected> {
         self.try_submit(request).inspect_err(|rejected| {
             let reason = match rejected {
-                // Whoever is turned away so may try again before a client hears of it: that is counted where it does.
-                Rejected::Full { .. } => return,
-                Rejected::TooLong { .. } | Rejected::TooLarge { .. } => "too_long",
-                Rejected::UnknownId { .. }
+                // What a client hears of is counted where it does, once: it may be tried again before, or be one of many.
+                Rejected::Full { .. }
+                | Rejected::TooLong { .. }
+                | Rejected::TooLarge { .. }
+                | Rejected::UnknownId { .. }
                 | Rejected::Empty
                 | Rejected::TooManyBranches { .. }
-                | Rejected::Malformed(_) => "invalid",
+                | Rejected::Malformed(_) => return,
                 Rejected::Stopping => "stopping",
                 Rejected::Dead => "dead",
             };

@@ -45,15 +45,20 @@ pub(crate) fn admitted(sequence: &Sequence, live: &mut Live, now: Instant, metri
     live.place = None;
     live.stamps.admitted = Some(now);
     metrics.queue_seconds.observe((now - live.stamps.submitted).as_secs_f64());
-    let (opening, reused) = (sequence.opening(), sequence.reused());
+    let reused = sequence.reused();
     live.thoughts.truncate(reused.thoughts);
+    live.spend(reused.positions as u64);
+    live.send(now, 0, EventKind::Admitted(reused));
+}
+
+/// Counts what an admitted request asked of the cache. Where there is none, nobody asked.
+pub(crate) fn looked_up(sequence: &Sequence, metrics: &Metrics) {
+    let (opening, reused) = (sequence.opening(), sequence.reused());
     let positions = opening.prompt.len() + opening.thoughts + opening.after.len();
     metrics.prefix_cache_queries_total.inc_by(positions as u64);
     metrics.prefix_cache_hits_total.inc_by(reused.positions as u64);
     metrics.thought_cache_queries_total.inc_by(opening.thoughts as u64);
     metrics.thought_cache_hits_total.inc_by(reused.thoughts as u64);
-    live.spend(reused.positions as u64);
-    live.send(now, 0, EventKind::Admitted(reused));
 }
 
 /// Marks the end of prefill with the first thing that comes after it, and reports the thoughts that are known from

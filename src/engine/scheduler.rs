@@ -87,6 +87,10 @@ impl<T, B: Default> Scheduler<T, B> {
     }
 
     /// Puts a request at the end of the line. It must fit: `Limits::check` has seen it.
+    pub(crate) fn prefix_cache(&self) -> PrefixCache {
+        self.prefix_cache
+    }
+
     pub(crate) fn enqueue(&mut self, script: Script, payload: T) {
         self.waiting.push_back((script.root, payload));
     }

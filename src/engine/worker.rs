@@ -2,11 +2,13 @@
 //! where one of these fails. Knows when things happen and who is told; what is computed is the runner's, in which order the
 //! scheduler's.
 
+use crate::engine::config::PrefixCache;
 use crate::engine::live::Leaving;
 use crate::engine::live::Live;
 use crate::engine::live::Voice;
 use crate::engine::outcome::Told;
 use crate::engine::outcome::admitted;
+use crate::engine::outcome::looked_up;
 use crate::engine::outcome::prefilled;
 use crate::engine::peek::Wish;
 use crate::engine::plan::Plan;
@@ -132,9 +134,12 @@ impl<R: Run> Worker<R> {
             live.thoughts = self.recall.thoughts(prompt, opening.thoughts, report);
             live.thoughts.iter().map(|thought| Arc::clone(&thought.vector)).collect()
         };
-        let mut fresh = Vec::new();
+        let (mut fresh, cache) = (Vec::new(), self.scheduler.prefix_cache());
         self.scheduler.admit(recall, |sequence, live| {
             admitted(sequence, live, now, &self.metrics);
+            if cache == PrefixCache::On {
+                looked_up(sequence, &self.metrics);
+            }
             fresh.push(sequence.id);
         });
         let ended = fresh.into_iter().filter_map(|id| self.settle(id, now)).collect();

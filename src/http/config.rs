@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Config {
     /// Who may ask; nobody is asked for a key where there are none.
     pub api_keys: ApiKeys,
-    /// Whether `/metrics` asks for a key too.
+    /// Whether `/metrics` and `/load` ask for a key too.
     pub protect_metrics: bool,
     /// What models may do that call tools.
     pub tools: ToolSet,

@@ -69,6 +69,10 @@ pub(super) enum ApiError {
     Internal,
 }
 
+/// Why a request was not accepted, as metrics call it: left in its response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal(pub(super) &'static str);
+
 impl ApiError {
     /// A value that is well-formed but not allowed.
     pub(super) fn invalid(param: &str, message: impl std::fmt::Display) -> Self {
@@ -123,6 +127,21 @@ impl ApiError {
             Self::NonFinite(_) => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "non_finite"),
             Self::StepFailed(_) => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "step_failed"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "internal"),
+        }
+    }
+
+    /// As what it is counted where the answer leaves. The engine counts what it says of itself, and of health checks nothing
+    /// is counted.
+    fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Malformed { .. }
+            | Self::Invalid { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::UnsupportedMediaType
+            | Self::UnsupportedEncoding { .. } => Some(Refusal("invalid")),
+            Self::TooLong { .. } | Self::FarTooLong { .. } => Some(Refusal("too_long")),
+            Self::QueueFull { .. } => Some(Refusal("queue_full")),
+            _ => None,
         }
     }
 
@@ -220,6 +239,9 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, ..) = self.class();
         let mut response = (status, Json(self.body())).into_response();
+        if let Some(refusal) = self.refusal() {
+            response.extensions_mut().insert(refusal);
+        }
         if let Some(wait) = self.retry_after() {
             response
                 .headers_mut()

@@ -64,6 +64,10 @@ async fn read<T: Send + 'static>(
     let codings = Codings::of(request.headers())?;
     let config = state.config();
     let (limit, deadline) = (config.max_body_bytes, Instant::now() + config.request_timeout);
+    // Before the body is looked at: whoever waits to be asked for it is then not asked.
+    if announced(request.headers()).is_some_and(|bytes| bytes > limit) {
+        return Err(ApiError::BodyTooLarge { limit });
+    }
     let body = timeout_at(deadline, Bytes::from_request(request, state))
         .await
         .map_err(|_elapsed| ApiError::BodyTimeout)?
@@ -74,6 +78,11 @@ async fn read<T: Send + 'static>(
     let bytes = if codings.is_plain() { body.len() } else { limit };
     let parsed = move || parse(&codings.decode(body, limit)?);
     state.reading().run(Work::Parse(bytes), deadline, parsed).await?
+}
+
+/// How long the body is, where its head says so.
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// `application/json`, or a type built on it such as `application/problem+json`.

@@ -2,12 +2,14 @@
 
 use crate::http::connection::Connections;
 use crate::http::connection::Ending;
+use crate::metrics::Metrics;
 use axum::Router;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto::Builder;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -33,6 +35,9 @@ const HTTP2_PING: Duration = Duration::from_secs(20);
 /// Pause after an accept that failed for want of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Between two lines about the limit on connections: at the limit each connection that ends is followed by another.
+const QUIET: Duration = Duration::from_secs(60);
+
 /// A listening server. Dropping it closes all connections.
 #[derive(Debug)]
 pub struct Server {
@@ -52,7 +57,12 @@ pub enum Closed {
 }
 
 /// Starts to answer connections with this router.
-pub fn listen(listener: TcpListener, router: Router, limits: Limits) -> Server {
+pub fn listen(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    metrics: &Arc<Metrics>,
+) -> Server {
     let ending = Ending::default();
     let tasks = TaskTracker::new();
     let connections = Connections {
@@ -62,8 +72,15 @@ pub fn listen(listener: TcpListener, router: Router, limits: Limits) -> Server {
         write_patience: limits.write_timeout,
         ending: ending.clone(),
     };
-    let permits = Arc::new(Semaphore::new(limits.max_connections));
-    tasks.spawn(Acceptor { permits, connections, tasks: tasks.clone() }.run(listener));
+    let acceptor = Acceptor {
+        permits: Arc::new(Semaphore::new(limits.max_connections)),
+        max_connections: limits.max_connections,
+        said_full: None,
+        connections,
+        tasks: tasks.clone(),
+        metrics: Arc::clone(metrics),
+    };
+    tasks.spawn(acceptor.run(listener));
     // Nothing but the acceptor adds to them: they are over once there are none.
     tasks.close();
     Server { _cut: ending.cut.clone().drop_guard(), ending, tasks }
@@ -100,12 +117,28 @@ fn builder(limits: Limits) -> Builder<TokioExecutor> {
 
 struct Acceptor {
     permits: Arc<Semaphore>,
+    max_connections: usize,
+    /// When it was last told that there are no permits left.
+    said_full: Option<Instant>,
     connections: Connections,
     tasks: TaskTracker,
+    metrics: Arc<Metrics>,
+}
+
+/// The place of an open connection; dropping it gives it back.
+struct Place {
+    metrics: Arc<Metrics>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.http_connections.dec();
+    }
 }
 
 impl Acceptor {
-    async fn run(self, listener: TcpListener) {
+    async fn run(mut self, listener: TcpListener) {
         let closed = self.connections.ending.closed.clone();
         while let Some(Some(permit)) = closed.run_until_cancelled(self.permit()).await {
             let Some(stream) = closed.run_until_cancelled(accept(&listener)).await else { break };
@@ -115,7 +148,7 @@ impl Acceptor {
     }
 
     /// Clients that the kernel has greeted are connected as far as they know, and have asked: they are answered too.
-    async fn last(&self, listener: TcpListener) {
+    async fn last(&mut self, listener: TcpListener) {
         let Ok(listener) = listener.into_std() else { return };
         while let Ok((stream, _peer)) = listener.accept() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
@@ -127,15 +160,28 @@ impl Acceptor {
     }
 
     /// It is taken before a client is: those beyond the limit wait in the kernel's backlog and cost us nothing.
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.permits).acquire_owned().await.ok()
+    async fn permit(&mut self) -> Option<OwnedSemaphorePermit> {
+        let permits = Arc::clone(&self.permits);
+        if permits.available_permits() == 0
+            && self.said_full.is_none_or(|said| said.elapsed() >= QUIET)
+        {
+            let max_connections = self.max_connections;
+            tracing::warn!(
+                max_connections,
+                "as many connections are open as may be: further clients, health checks too, wait"
+            );
+            self.said_full = Some(Instant::now());
+        }
+        permits.acquire_owned().await.ok()
     }
 
     fn serve(&self, stream: TcpStream, permit: OwnedSemaphorePermit) {
         let connections = self.connections.clone();
+        self.metrics.http_connections.inc();
+        let place = Place { metrics: Arc::clone(&self.metrics), _permit: permit };
         self.tasks.spawn(async move {
             connections.serve(stream).await;
-            drop(permit);
+            drop(place);
         });
     }
 }

@@ -138,7 +138,8 @@ pub fn router(state: &AppState) -> Router {
 /// Each route, stated once: for the router and for the document.
 fn routes(state: &AppState) -> (Router<AppState>, OpenApi) {
     let keyed = from_fn_with_state(state.clone(), require_key);
-    let metrics = OpenApiRouter::new().routes(routes!(operations::metrics));
+    let metrics =
+        OpenApiRouter::new().routes(routes!(operations::metrics)).routes(routes!(operations::load));
     let metrics =
         if state.config().protect_metrics { metrics.route_layer(keyed.clone()) } else { metrics };
     OpenApiRouter::with_openapi(docs::preamble())
@@ -151,7 +152,6 @@ fn routes(state: &AppState) -> (Router<AppState>, OpenApi) {
         .routes(routes!(operations::ready))
         .routes(routes!(operations::health))
         .routes(routes!(operations::version))
-        .routes(routes!(operations::load))
         .merge(metrics)
         .split_for_parts()
 }

@@ -89,6 +89,7 @@ pub(super) struct LoadResponse {
 /// How much there is to do
 #[utoipa::path(get, path = "/load", tag = "operations", responses(
     (status = 200, description = "requests that wait, and sequences that run", body = LoadResponse),
+    (status = 401, description = "no valid API key, where metrics are protected", body = ErrorBody),
 ))]
 pub(super) async fn load(State(state): State<AppState>) -> Json<LoadResponse> {
     let metrics = state.metrics();

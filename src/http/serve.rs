@@ -49,7 +49,7 @@ pub async fn run(
     let metrics = Arc::new(Metrics::new());
     let state = AppState::new(config.http, Arc::clone(&metrics));
     tracing::info!(address = %listener.local_addr().context("the listener has no address")?, "listening");
-    let server = http::listen::listen(listener, http::router(&state), config.limits);
+    let server = http::listen::listen(listener, http::router(&state), config.limits, &metrics);
 
     let mut shutdown = pin!(shutdown);
     tokio::select! {

@@ -1,6 +1,7 @@
 //! One log line and one set of metrics per request, written when the response's last byte is handed over or the client
 //! is gone. Does not know what routes do; a handler may leave an [`Outcome`] for the line.
 
+use crate::http::error::Refusal;
 use crate::http::held::hold;
 use crate::http::request_id;
 use crate::http::state::AppState;
@@ -54,8 +55,8 @@ pub(super) async fn track(
     let mut response = next.run(request).await;
     response.headers_mut().insert(request_id::HEADER, id);
     tracked.status = Some(response.status());
-    if response.status() == StatusCode::TOO_MANY_REQUESTS {
-        tracked.metrics.rejected_total.with_label_values(&["queue_full"]).inc();
+    if let Some(Refusal(reason)) = response.extensions().get() {
+        tracked.metrics.rejected_total.with_label_values(&[reason]).inc();
     }
     response.map(|body| hold(body, tracked))
 }

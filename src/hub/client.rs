@@ -1,6 +1,7 @@
 //! Requests to a hub: who is told the token, where redirects lead, how long an answer may take. Knows addresses and
 //! headers; what is in an answer, it does not know.
 
+use crate::hub::config::Access;
 use crate::hub::config::Config;
 use crate::hub::config::Waits;
 use crate::hub::error::Error;
@@ -21,6 +22,9 @@ const MAX_REDIRECTS: usize = 10;
 
 /// More bytes than a list of files has.
 const MAX_TEXT_BYTES: u64 = 64 << 20;
+
+/// Where tokens are, as messages name it.
+const TOKEN: &str = "HF_TOKEN, --hf-token or the token's file";
 
 /// A hub that can be asked.
 pub(super) struct Client {
@@ -71,11 +75,17 @@ impl Client {
         let setting = |setting, reason| Error::Setting { setting, reason };
         let endpoint = Place::endpoint(&config.endpoint)
             .map_err(|reason| setting("HF_ENDPOINT or --hf-endpoint", reason))?;
-        let authorization = config.token.as_ref().map(|token| {
+        let token = match config.access {
+            Access::Online => {
+                config.token.read().map_err(|error| setting(TOKEN, error.to_string()))?
+            }
+            // Nobody is told.
+            Access::Offline => None,
+        };
+        let authorization = token.map(|token| {
             let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
                 // Not what it holds: it is a secret.
-                let reason = "the token holds characters that no token has";
-                setting("HF_TOKEN, --hf-token or the token's file", reason.to_owned())
+                setting(TOKEN, "the token holds characters that no token has".to_owned())
             })?;
             value.set_sensitive(true);
             Ok(value)

@@ -1,5 +1,8 @@
 //! Where files come from and where they go, as the command line says it. Knows no request.
 
+use crate::files;
+use std::io::ErrorKind;
+use std::io::Result;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,11 +14,63 @@ pub struct Config {
     /// The folder with one folder for each repository.
     pub cache: PathBuf,
     /// What opens private and gated repositories. Only the endpoint's own host is told.
-    pub token: Option<String>,
+    pub token: Token,
     /// Whether to ask the hub at all.
     pub access: Access,
     /// How long things may take.
     pub waits: Waits,
+}
+
+/// A token, or where it is.
+#[derive(Clone)]
+pub enum Token {
+    /// There is none.
+    Absent,
+    /// This.
+    Given(String),
+    /// What is in a file, which somebody named.
+    Named(PathBuf),
+    /// What is in the usual file, if it is there.
+    Usual(PathBuf),
+}
+
+impl Token {
+    /// The token, as `huggingface_hub` reads it: what is empty or absent is none.
+    ///
+    /// # Errors
+    /// If its file is there and cannot be read.
+    pub fn read(&self) -> Result<Option<String>> {
+        let path = match self {
+            Self::Absent => return Ok(None),
+            Self::Given(token) => return Ok(cleaned(token)),
+            Self::Named(path) | Self::Usual(path) => path,
+        };
+        match files::read(path) {
+            Ok(text) => Ok(cleaned(&text)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if let Self::Named(path) = self {
+                    tracing::warn!(path = %path.display(), "the token's file is not there");
+                }
+                Ok(None)
+            }
+            Err(error) => Err(std::io::Error::new(
+                error.kind(),
+                format!("cannot read {}: {error}", path.display()),
+            )),
+        }
+    }
+}
+
+/// A token without what editors and shells put around it.
+fn cleaned(text: &str) -> Option<String> {
+    let text = text.replace(['\r', '\n', '\u{feff}'], "");
+    Some(text.trim().to_owned()).filter(|token| !token.is_empty())
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(not shown)")
+    }
 }
 
 /// Whether the hub may be asked.

@@ -5,6 +5,7 @@
 //! use coconut::hub::Hub;
 //! use coconut::hub::config::Access;
 //! use coconut::hub::config::Config;
+//! use coconut::hub::config::Token;
 //! use coconut::hub::config::Waits;
 //! use coconut::hub::id::Id;
 //!
@@ -22,7 +23,7 @@
 //! let hub = Hub::new(&Config {
 //!     endpoint: "https://huggingface.co".to_owned(),
 //!     cache: cache.path().to_owned(),
-//!     token: None,
+//!     token: Token::Absent,
 //!     access: Access::Offline,
 //!     waits: Waits::default(),
 //! })?;

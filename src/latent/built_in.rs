@@ -47,6 +47,12 @@ impl BuiltIn {
         })
     }
 
+    /// Takes the files away, once they are no longer needed.
+    pub fn remove(&self) {
+        // What is left is tried again when this is dropped.
+        let _ = std::fs::remove_dir_all(self.folder.path());
+    }
+
     /// Where it lies.
     pub fn path(&self) -> PathBuf {
         self.folder.path().join(NAME)
@@ -87,6 +93,10 @@ mod tests {
         assert!(path.join("config.json").is_file());
         drop(laid_out);
         assert!(!path.exists());
+        let laid_out = BuiltIn::lay_out(&std::env::temp_dir()).unwrap();
+        let path = laid_out.path();
+        laid_out.remove();
+        assert!(!path.exists() && !path.parent().unwrap().exists());
     }
 
     #[test]

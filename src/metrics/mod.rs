@@ -161,6 +161,10 @@ metrics! {
         pub http_request_seconds: HistogramVec["route"],
         /// HTTP requests being answered.
         pub http_in_flight: IntGauge,
+        /// Open connections, those that nobody uses included.
+        pub http_connections: IntGauge,
+        /// Log lines that were lost, since they could not be written or nobody read them in time.
+        pub log_lines_lost_total: IntCounter,
         /// Always 1; what is running is in the labels.
         pub build_info: IntGaugeVec["version", "os", "arch"],
     }

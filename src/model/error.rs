@@ -109,6 +109,12 @@ pub enum Error {
         /// The pair's first half.
         name: String,
     },
+    /// The system has no memory for the weights.
+    #[error("there is no memory for the weights: {reason}")]
+    Memory {
+        /// What the system said. Not called a source, which would be printed twice.
+        reason: std::io::Error,
+    },
     /// A tensor's elements are no weights.
     #[error(
         "tensor `{name}` has elements of a type that is not read; floats and integers of 16 bits and more are. What is quantised must be dequantised first"

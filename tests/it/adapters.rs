@@ -11,6 +11,7 @@ use crate::support::data;
 use coconut::engine::config::EngineConfig;
 use coconut::hub::config::Access;
 use coconut::hub::config::Config;
+use coconut::hub::config::Token;
 use coconut::hub::config::Waits;
 use coconut::latent::checkpoint::Checkpoint;
 use coconut::latent::checkpoint::Location;
@@ -298,7 +299,7 @@ fn sought(model: &Path) -> Sought {
     let hub = Config {
         endpoint: "http://127.0.0.1:1".to_owned(),
         cache: PathBuf::from("none"),
-        token: None,
+        token: Token::Absent,
         access: Access::Offline,
         waits: Waits::default(),
     };

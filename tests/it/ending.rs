@@ -86,13 +86,17 @@ async fn a_client_that_is_refused_before_its_body_is_read_gets_the_answer() {
 #[tokio::test]
 async fn a_client_that_waits_to_be_asked_for_its_body_is_refused_without_it() {
     let server = locked().await;
-    let mut stream = BufReader::new(server.connect().await);
-    let asked = format!(
-        "POST /v1/reason HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: {LARGE}\r\n\r\n"
-    );
-    stream.write_all(asked.as_bytes()).await.unwrap();
-    assert!(head(&mut stream).await.starts_with("HTTP/1.1 401"));
-    assert!(!rest(&mut stream).await.contains("100 Continue"));
+    let known = "content-type: application/json\r\nauthorization: Bearer key\r\n";
+    for (headers, status) in [("", "401"), (known, "413")] {
+        let mut stream = BufReader::new(server.connect().await);
+        let asked = format!(
+            "POST /v1/reason HTTP/1.1\r\nhost: test\r\n{headers}expect: 100-continue\r\ncontent-length: {LARGE}\r\n\r\n"
+        );
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        let head = head(&mut stream).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{head}");
+        assert!(!rest(&mut stream).await.contains("100 Continue"));
+    }
     server.stopped().await.unwrap();
 }
 

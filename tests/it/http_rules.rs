@@ -1,5 +1,5 @@
 //! What every request meets before a model is involved: error shapes, keys, CORS, request ids, metrics. All on a server
-//! that is still loading.
+//! that is still loading, but where the engine refuses.
 
 use crate::wire::Wire;
 use crate::wire::json_request;
@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::Method;
 use axum::http::Request;
 use axum::http::StatusCode;
+use coconut::engine::config::EngineConfig;
 use coconut::http::ApiKeys;
 use coconut::http::Config;
 use coconut::http::Cors;
@@ -166,13 +167,15 @@ async fn each_key_opens_and_nothing_else_does() {
 
 #[tokio::test]
 async fn health_and_documentation_stay_open_and_metrics_by_choice() {
-    for path in ["/health/live", "/metrics", "/openapi.json"] {
+    for path in ["/health/live", "/metrics", "/load", "/openapi.json"] {
         assert_eq!(locked(false).get(path).await.status, StatusCode::OK, "{path}");
     }
     let wire = locked(true);
     assert_eq!(wire.get("/health/live").await.status, StatusCode::OK);
-    wire.get("/metrics").await.blames(401, "missing_api_key");
-    assert_eq!(status_with(&wire, "/metrics", "Bearer two").await, 200);
+    for path in ["/metrics", "/load"] {
+        wire.get(path).await.blames(401, "missing_api_key");
+        assert_eq!(status_with(&wire, path, "Bearer two").await, 200, "{path}");
+    }
 }
 
 // ===== CORS =====
@@ -246,4 +249,42 @@ async fn requests_are_counted_by_route_and_status() {
         assert!(reply.body.lines().any(|have| have == line), "{line}\n{}", reply.body);
     }
     assert_eq!(wire.metrics.http_in_flight.get(), 0);
+}
+
+/// Whoever refuses it: who reads the body, the route, the reasoner or the engine.
+#[tokio::test]
+async fn what_is_refused_is_counted_once_where_the_answer_leaves() {
+    let (wire, _) = Wire::answering(EngineConfig::default());
+    let count = |reason: &str| wire.metrics.rejected_total.with_label_values(&[reason]).get();
+    let long = "Bob is a lempus. ".repeat(100);
+    let mut counted = (0, 0);
+    for (path, question, status) in [
+        ("/v1/reason", "{".to_owned(), 400),
+        ("/v1/reason", r#"{"question": 1}"#.to_owned(), 422),
+        (
+            "/v1/reason",
+            r#"{"question": "Is Bob a lempus?", "latent_steps": 99999}"#.to_owned(),
+            422,
+        ),
+        ("/v1/reason", r#"{"question": "Is Bob a lempus?", "n": 1025}"#.to_owned(), 422),
+        ("/v1/completions", r#"{"prompt": "Bob", "max_tokens": -1}"#.to_owned(), 400),
+        ("/v1/reason", format!(r#"{{"question": "{long}"}}"#), 422),
+        ("/v1/completions", format!(r#"{{"prompt": ["{long}", "{long}"]}}"#), 400),
+    ] {
+        let asked = Request::post(path).header("content-type", "application/json");
+        let reply = wire.send(asked.body(Body::from(question)).unwrap()).await;
+        assert_eq!(reply.status.as_u16(), status, "{reply:?}");
+        match reply.json()["error"]["code"].as_str() {
+            Some("too_long") => counted.1 += 1,
+            _ => counted.0 += 1,
+        }
+        assert_eq!((count("invalid"), count("too_long")), counted, "{path}: {reply:?}");
+    }
+    assert_eq!(counted, (5, 2));
+    let plain = Request::post("/v1/reason").header("content-type", "text/plain");
+    wire.send(plain.body(Body::from("?")).unwrap()).await.blames(415, "unsupported_media_type");
+    assert_eq!(count("invalid"), 6);
+    // What a key or a path is lacking is no question.
+    wire.get("/nowhere").await;
+    assert_eq!((count("invalid"), count("too_long")), (6, 2));
 }

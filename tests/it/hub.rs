@@ -10,6 +10,7 @@ use crate::support::assert_golden;
 use crate::support::data;
 use coconut::hub::config::Access;
 use coconut::hub::config::Config;
+use coconut::hub::config::Token;
 use coconut::hub::config::Waits;
 use coconut::latent::checkpoint::Checkpoint;
 use coconut::latent::checkpoint::Location;
@@ -37,7 +38,7 @@ fn sought(model: &str, endpoint: &str, cache: &TempDir) -> Sought {
     let hub = Config {
         endpoint: endpoint.to_owned(),
         cache: cache.path().join("hub"),
-        token: None,
+        token: Token::Absent,
         access: Access::Online,
         waits: Waits { pause: Duration::ZERO, ..Waits::default() },
     };
@@ -151,7 +152,7 @@ fn what_is_private_is_denied_without_a_token() {
         said.contains("owner/name") && said.contains("401") && said.contains("HF_TOKEN"),
         "{said}"
     );
-    sought.hub.token = Some("secret".to_owned());
+    sought.hub.token = Token::Given("secret".to_owned());
     assert_works(&sought.locate().unwrap(), FIXTURE);
 }
 

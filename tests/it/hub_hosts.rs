@@ -9,6 +9,7 @@ use crate::fake_hub::Habit;
 use crate::support::data;
 use coconut::hub::config::Access;
 use coconut::hub::config::Config;
+use coconut::hub::config::Token;
 use coconut::hub::config::Waits;
 use coconut::latent::locate::Sought;
 use std::fs::File;
@@ -37,7 +38,7 @@ impl Asking {
         let hub = Config {
             endpoint: endpoint.to_owned(),
             cache: cache.path().to_owned(),
-            token: Some(TOKEN.to_owned()),
+            token: Token::Given(TOKEN.to_owned()),
             access: Access::Online,
             waits: Waits { pause: Duration::ZERO, ..Waits::default() },
         };
@@ -162,7 +163,7 @@ fn endpoints_and_tokens_that_cannot_be_used_are_refused_by_name() {
         assert!(said.contains("HF_ENDPOINT"), "{endpoint}: {said}");
     }
     let mut asking = Asking::of("owner/name", "http://127.0.0.1:1");
-    asking.sought.hub.token = Some("hf_hush\u{7f}".to_owned());
+    asking.sought.hub.token = Token::Given("hf_hush\u{7f}".to_owned());
     assert!(asking.refusal().contains("HF_TOKEN"), "{}", asking.refusal());
 }
 

@@ -44,6 +44,7 @@ mod parity;
 mod playground;
 mod precision;
 mod probe;
+mod process;
 mod prompts;
 mod questions;
 mod react;

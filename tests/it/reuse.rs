@@ -154,6 +154,10 @@ async fn with_the_cache_off_everything_is_computed() {
     for _ in 0..2 {
         assert_eq!(cached(&ask(&wire, 6).await), (0, 0));
     }
-    assert_eq!(wire.metrics.latent_steps_total.get(), 12);
-    assert_eq!(wire.metrics.kv_positions_cached.get(), 0);
+    let metrics = &wire.metrics;
+    assert_eq!(metrics.latent_steps_total.get(), 12);
+    assert_eq!(metrics.kv_positions_cached.get(), 0);
+    // Whoever asks nothing of a cache does not miss: an alert looks for that.
+    assert_eq!(metrics.prefix_cache_queries_total.get(), 0);
+    assert_eq!(metrics.thought_cache_queries_total.get(), 0);
 }

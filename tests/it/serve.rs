@@ -204,6 +204,19 @@ async fn connections_beyond_the_limit_wait_for_one_to_close() {
     server.stopped().await.unwrap();
 }
 
+/// Also those on which nothing was asked yet, which no other number shows.
+#[tokio::test]
+async fn open_connections_are_counted() {
+    let server = start(config(), fixture).await;
+    let silent = [server.connect().await, server.connect().await];
+    let counted = |count: usize| format!("\ncoconut_http_connections {count}\n");
+    assert!(server.get("/metrics").await.contains(&counted(3)));
+    drop(silent);
+    let closed = async { while !server.get("/metrics").await.contains(&counted(1)) {} };
+    timeout(PATIENCE, closed).await.unwrap();
+    server.stopped().await.unwrap();
+}
+
 #[tokio::test]
 async fn clients_that_hang_up_leave_nothing_running() {
     let server = start(config(), fixture).await;

@@ -52,12 +52,6 @@ pub struct Zeroed<T> {
 static OPEN: Mutex<(Weak<MmapRaw>, usize)> = Mutex::new((Weak::new(), 0));
 
 impl<T: Plain> Zeroed<T> {
-    /// # Panics
-    /// If the system has no more memory.
-    pub fn new(count: usize) -> Self {
-        Self::try_new(count).expect("the system has memory")
-    }
-
     /// # Errors
     /// If the system has no more memory, or no machine has so much.
     pub fn try_new(count: usize) -> Result<Self> {
@@ -101,7 +95,7 @@ impl<T> Deref for Zeroed<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: `new` found room in the region, which lives as long as `self`, begins at a page and was zero, which is a
+        // SAFETY: `try_new` found room in the region, which lives as long as `self`, begins at a page and was zero, which is a
         // value; parts begin at cache lines, and none is handed out twice.
         unsafe { std::slice::from_raw_parts(self.first(), self.count) }
     }
@@ -129,7 +123,8 @@ mod tests {
     #[test]
     fn parts_are_zero_disjoint_and_outlive_each_other() {
         let sizes = [0, 1, 7, 1000, REGION_BYTES / 3, MIN_OWN_BYTES / 2, MIN_OWN_BYTES / 2 - 1, 3];
-        let mut parts: Vec<Zeroed<u16>> = sizes.iter().map(|&count| Zeroed::new(count)).collect();
+        let mut parts: Vec<Zeroed<u16>> =
+            sizes.iter().map(|&count| Zeroed::try_new(count).unwrap()).collect();
         for (mark, part) in parts.iter_mut().enumerate() {
             assert!(part.iter().all(|&x| x == 0), "zero at first");
             part.fill(mark as u16 + 1);

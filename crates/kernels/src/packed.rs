@@ -66,6 +66,15 @@ pub struct Unfit {
     pub value: f32,
 }
 
+/// Why weights are not packed.
+#[derive(Debug)]
+pub enum Unpacked {
+    /// One of them cannot be kept.
+    Unfit(Unfit),
+    /// The system has no memory for them.
+    Memory(std::io::Error),
+}
+
 impl PackedMatrix {
     /// Packs panel by panel, on all threads, a block of inputs at a time, so that what is worked on stays in the nearest
     /// cache: `fill(outputs, inputs, block)` writes the weights between some outputs of one panel and at most
@@ -73,17 +82,18 @@ impl PackedMatrix {
     /// column j + 16 if columns are gated; the rest is zero.
     ///
     /// # Errors
-    /// The first output with a weight that cannot be kept.
+    /// The first output with a weight that cannot be kept, or too little memory.
     pub fn pack(
         (inputs, outputs): (usize, usize),
         format: Format,
         columns: Columns,
         fill: Fill<'_>,
-    ) -> Result<Self, Unfit> {
+    ) -> Result<Self, Unpacked> {
         let chunks = inputs.div_ceil(format.inputs_per_chunk());
         let (panel_lines, width) = (format.lines(chunks), columns.outputs_per_panel());
         let block_lines = format.lines(BLOCK_INPUTS / format.inputs_per_chunk());
-        let mut lines = Zeroed::new(outputs.div_ceil(width) * panel_lines);
+        let line_count = outputs.div_ceil(width) * panel_lines;
+        let mut lines = Zeroed::try_new(line_count).map_err(Unpacked::Memory)?;
         let unfit = Mutex::new(None);
         let pack_panel = |(index, lines): (usize, &mut [Line])| {
             let outputs = index * width..outputs.min((index + 1) * width);
@@ -109,7 +119,7 @@ impl PackedMatrix {
             Team::shared().share(shared, panels, pack_panel);
         }
         match unfit.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(unfit) => Err(unfit),
+            Some(unfit) => Err(Unpacked::Unfit(unfit)),
             None => Ok(Self { inputs, outputs, format, columns, lines }),
         }
     }
@@ -117,7 +127,7 @@ impl PackedMatrix {
     /// Packs weights (in, out) that are whole in memory.
     ///
     /// # Panics
-    /// If one is not finite, or would not be in this format.
+    /// If one is not finite, or would not be in this format, or there is no memory for them.
     pub fn from_in_out(inputs: usize, outputs: usize, format: Format, weights: &[f32]) -> Self {
         assert_eq!(weights.len(), inputs * outputs, "weights (in, out)");
         let packed = Self::pack(
@@ -130,13 +140,13 @@ impl PackedMatrix {
                 }
             },
         );
-        packed.expect("weights are finite")
+        packed.expect("weights are finite, and there is memory for them")
     }
 
     /// Packs weights (out, in) that are whole in memory: a head tied to its embedding (V, D), or PyTorch's `Linear`.
     ///
     /// # Panics
-    /// If one is not finite, or would not be in this format.
+    /// If one is not finite, or would not be in this format, or there is no memory for them.
     pub fn from_out_in(inputs: usize, outputs: usize, format: Format, weights: &[f32]) -> Self {
         assert_eq!(weights.len(), inputs * outputs, "weights (out, in)");
         let packed = Self::pack(
@@ -152,7 +162,7 @@ impl PackedMatrix {
                 }
             },
         );
-        packed.expect("weights are finite")
+        packed.expect("weights are finite, and there is memory for them")
     }
 
     /// The weights of one output (in,), as the kernels see them: the row of an embedding that is packed as head.

@@ -11,6 +11,7 @@ use crate::lines::words;
 use crate::matmul::matmul_on;
 use crate::packed::Columns;
 use crate::packed::PackedMatrix;
+use crate::packed::Unpacked;
 use crate::write::write;
 use half::bf16;
 use proptest::prelude::*;
@@ -246,7 +247,10 @@ fn weights_that_cannot_be_kept_are_refused_with_their_place() {
                 }
             },
         );
-        packed.map(|packed| packed.bytes()).map_err(|unfit| (unfit.output, unfit.half))
+        packed.map(|packed| packed.bytes()).map_err(|error| match error {
+            Unpacked::Unfit(unfit) => (unfit.output, unfit.half),
+            Unpacked::Memory(error) => panic!("{error}"),
+        })
     };
     for format in [Format::F32, Format::Bf16, Format::Int8] {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {

@@ -81,12 +81,7 @@ async fn submit(
     let (reasoner, question) = (Arc::clone(reasoner), Arc::clone(question));
     // Not by the question's own timeout: whatever came before it, other questions among it, took of the same time.
     let asked = move || reasoner.ask_by(&question, &borrowed, deadline.into_std());
-    let asked = state.reading().run(work, deadline, asked).await?;
-    // The engine counts what it refuses; this it never sees.
-    if let Err(AskError::TooLong { .. }) = asked {
-        state.metrics().rejected_total.with_label_values(&["too_long"]).inc();
-    }
-    Ok(asked)
+    state.reading().run(work, deadline, asked).await
 }
 
 fn text_bytes(question: &Question) -> usize {

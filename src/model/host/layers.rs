@@ -18,6 +18,7 @@ use coconut_kernels::packed::Columns;
 use coconut_kernels::packed::Format;
 use coconut_kernels::packed::PackedMatrix;
 use coconut_kernels::packed::Unfit;
+use coconut_kernels::packed::Unpacked;
 use std::ops::Range;
 
 /// A matrix product.
@@ -94,7 +95,8 @@ pub(super) fn pack(
     );
     match packed {
         Ok(weights) => Ok(Linear { weights, bias }),
-        Err(unfit) => {
+        Err(Unpacked::Memory(reason)) => Err(Error::Memory { reason }),
+        Err(Unpacked::Unfit(unfit)) => {
             let name = part_with(parts, columns, &unfit).weight();
             Err(Error::unfit(&name, unfit.value, format.name()))
         }
