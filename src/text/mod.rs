@@ -29,6 +29,7 @@ pub mod chat;
 pub mod decode;
 pub mod encode;
 mod habits;
+mod jinja;
 mod steps;
 pub mod stop;
 pub mod units;
