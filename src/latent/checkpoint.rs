@@ -2,6 +2,7 @@
 //! keep it in, with a readable account of what was found. The weights themselves are read last. Knows no engine.
 
 use crate::files::digest::hexadecimal;
+use crate::latent::added;
 use crate::latent::chat::Chat;
 use crate::latent::detect;
 use crate::latent::ends;
@@ -258,7 +259,12 @@ fn manifest(
 
 fn tokenizer(found: &Found) -> Result<Tokenizer, CheckpointError> {
     match found.file("tokenizer.json") {
-        Some(path) => Ok(Tokenizer::load(&path)?),
+        Some(path) => {
+            let mut tokenizer = Tokenizer::load(&path)?;
+            let lacking = added::lacking(found, &path, &tokenizer)?;
+            added::tell(&tokenizer.add_at(lacking)?);
+            Ok(tokenizer)
+        }
         None => match published::graph_tokenizer(&found.config) {
             Some(text) => Ok(Tokenizer::from_json(&text)?),
             None => Err(CheckpointError::NoTokenizer { path: found.files.folder.clone() }),

@@ -24,9 +24,10 @@ use std::path::PathBuf;
 const NEEDED: [&str; 2] = ["config.json", "tokenizer.json"];
 
 /// Small files that are fetched where they are, with weights or a base model.
-const BESIDE: [&str; 7] = [
+const BESIDE: [&str; 8] = [
     "config.json",
     "tokenizer.json",
+    "added_tokens.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "generation_config.json",

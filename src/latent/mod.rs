@@ -33,6 +33,7 @@
 //! # }
 //! ```
 
+mod added;
 pub mod answer;
 pub mod built_in;
 pub mod chat;

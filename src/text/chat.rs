@@ -2,21 +2,17 @@
 //! strangers: they see the conversation and nothing else, and what they may compute is bounded. Knows no model, and not which
 //! messages a route takes.
 
+use crate::text::jinja;
 use minijinja::Environment;
 use minijinja::ErrorKind;
 use minijinja::Value;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Kwargs;
 use minijinja::value::Serde;
-use minijinja_contrib::pycompat::unknown_method_callback;
 use regex::Regex;
 use serde::Deserialize;
 use serde::Serialize;
-use serde_json::ser::PrettyFormatter;
-use serde_json::ser::Serializer;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 
 /// Instructions of a template's machine: a long conversation takes a few ten thousand.
 const FUEL: u64 = 10_000_000;
@@ -157,8 +153,7 @@ impl ChatTemplate {
         let whitespace = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(whitespace.map_err(|error| told(&error))?);
         environment.set_fuel(Some(FUEL));
-        environment.set_unknown_method_callback(unknown_method_callback);
-        environment.add_filter("tojson", tojson);
+        jinja::add(&mut environment);
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", strftime_now);
         environment
@@ -182,7 +177,11 @@ impl ChatTemplate {
             context.insert(name.as_str(), Value::from(token));
         }
         context.insert("add_generation_prompt", Value::from(true));
-        context.insert("tools", conversation.tools.clone().unwrap_or_default().0);
+        // What is not given is none there, and defined.
+        let none = || Value::from(());
+        let tools = conversation.tools.clone().map_or_else(none, |tools| tools.0);
+        context.insert("tools", tools);
+        context.insert("documents", none());
         for (name, value) in &conversation.settings {
             context.insert(name, value.0.clone());
         }
@@ -218,54 +217,6 @@ fn strftime_now(format: &str) -> Result<String, minijinja::Error> {
     written.map_err(|error| minijinja::Error::new(ErrorKind::InvalidOperation, error.to_string()))
 }
 
-/// As Python's `json.dumps` writes it: with spaces, and with characters as they are.
-#[expect(clippy::needless_pass_by_value, reason = "how filters are called")]
-fn tojson(value: &Value, options: Kwargs) -> Result<Value, minijinja::Error> {
-    let refused = |error: serde_json::Error| {
-        minijinja::Error::new(ErrorKind::BadSerialization, error.to_string())
-    };
-    let indent: Option<usize> = options.get("indent")?;
-    let mut written = Vec::new();
-    match indent {
-        Some(indent) => {
-            let indent = " ".repeat(indent.min(16));
-            let form = PrettyFormatter::with_indent(indent.as_bytes());
-            value
-                .serialize(&mut Serializer::with_formatter(&mut written, form))
-                .map_err(refused)?;
-        }
-        None => value
-            .serialize(&mut Serializer::with_formatter(&mut written, Spaced))
-            .map_err(refused)?,
-    }
-    Ok(Value::from_safe_string(String::from_utf8_lossy(&written).into_owned()))
-}
-
-/// `{"a": 1, "b": [2, 3]}`
-struct Spaced;
-
-impl serde_json::ser::Formatter for Spaced {
-    fn begin_array_value<W: io::Write + ?Sized>(
-        &mut self,
-        out: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        if first { Ok(()) } else { out.write_all(b", ") }
-    }
-
-    fn begin_object_key<W: io::Write + ?Sized>(
-        &mut self,
-        out: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        if first { Ok(()) } else { out.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: io::Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
-        out.write_all(b": ")
-    }
-}
-
 /// Without the marks for what is learnt in training: they show nothing.
 fn without_generation(source: &str) -> String {
     let mark = Regex::new(r"\{%(-?)\s*(?:end)?generation\s*(-?)%\}").expect("is an expression");
@@ -299,7 +250,21 @@ mod tests {
     }
 
     #[test]
-    fn json_is_pythons() {
+    fn what_is_not_given_is_none() {
+        let source = "{% if tools is not none %}T{% endif %}{{ documents is none }}";
+        assert_eq!(rendered(source, Vec::new()).unwrap(), "True");
+        let template = ChatTemplate::parse("{{ tools }}{{ documents[0] }}", BTreeMap::new());
+        let given = Conversation {
+            tools: Json::parse("[1]"),
+            settings: BTreeMap::from([("documents".to_owned(), Json::list(["d".into()]))]),
+            ..Conversation::default()
+        };
+        assert_eq!(template.unwrap().render(&given).unwrap(), "[1]d");
+    }
+
+    /// The fields of what clients declare come in their order.
+    #[test]
+    fn json_keeps_its_order() {
         let conversation = Conversation {
             tools: Json::parse(r#"[{"z": 1, "a": {"é": [1, "<b>"]}}]"#),
             ..Conversation::default()
@@ -309,10 +274,6 @@ mod tests {
             template.render(&conversation).unwrap(),
             r#"[{"z": 1, "a": {"é": [1, "<b>"]}}]"#
         );
-        let template =
-            ChatTemplate::parse("{{ tools[0].a | tojson(indent=4) }}", BTreeMap::new()).unwrap();
-        let pretty = "{\n    \"é\": [\n        1,\n        \"<b>\"\n    ]\n}";
-        assert_eq!(template.render(&conversation).unwrap(), pretty);
     }
 
     #[test]

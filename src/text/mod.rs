@@ -29,6 +29,7 @@ pub mod chat;
 pub mod decode;
 pub mod encode;
 mod habits;
+mod jinja;
 mod steps;
 pub mod stop;
 pub mod units;
@@ -38,6 +39,7 @@ use crate::files;
 use crate::text::decode::IncrementalDecoder;
 use crate::text::habits::Facts;
 use crate::text::habits::Habits;
+use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::path::PathBuf;
@@ -120,6 +122,32 @@ impl Tokenizer {
             .map(|token| AddedToken::from((*token).to_owned(), false).normalized(false));
         match self.inner.add_tokens(added.collect::<Vec<_>>()) {
             Ok(_) => Ok(()),
+            Err(error) => Err(TextError::Encode(error.to_string())),
+        }
+    }
+
+    /// Adds tokens that another file says, each under the id that it says. Those that cannot have theirs, since others come
+    /// before or it is taken, are given back.
+    pub(crate) fn add_at(
+        &mut self,
+        tokens: BTreeMap<u32, AddedToken>,
+    ) -> Result<BTreeMap<u32, AddedToken>, TextError> {
+        let words = u32::try_from(self.inner.get_vocab_size(false)).unwrap_or(u32::MAX);
+        let last = self.inner.get_added_tokens_decoder().into_keys().max();
+        let mut next = last.map_or(words, |last| words.max(last.saturating_add(1)));
+        let (mut fit, mut left) = (Vec::new(), BTreeMap::new());
+        for (id, token) in tokens {
+            match self.id(&token.content) {
+                Some(own) if own == id => fit.push(token),
+                None if id == next && self.inner.id_to_token(id).is_none() => {
+                    next = next.saturating_add(1);
+                    fit.push(token);
+                }
+                _ => drop(left.insert(id, token)),
+            }
+        }
+        match self.inner.add_tokens(fit) {
+            Ok(_) => Ok(left),
             Err(error) => Err(TextError::Encode(error.to_string())),
         }
     }

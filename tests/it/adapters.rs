@@ -30,18 +30,20 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// Adapters by themselves.
-const ALONE: [&str; 14] = [
+const ALONE: [&str; 16] = [
     "gpt2-all-linear",
     "gpt2-bias",
     "gpt2-embedding",
     "gpt2-head",
     "gpt2-modules-to-save",
+    "gpt2-resized-copies",
     "gpt2-saved-embeddings",
     "gpt2-tied-copies",
     "gpt2-tied-pairs",
     "gpt2-tokens",
     "llama-patterns",
     "llama-resized",
+    "llama-resized-copies",
     "llama-rslora",
     "llama-saved-embeddings",
     "llama-tokens",
@@ -160,6 +162,12 @@ fn what_an_adapter_lacks_is_said() {
     let error = refusal(&Location::folder(without.path()));
     assert!(error.contains("says its alpha") && error.contains(CONFIG), "{error}");
 
+    let without = changed("live-tokens-gpt2", &[(CONFIG, None)]);
+    let mut error = refusal(&Location::folder(without.path()));
+    error.retain(|character| character != '\n');
+    assert!(error.contains("trained alone") && error.contains("adapter_config.json"), "{error}");
+    assert!(error.contains("`trainable_token_indices`"), "{error}");
+
     let without = changed("gpt2-all-linear", &[(CONFIG, None)]);
     let base = Some(folder("base-gpt2"));
     let error = refusal(&Location { base, ..Location::folder(without.path()) });
@@ -227,6 +235,16 @@ fn variants_that_are_not_computed_are_refused_by_name() {
             refusal(&Location { model: other.path().to_owned(), ..location("gpt2-all-linear") });
         assert!(error.contains(word), "{word}: {error}");
     }
+    // Its config says what it is where its names say nothing.
+    let other = renamed("gpt2-all-linear", |name| match name.strip_suffix("lora_A.weight") {
+        Some(module) => vec![format!("{module}ia3_l")],
+        None => Vec::new(),
+    });
+    std::fs::write(other.path().join(CONFIG), r#"{"peft_type": "IA3"}"#).unwrap();
+    for base in [None, location("gpt2-all-linear").base] {
+        let error = refusal(&Location { base, ..Location::folder(other.path()) });
+        assert!(error.contains("`peft_type` is `IA3`; LORA is supported"), "{error}");
+    }
     // In a whole state dict the weights that an initialisation has changed are there.
     let fields = json!({"init_lora_weights": "pissa"});
     let whole = changed("live-gpt2", &[(CONFIG, Some(fields))]);
@@ -246,6 +264,27 @@ fn renamed(name: &str, rename: impl Fn(&str) -> Vec<String>) -> TempDir {
         .collect();
     safetensors::serialize_to_file(all, None, &path).unwrap();
     copy
+}
+
+/// With saved embedding layers a file has a trained module twice, and what it was before.
+#[test]
+fn a_trained_module_that_is_there_twice_is_the_same_twice() {
+    let name = "llama-resized-copies";
+    let exchanged = renamed(name, |name| {
+        vec![match name {
+            _ if name.contains("modules_to_save") => {
+                name.replace("modules_to_save", "original_module")
+            }
+            _ => name.replace("original_module", "modules_to_save"),
+        }]
+    });
+    let error = refusal(&Location { model: exchanged.path().to_owned(), ..location(name) });
+    assert!(error.contains("must be copies of each other and differ"), "{error}");
+    let without = renamed(name, |name| match name.contains("modules_to_save") {
+        true => Vec::new(),
+        false => vec![name.to_owned()],
+    });
+    assert_oracle(&Location { model: without.path().to_owned(), ..location(name) }, name);
 }
 
 #[test]

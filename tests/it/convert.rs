@@ -86,7 +86,12 @@ fn raw_checkpoints_take_config_and_tokenizer_from_a_base_folder() {
     {
         let raw = TempDir::new().unwrap();
         let base = TempDir::new().unwrap();
-        std::fs::copy(data(fixture).join(weights), raw.path().join(weights)).unwrap();
+        for name in [weights, "adapter_config.json"] {
+            let from = data(fixture).join(name);
+            if from.is_file() {
+                std::fs::copy(from, raw.path().join(name)).unwrap();
+            }
+        }
         // As the SIM-CoT repositories have it: there, and empty.
         std::fs::write(raw.path().join("config.json"), "").unwrap();
         for name in ["config.json", "tokenizer.json"] {

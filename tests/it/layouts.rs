@@ -1,10 +1,13 @@
 //! Layouts without a fixture of their own, made from those that have one: what is recognised, and what it is taken for.
 
+use crate::support::Fixture;
+use crate::support::assert_golden;
 use crate::support::data;
 use coconut::latent::checkpoint::Checkpoint;
 use coconut::latent::checkpoint::Location;
 use coconut::latent::convert::Conversion;
 use coconut::latent::convert::convert;
+use coconut::latent::generate::generate;
 use coconut::latent::published::PUBLISHED;
 use coconut::latent::recipe::Recipe;
 use safetensors::SafeTensors;
@@ -150,23 +153,69 @@ fn a_projector_and_ids_in_the_config_make_codi() {
     assert_eq!(recipe(&to), recipe(&data("codi-gpt2")));
 }
 
-/// Alpha is published with no checkpoint; a recipe can say it.
+/// `codi-llama` without the file that says its alpha, its pairs filled up with zeros to another rank: what they make of a
+/// weight is the same.
+fn filled_up(rank: usize) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let from = data("codi-llama");
+    for name in ["config.json", "tokenizer.json"] {
+        std::fs::copy(from.join(name), folder.path().join(name)).unwrap();
+    }
+    let file = std::fs::read(from.join("model.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&file).unwrap();
+    let all = tensors.tensors().into_iter().map(|(name, view)| {
+        let (mut shape, mut data) = (view.shape().to_vec(), view.data().to_vec());
+        if name.contains("lora_A") {
+            data.resize(data.len() / shape[0] * rank, 0);
+            shape[0] = rank;
+        } else if name.contains("lora_B") {
+            let row = data.len() / shape[0];
+            let zeros = vec![0; row / shape[1] * (rank - shape[1])];
+            data = data.chunks(row).flat_map(|row| [row, &zeros].concat()).collect();
+            shape[1] = rank;
+        }
+        (name, view.dtype(), shape, data)
+    });
+    let all: Vec<_> = all.collect();
+    let views = all.iter().map(|(name, dtype, shape, data)| {
+        (name.clone(), TensorView::new(*dtype, shape.clone(), data).unwrap())
+    });
+    let to = folder.path().join("model.safetensors");
+    safetensors::serialize_to_file(views.collect::<Vec<_>>(), None, &to).unwrap();
+    folder
+}
+
+/// Alpha is published with no checkpoint of CODI; all of them have one rank and one alpha.
+#[test]
+fn pairs_of_the_published_rank_alone_count_as_published() {
+    let published = filled_up(128);
+    let fixture = Fixture::open(&Location::folder(published.path()), "codi-llama");
+    for case in &fixture.expected.cases {
+        let generated = generate(&fixture.model, &fixture.program(case)).unwrap();
+        assert_golden(case, &generated.thoughts, &generated.first_logits, &generated.ids);
+    }
+    for rank in [8, 64] {
+        let error = refusal(filled_up(rank).path());
+        assert!(error.contains("nothing says its alpha"), "{error}");
+    }
+}
+
 #[test]
 fn the_scale_of_lora_can_be_given() {
     let folder = TempDir::new().unwrap();
+    let model = filled_up(8);
     let path = folder.path().join("recipe.json");
-    let norm = |alpha: f64| {
-        let recipe = Recipe { lora_alpha: Some(alpha), ..recipe(&data("codi-gpt2")) };
+    let digest = |alpha: f64| {
+        let recipe = Recipe { lora_alpha: Some(alpha), ..recipe(&data("codi-llama")) };
         std::fs::write(&path, serde_json::to_string(&recipe).unwrap()).unwrap();
         let to = folder.path().join(format!("alpha-{alpha}"));
-        let from = Location { recipe: Some(path.clone()), ..Location::folder(data("codi-gpt2")) };
+        let from = Location { recipe: Some(path.clone()), ..Location::folder(model.path()) };
         convert(&Conversion { from, to, dtype: None }).unwrap().sha256
     };
-    let published = folder.path().join("published");
-    let from = Location::folder(data("codi-gpt2"));
-    let published = convert(&Conversion { from, to: published, dtype: None }).unwrap().sha256;
-    assert_eq!(norm(2.0), published, "rank 8, scale a quarter");
-    assert_ne!(norm(8.0), published);
+    let (from, to) = (Location::folder(data("codi-llama")), folder.path().join("whole"));
+    let whole = convert(&Conversion { from, to, dtype: None }).unwrap().sha256;
+    assert_eq!(digest(2.0), whole, "as its adapter_config.json says");
+    assert_ne!(digest(8.0), whole);
 }
 
 /// The code and the documentation share one table.

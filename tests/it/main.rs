@@ -6,6 +6,7 @@
 #![expect(unreachable_pub, reason = "modules share freely within the one binary")]
 
 mod adapters;
+mod added;
 mod advice;
 mod attention;
 mod bench;

@@ -167,12 +167,17 @@ pub fn choose<'a>(names: &[&'a str]) -> Choice<'a> {
 impl Files {
     /// Whether a path is that of an adapter by itself, or of a folder with nothing else.
     pub fn is_adapter(path: &Path) -> bool {
-        Self::find(path).is_ok_and(|found| found.weights.iter().any(|file| is_adapter(file)))
+        Self::find(path).is_ok_and(|found| found.is_adapters())
+    }
+
+    /// Whether the weights are in a file that PEFT has named.
+    pub(super) fn is_adapters(&self) -> bool {
+        self.weights.iter().any(|file| is_adapter(file))
     }
 
     /// An adapter in the folder of a whole model.
     pub(super) fn adapter_beside(&self) -> Option<PathBuf> {
-        if self.weights.iter().any(|file| is_adapter(file)) {
+        if self.is_adapters() {
             return None;
         }
         ADAPTERS.iter().map(|name| self.folder.join(name)).find(|file| file.is_file())

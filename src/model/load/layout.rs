@@ -163,7 +163,7 @@ impl Layout {
             let all = collected.adapters.into_iter().collect::<Vec<_>>().join(", ");
             return refused(format!("several LoRA adapters ({all})"), "a choice: save one of them");
         }
-        layout.settle_saved(&mut collected)?;
+        layout.settle_saved(collected.saved, collected.originals, tensors)?;
         layout.pair_up(collected.pairs, path)?;
         layout.check_copies(collected.copies, &collected.inner, tensors)?;
         Ok(layout)
@@ -268,22 +268,6 @@ impl Layout {
         }
     }
 
-    /// A trained copy takes the place of its original; an original without one stays.
-    fn settle_saved(&mut self, collected: &mut Collected) -> Result<()> {
-        for (name, raw) in std::mem::take(&mut collected.saved) {
-            let original = collected.originals.remove(&name);
-            if let Some(original) = &original {
-                self.drop_one(original, "the original of a module that was trained as a copy");
-            }
-            claim(&mut self.tensors, name.clone(), raw)?;
-            self.originals.insert(name, original);
-        }
-        for (name, raw) in std::mem::take(&mut collected.originals) {
-            claim(&mut self.tensors, name, raw)?;
-        }
-        Ok(())
-    }
-
     fn pair_up(&mut self, pairs: BTreeMap<String, Halves>, path: &Path) -> Result<()> {
         for (weight, pair) in pairs {
             let (pair, [Some(a), Some(b)]) = pair else {
@@ -298,14 +282,16 @@ impl Layout {
 
     /// Puts an adapter's tensors in the place of the base model's, or beside them. Of the base model's own tensors it has
     /// only those that were trained whole.
-    pub(super) fn lay_over(&mut self, over: Self, config: &Adapter) {
+    pub(super) fn lay_over(&mut self, mut over: Self, config: &Adapter) {
         if self.wrapper == Wrapper::None {
             self.wrapper = over.wrapper;
         }
         for (name, raw) in over.tensors {
             let before = self.tensors.insert(name.clone(), raw);
             if config.saves(module(&name)) {
-                self.originals.insert(name, before);
+                // The adapter's own was given its rows, where training needed more than the base model has.
+                let own = over.originals.remove(&name).flatten();
+                self.originals.insert(name, own.or(before));
             }
         }
         self.lora.extend(over.lora);
@@ -327,6 +313,14 @@ impl Layout {
             rows.indices = config.rows(said, height)?.to_vec();
         }
         Ok(())
+    }
+
+    /// Refuses rows of which nothing says which they are.
+    pub(super) fn check_rows(&self, path: &Path) -> Result<()> {
+        let Some((weight, rows)) = self.rows.iter().next() else { return Ok(()) };
+        let seen = format!("`{}`, rows of `{weight}` that were trained alone", rows.raw);
+        let missing = "adapter_config.json beside them, whose `trainable_token_indices` say which rows they are";
+        Err(Error::Layout { path: path.to_owned(), seen, missing })
     }
 
     /// Whether PEFT has left its mark: pairs, rows, or modules trained as copies.

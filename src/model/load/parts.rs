@@ -11,8 +11,10 @@ use crate::model::load::layout::Wrapper;
 use crate::model::load::tensors::Tensors;
 use std::path::Path;
 
-/// alpha / r of the published CODI checkpoints (32 / 128), which come without `adapter_config.json`.
-const CODI_LORA_SCALE: f64 = 0.25;
+/// The published CODI checkpoints come without `adapter_config.json`: all were trained with this rank,
+const CODI_RANK: usize = 128;
+/// and with this alpha. Pairs of another rank are of another training, whose alpha may be any.
+const CODI_ALPHA: f64 = 32.0;
 
 /// Files and what their names mean.
 pub(super) struct Parts {
@@ -33,7 +35,8 @@ impl Parts {
             let missing = "a choice: name one of the files (the adapter with --base)";
             return Err(Error::Layout { path: path.to_owned(), seen, missing });
         }
-        let adapter = match layout.is_adapted() {
+        // Adapters of other kinds leave no mark that is known here; their config says what they are.
+        let adapter = match layout.is_adapted() || files.is_adapters() {
             true => Adapter::beside(&files.folder)?,
             false => None,
         };
@@ -45,8 +48,14 @@ impl Parts {
         layout.complete(&tensors, path)?;
         match &adapter {
             Some(adapter) => layout.apply(adapter, &tensors)?,
-            None if layout.wrapper == Wrapper::Codi => layout.scale_all(|_| CODI_LORA_SCALE),
-            None => {}
+            None => {
+                layout.check_rows(path)?;
+                let pairs = &mut layout.lora.values();
+                let published = pairs.all(|lora| tensors.rows(&lora.a) == CODI_RANK);
+                if layout.wrapper == Wrapper::Codi && published {
+                    layout.scale_all(|_| CODI_ALPHA / CODI_RANK as f64);
+                }
+            }
         }
         Ok(Self { files, tensors, layout, adapter })
     }

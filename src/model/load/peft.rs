@@ -58,7 +58,10 @@ pub(super) fn parse(name: &str) -> Parsed {
             "original_module" => original = true,
             "modules_to_save" => {
                 saved = true;
-                adapter = parts.next().map(str::to_owned);
+                // An adapter's file has lost the name, and the weight's own follows at once.
+                if parts.clone().count() > 1 {
+                    adapter = parts.next().map(str::to_owned);
+                }
             }
             "trainable_tokens_original" => return Parsed { role: Role::Spare, adapter },
             "trainable_tokens_delta" => {
@@ -125,6 +128,7 @@ mod tests {
                 Role::Saved("lm_head.weight".to_owned()),
                 Some("x"),
             ),
+            ("lm_head.modules_to_save.weight", Role::Saved("lm_head.weight".to_owned()), None),
             ("lm_head.original_module.weight", Role::Original("lm_head.weight".to_owned()), None),
             ("wte.token_adapter.base_layer.weight", Role::Weight("wte.weight".to_owned()), None),
             (

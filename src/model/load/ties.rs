@@ -1,5 +1,5 @@
-//! Tensors of a checkpoint that are one and the same: copies of the embedding, a head that is the embedding, and what
-//! becomes of both where one of the two was trained by itself. Knows names, and compares bytes.
+//! Tensors of a checkpoint that are one and the same: modules trained as copies, copies of the embedding, a head that is
+//! the embedding, and what becomes of both where one of the two was trained by itself. Knows names, and compares bytes.
 
 use crate::model::error::Error;
 use crate::model::error::Result;
@@ -14,6 +14,42 @@ impl Layout {
     /// The embedding's name, where there is one.
     pub(crate) fn embedding(&self) -> Option<&'static str> {
         EMBEDDINGS.into_iter().find(|name| self.tensors.contains_key(*name))
+    }
+
+    /// A trained copy takes the place of its original; an original without one stays. An adapter with saved embedding
+    /// layers has the copy twice: once in its own place, as all that `modules_to_save` names, once as in a live model.
+    pub(super) fn settle_saved(
+        &mut self,
+        saved: BTreeMap<String, String>,
+        mut originals: BTreeMap<String, String>,
+        tensors: &Tensors,
+    ) -> Result<()> {
+        const REPLACED: &str = "the original of a module that was trained as a copy";
+        for (name, raw) in saved {
+            match self.tensors.get(&name) {
+                Some(plain) if tensors.same(plain, &raw) => {
+                    self.drop_one(&raw, "a trained module once more");
+                }
+                Some(plain) => {
+                    return Err(Error::Disagree { one: plain.clone(), other: raw });
+                }
+                None => claim(&mut self.tensors, name.clone(), raw)?,
+            }
+            let original = originals.remove(&name);
+            if let Some(original) = &original {
+                self.drop_one(original, REPLACED);
+            }
+            self.originals.insert(name, original);
+        }
+        for (name, raw) in originals {
+            if self.tensors.contains_key(&name) {
+                self.drop_one(&raw, REPLACED);
+                self.originals.insert(name, Some(raw));
+            } else {
+                claim(&mut self.tensors, name, raw)?;
+            }
+        }
+        Ok(())
     }
 
     /// The Coconut code saves the embedding again under its own name; both must be the same.

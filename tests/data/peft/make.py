@@ -183,6 +183,8 @@ def codi(name, projected):
     base_config.save_pretrained(folder)
     tokenizer(markers=False).save(str(folder / "tokenizer.json"))
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    # Nothing is assumed of pairs of another rank than the published ones have.
+    (folder / "adapter_config.json").write_text('{"lora_alpha": 1}\n')
     base_config.vocab_size = 65
     # pad is 60; the thought after bot goes through the projector too; eot is never chosen.
     thought = model.prj if projected else lambda hidden: hidden
@@ -234,6 +236,16 @@ def main():
     adapter(
         "gpt2-saved-embeddings", gpt2, of_gpt2, more=("x1", "x2", "x3"), resize=66, r=2, target_modules=["c_attn"],
         save={"save_embedding_layers": True},
+    )
+    # As PEFT does by itself where the base model's config.json, which these models have not, names fewer rows.
+    twice = {"save_embedding_layers": True}
+    adapter(
+        "gpt2-resized-copies", gpt2, of_gpt2, more=("x1", "x2", "x3"), resize=66, r=2, target_modules=["c_attn"],
+        modules_to_save=["wte", "lm_head"], save=twice,
+    )
+    adapter(
+        "llama-resized-copies", llama, of_llama, more=("x1", "x2", "x3"), resize=66, r=2, target_modules=["q_proj"],
+        modules_to_save=["embed_tokens", "lm_head"], save=twice,
     )
     adapter("llama-tokens", llama, of_llama, r=2, target_modules=["q_proj"], trainable_token_indices=[START, END, 7])
     adapter("gpt2-tokens", gpt2, of_gpt2, r=2, target_modules=["c_attn"], trainable_token_indices=[START, END, 7])
