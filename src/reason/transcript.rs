@@ -21,6 +21,7 @@ use crate::reason::types::TokenText;
 use crate::reason::types::Usage;
 use crate::reason::types::Warning;
 use crate::reason::voice::Voice;
+use crate::reason::voice::steps;
 use crate::text::Tokenizer;
 use crate::text::encode::Unknown;
 use std::collections::BTreeSet;
@@ -295,11 +296,6 @@ impl Transcript {
         })));
         Goes::Over
     }
-}
-
-/// How many there are, those left out counted.
-pub(crate) fn steps(thoughts: &[Thought]) -> usize {
-    thoughts.last().map_or(0, |thought| thought.step)
 }
 
 fn said(choice: usize, tokens: Vec<TokenText>) -> impl Iterator<Item = Part> {

@@ -9,7 +9,6 @@ use crate::engine::request::Thought;
 use crate::engine::request::Token;
 use crate::latent::answer::AnswerRule;
 use crate::reason::shape::End;
-use crate::reason::transcript::steps;
 use crate::reason::types::Choice;
 use crate::reason::types::TokenText;
 use crate::text::Tokenizer;
@@ -166,4 +165,9 @@ impl Voice {
             ending: self.ending,
         }
     }
+}
+
+/// How many there are, those left out counted.
+pub(crate) fn steps(thoughts: &[Thought]) -> usize {
+    thoughts.last().map_or(0, |thought| thought.step)
 }

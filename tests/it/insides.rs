@@ -176,14 +176,15 @@ fn walked(script: &Script, given: &[Generated]) -> Vec<Walked> {
         let from = inputs.len().saturating_sub(1);
         let Generated { thoughts, ids, .. } = &given[all.len()];
         let (mut thoughts, mut said) = (thoughts.iter(), ids.iter());
+        let answer = |(i, &id): (u32, &u32)| (Some(Role::Answer(i)), Fed::Id(id));
         // Where something was decided last: what is known behind it is fed by those that go on from there, if any does.
         let mut decided = from;
         for (act, number) in branch.acts.iter().zip(0..) {
             match act {
                 Act::Feed(known) => {
                     let is_prompt = inputs.is_empty() && number == 0;
-                    let markers = (0..).zip(known).map(|(i, fed)| (Some(Role::Marker(i)), fed));
-                    inputs.extend(markers.map(|(role, fed)| (role, fed.clone())));
+                    let marker = |(i, fed): (u32, &Fed)| (Some(Role::Marker(i)), fed.clone());
+                    inputs.extend((0..).zip(known).map(marker));
                     if is_prompt {
                         inputs.iter_mut().for_each(|(role, _)| *role = None);
                         inputs.last_mut().unwrap().0 = Some(Role::Prompt);
@@ -193,19 +194,16 @@ fn walked(script: &Script, given: &[Generated]) -> Vec<Walked> {
                     for thought in thoughts.by_ref().take(think.until.most()) {
                         steps += 1;
                         decided = inputs.len();
-                        let fed = Fed::Vector(thought.as_slice().into());
-                        inputs.push((Some(Role::Latent(steps)), fed));
+                        inputs.push((Some(Role::Latent(steps)), Fed::Vector(thought[..].into())));
                     }
                 }
                 Act::Say(say) => {
-                    let said = (0..).zip(said.by_ref().take(say.max_tokens));
-                    inputs.extend(said.map(|(i, &id)| (Some(Role::Answer(i)), Fed::Id(id))));
+                    inputs.extend((0..).zip(said.by_ref().take(say.max_tokens)).map(answer));
                     decided = inputs.len() - 1;
                 }
-                Act::Pause(..) => unreachable!("these scripts have none"),
+                Act::Pause(..) => unreachable!(),
                 Act::Score(ids, _) => {
-                    let scored = (0..).zip(ids);
-                    inputs.extend(scored.map(|(i, &id)| (Some(Role::Answer(i)), Fed::Id(id))));
+                    inputs.extend((0..).zip(ids).map(answer));
                     decided = inputs.len() - 1;
                 }
             }
