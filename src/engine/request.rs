@@ -197,7 +197,7 @@ pub enum Failure {
     Deadline,
     /// A hidden state or a logit was not finite.
     #[error(
-        "what the model computed for this request is not finite: its weights are wrong, or too large for the type they are computed in, or an intervention of the request is too large"
+        "what the model computed for this request is not finite: damaged weights, a type too small for them, or an intervention too large"
     )]
     NonFinite,
     /// A step failed that the request took part in; the engine goes on without it.
