@@ -29,9 +29,6 @@ use std::path::PathBuf;
 /// KV memory where no flag says how much, in bytes.
 const DEFAULT_KV_BYTES: usize = 1 << 30;
 
-/// What editors and shells put around a token.
-const BLANK: [char; 5] = [' ', '\t', '\r', '\n', '\u{feff}'];
-
 /// Which checkpoint.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
@@ -153,16 +150,12 @@ impl HubArgs {
 
     /// The token, or the file in which it is: that is read when the hub is asked, since whoever serves a folder needs none.
     fn token(&self, home: Option<&Path>) -> Token {
-        let given = self.hf_token.as_ref().map(|token| token.text().to_owned());
-        // One that is blank is none.
-        if let Some(given) = given.filter(|given| !given.trim_matches(BLANK).is_empty()) {
-            return Token::Given(given);
-        }
-        match (&self.hf_token_path, home) {
+        let given = self.hf_token.as_ref().and_then(|token| Token::given(token.text()));
+        given.unwrap_or_else(|| match (&self.hf_token_path, home) {
             (Some(path), _) => Token::Named(path.clone()),
             (None, Some(home)) => Token::Usual(home.join("token")),
             (None, None) => Token::Absent,
-        }
+        })
     }
 }
 

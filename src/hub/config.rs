@@ -26,7 +26,7 @@ pub struct Config {
 pub enum Token {
     /// There is none.
     Absent,
-    /// This.
+    /// This, without what editors and shells put around it.
     Given(String),
     /// What is in a file, which somebody named.
     Named(PathBuf),
@@ -35,6 +35,11 @@ pub enum Token {
 }
 
 impl Token {
+    /// One that is given as it stands; none where nothing is left of it.
+    pub fn given(text: &str) -> Option<Self> {
+        cleaned(text).map(Self::Given)
+    }
+
     /// The token, as `huggingface_hub` reads it: what is empty or absent is none.
     ///
     /// # Errors
@@ -42,7 +47,7 @@ impl Token {
     pub fn read(&self) -> Result<Option<String>> {
         let path = match self {
             Self::Absent => return Ok(None),
-            Self::Given(token) => return Ok(cleaned(token)),
+            Self::Given(token) => return Ok(Some(token.clone())),
             Self::Named(path) | Self::Usual(path) => path,
         };
         match files::read(path) {

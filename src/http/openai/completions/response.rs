@@ -152,8 +152,10 @@ impl Completions {
 
     /// Behind a prompt that is shown with its scores, what ends the answer has its own: who adds up the scores of what the
     /// prompt ends with leaves out the last entry.
-    fn ended(&self, choice: &Choice, offset: &mut usize, logprobs: &mut LogprobsBody) {
-        if let (Some(_), Some(token)) = (&self.echoed, &choice.ending) {
+    fn add_ending(&self, choice: &Choice, offset: &mut usize, logprobs: &mut Option<LogprobsBody>) {
+        let is_shown = self.shows_logprobs && self.echoed.is_some();
+        if let Some(token) = choice.ending.as_ref().filter(|_| is_shown) {
+            let logprobs = logprobs.get_or_insert_default();
             logprobs.ending(token, offset, &self.view.reasoner);
         }
     }
@@ -171,8 +173,8 @@ impl Completions {
             for token in &choice.tokens {
                 logprobs.token(token, &mut offset, &self.view.reasoner);
             }
-            self.ended(choice, &mut offset, logprobs);
         }
+        self.add_ending(choice, &mut offset, &mut logprobs);
         CompletionChoice {
             index: self.index(prompt, rank),
             text,
@@ -255,10 +257,7 @@ impl Completions {
                 true => self.echo(prompt, &answer.prompt, &mut offset),
                 false => (String::new(), None),
             };
-            if self.shows_logprobs && self.echoed.is_some() && choice.ending.is_some() {
-                let logprobs = logprobs.get_or_insert_default();
-                self.ended(choice, &mut offset, logprobs);
-            }
+            self.add_ending(choice, &mut offset, &mut logprobs);
             let finish_reason = Some(finish_reason(choice.finish));
             let coconut = Some(ChoiceExtension::of(choice, &self.view));
             let choice = CompletionChoice { index, text, logprobs, finish_reason, coconut };
