@@ -5,6 +5,7 @@
 #   COCONUT=FILE    the server                       [built with cargo build --release --features "$FEATURES"]
 #   PYTHON=FILE     a Python that has torch, transformers, tokenizers and safetensors  [a virtual environment in CACHE]
 #   MODEL=FOLDER    the checkpoint                   [GPT-2 small with seeded random weights, made in CACHE]
+#   PICTURES=FILE   a Python that has matplotlib     [a virtual environment in CACHE]
 #   LIMITS=FILE     what this machine can do at most, as JSON    [measured now by limits.rs]
 
 set -euo pipefail
@@ -30,6 +31,15 @@ need_torch() {
             "$PYTHON" -m pip install --quiet torch transformers tokenizers safetensors numpy
     fi
     export PYTHON
+}
+
+need_pictures() {
+    if [ -z "${PICTURES:-}" ]; then
+        PICTURES="$CACHE/pictures/bin/python"
+        [ -x "$PICTURES" ] || python3 -m venv "$CACHE/pictures"
+        "$PICTURES" -c 'import matplotlib' 2>/dev/null || "$PICTURES" -m pip install --quiet matplotlib
+    fi
+    export PICTURES
 }
 
 need_limits() {

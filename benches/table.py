@@ -31,19 +31,34 @@ def interval(shares: list[float], questions: int) -> tuple[float, float]:
     return max(0.0, low), min(1.0, high)
 
 
-def questions_seen(name: str) -> int:
-    """As the row's own recipe says: those behind its start."""
+def lessons(name: str) -> list[tuple[int, float]]:
+    """Steps and questions a step of every phase of the row's own recipe: what is learnt behind its start. Graphs without
+    questions count none; the short batch that ends an epoch counts as a whole one."""
+    return [lesson(phase) for phase in tomllib.loads((RECIPES / f"{name}.toml").read_text())["phases"]]
+
+
+def lesson(phase: dict) -> tuple[int, float]:
+    match phase["objective"]:
+        case {"graphs": {"learn": {"method": asked} | {"questions": asked}, "graphs": graphs, "steps": steps}}:
+            return steps, asked["per_graph"] * graphs
+        case {"graphs": {"steps": steps}}:
+            return steps, 0
+        case {"questions": work}:
+            part = len(questions_of(Path(work["train"]))) // work.get("parts", 1)
+            batch = work["batch_size"] * phase.get("accumulate", 1)
+            steps = work["epochs"] * -(-part // batch)
+            return min(steps, phase.get("max_steps", steps)), min(batch, part)
+        case other:
+            raise ValueError(f"{other}: what a step of it is asked is not known here")
+
+
+def questions_seen(name: str, step: int | None = None) -> int:
+    """Up to a step, or in all."""
     seen = 0
-    for phase in tomllib.loads((RECIPES / f"{name}.toml").read_text())["phases"]:
-        match phase["objective"]:
-            case {"graphs": {"learn": {"method": asked} | {"questions": asked}, "graphs": graphs, "steps": steps}}:
-                seen += asked["per_graph"] * graphs * steps
-            case {"questions": work}:
-                # Whole batches, but for the last of an epoch.
-                part = len(questions_of(Path(work["train"]))) // work.get("parts", 1)
-                steps = work["epochs"] * -(-part // (work["batch_size"] * phase.get("accumulate", 1)))
-                cut = phase.get("max_steps", steps) / steps
-                seen += round(work["epochs"] * part * min(1.0, cut))
+    for steps, questions in lessons(name):
+        done = steps if step is None else min(step, steps)
+        seen += done * questions
+        step = None if step is None else step - done
     return seen
 
 
@@ -83,4 +98,5 @@ def main() -> None:
             print(line)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
-# The Coconut paper's table in small: every method of the line from the same start, on the same graphs of 8 to 12 nodes, for
-# the same number of examples, with three seeds. Trains models/recipes/table/*.toml into runs/table (what is there goes
-# on), asks each 500 questions that it has not seen, and prints the table. An hour a seed on two cores; minutes on a GPU.
+# The Coconut paper's table in small: every method of the line on the same graphs of 8 to 12 nodes, by the recipe that was found
+# to serve it best, with three seeds from the first weight on. Trains models/recipes/table/*.toml into runs/table (what is
+# there goes on), asks each 500 questions that it has not seen, prints the table and draws the curves. Seven hours on two
+# cores.
 #
 #   SEEDS="0 1 2"       added to that of the start and of each row: a row that goes on from another one has a seed of its
 #                       own, since the same seed draws the same graphs
-#   ONLY="coconut cot"  only these rows
+#   ONLY="coconut cot"  only these rows: any recipe there is
 #   DEVICE=cuda         what trains; all rows of a seed go side by side     [cpu: two at a time]
 #   ASKING=N            rows that are asked side by side, where nobody looks at the milliseconds    [1]
 #   COCONUT=FILE        the program    [built with cargo build --release]
+#   PICTURES=FILE       a Python that has matplotlib    [a virtual environment in CACHE]
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 need_coconut
 DEVICE=${DEVICE:-cpu}
 SEEDS=${SEEDS:-0 1 2}
-ROWS=${ONLY:-standard cot act react react-told icot coconut no-curriculum no-thought pause taught}
+ROWS=${ONLY:-standard-nodes cot-two-hops act-nodes react-nodes react-told-nodes icot-two-hops coconut-nodes
+    no-curriculum-nodes no-thought-nodes pause-nodes taught-nodes}
 DATA=data/table
 OUT=runs/table
 mkdir -p "$DATA" data/prosqa "$OUT/recipes"
@@ -92,3 +95,5 @@ export COCONUT DATA OUT
 export -f ask
 printf '%s\n' "${rows[@]}" | xargs --max-procs "${ASKING:-1}" --replace bash -c 'ask {}'
 python3 benches/table.py "$OUT" $ROWS
+need_pictures
+PYTHONPATH=benches "$PICTURES" benches/table_curves.py "$OUT" "$OUT/curves.svg" $ROWS

@@ -1,14 +1,11 @@
 //! Sequences side by side, shifted so that their first thoughts share a column: then one pass computes a thought of every
-//! sequence, and everything before it stays cached. Padding is on the left of a sequence, and on the right, where nobody
-//! looks. Knows ids and columns, no tensor.
+//! sequence, and everything before it stays cached. What is left over on both sides of a sequence is not computed. Knows
+//! ids and columns, no tensor.
 
 use crate::model::gradients::cross_entropy::Target;
 use crate::train::sequence::Input;
 use crate::train::sequence::Sequence;
 use std::ops::Range;
-
-/// What goes in at the padding.
-const PADDING: Input = Input::Token(0);
 
 /// Sequences of which each `fan` side by side continue the same prefix.
 #[derive(Clone, Debug, Default)]
@@ -19,16 +16,18 @@ pub struct Batch {
     pub sequences: Vec<Sequence>,
 }
 
-/// Columns computed at once.
-#[derive(Clone, Debug, PartialEq)]
+/// Columns computed at once: N rows of the B * W that they have.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pass {
-    /// Which columns.
+    /// Which columns, W of them.
     pub columns: Range<usize>,
-    /// (B, W): what goes in.
+    /// Where each row lies in (B, W), (N,), ascending.
+    pub places: Vec<u32>,
+    /// What goes in, (N,).
     pub inputs: Vec<Input>,
-    /// (B, W): its position in its sequence, 0 at the padding.
+    /// Its position in its sequence, (N,).
     pub positions: Vec<u32>,
-    /// Rows (indices into B * W) with what they should say.
+    /// Rows (indices into N) with what they should say.
     pub targets: Vec<(u32, Target)>,
 }
 
@@ -139,26 +138,52 @@ fn pass(
     offsets: &[usize],
     columns: Range<usize>,
 ) -> Pass {
-    let width = columns.len();
-    let mut pass =
-        Pass { columns: columns.clone(), inputs: vec![], positions: vec![], targets: vec![] };
+    let mut pass = Pass { columns, ..Pass::default() };
     for (index, sequence) in sequences.iter().enumerate() {
-        for column in columns.clone() {
-            let place = column.checked_sub(padding[index]);
-            let input = place.and_then(|place| Some((place, *sequence.inputs.get(place)?)));
-            pass.inputs.push(input.map_or(PADDING, |(_, input)| input));
-            pass.positions.push(input.map_or(0, |(place, _)| (offsets[index] + place) as u32));
-        }
-        let row = |place: usize| {
-            let column = place + padding[index];
-            columns.contains(&column).then(|| index * width + column - columns.start)
-        };
-        let targets = sequence.targets.iter();
+        let places = pass.add(index, &sequence.inputs, padding[index], offsets[index]);
+        let first = pass.inputs.len() - places.len();
+        let targets = sequence.targets.iter().filter(|(place, _)| places.contains(place));
         pass.targets.extend(
-            targets.filter_map(|(place, target)| Some((row(*place)? as u32, target.clone()))),
+            targets.map(|(place, target)| ((first + place - places.start) as u32, target.clone())),
         );
     }
     pass
+}
+
+impl Pass {
+    /// Adds what of a sequence, which begins behind so many columns of padding, lies in these columns: which of its places.
+    pub fn add(
+        &mut self,
+        sequence: usize,
+        inputs: &[Input],
+        padding: usize,
+        offset: usize,
+    ) -> Range<usize> {
+        let Range { start, end } = self.columns;
+        let places = start.saturating_sub(padding)..end.saturating_sub(padding).min(inputs.len());
+        let places = places.start.min(places.end)..places.end;
+        let row = sequence * self.columns.len();
+        self.places.extend(places.clone().map(|place| (row + place + padding - start) as u32));
+        self.inputs.extend(&inputs[places.clone()]);
+        self.positions.extend(places.clone().map(|place| (offset + place) as u32));
+        places
+    }
+
+    /// The sequence of every row.
+    pub fn sequences(&self) -> impl Iterator<Item = usize> {
+        self.places.iter().map(|&place| place as usize / self.columns.len())
+    }
+
+    /// The row in the last column of each of so many sequences, where it has one.
+    pub fn last_rows(&self, sequences: usize) -> Vec<Option<u32>> {
+        let (width, mut last) = (self.columns.len(), vec![None; sequences]);
+        for (row, sequence) in self.sequences().enumerate() {
+            if self.places[row] as usize % width == width - 1 {
+                last[sequence] = Some(row as u32);
+            }
+        }
+        last
+    }
 }
 
 #[cfg(test)]
@@ -185,11 +210,15 @@ mod tests {
         let columns: Vec<_> = layout.passes.iter().map(|pass| pass.columns.clone()).collect();
         assert_eq!(columns, [0..3, 3..4, 4..6]);
         let (Input::Thought, token) = (Input::Thought, Input::Token) else { unreachable!() };
-        assert_eq!(layout.passes[1].inputs, [Input::Thought, Input::Thought, PADDING]);
-        assert_eq!(layout.passes[1].positions, [3, 1, 0]);
+        assert_eq!(layout.passes[0].places, [0, 1, 2, 5, 6, 7, 8]);
+        assert_eq!(layout.passes[0].positions, [0, 1, 2, 0, 0, 1, 2]);
+        assert_eq!(layout.passes[1].inputs, [Input::Thought, Input::Thought]);
+        assert_eq!(layout.passes[1].positions, [3, 1]);
+        assert_eq!(layout.passes[1].last_rows(3), [Some(0), Some(1), None]);
         let last = &layout.passes[2];
-        assert_eq!(last.inputs, [Input::Thought, token(8), token(8), token(9), PADDING, PADDING]);
-        assert_eq!(last.positions, [4, 5, 2, 3, 0, 0]);
+        assert_eq!(last.inputs, [Input::Thought, token(8), token(8), token(9)]);
+        assert_eq!(last.positions, [4, 5, 2, 3]);
+        assert_eq!(last.places, [0, 1, 2, 3], "the third sequence is at its end");
         let rows: Vec<u32> = last.targets.iter().map(|(row, _)| *row).collect();
         assert_eq!(rows, [0, 2]);
         // The second sequence's first answer token is predicted at its only thought, the third one's without any.
@@ -229,7 +258,8 @@ mod tests {
         assert_eq!(batch.fan(), 2);
         let prefix = batch.prefix_layout();
         assert_eq!(prefix.padding, [0, 2]);
-        assert_eq!(prefix.passes[0].positions, [0, 1, 2, 0, 0, 0]);
+        assert_eq!(prefix.passes[0].positions, [0, 1, 2, 0]);
+        assert_eq!(prefix.passes[0].places, [0, 1, 2, 5]);
         let layout = batch.layout();
         assert_eq!(layout.passes[0].positions, [3, 3, 1, 1]);
         assert_eq!(layout.passes[1].positions, [4, 4, 2, 2]);

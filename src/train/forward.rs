@@ -79,8 +79,16 @@ pub fn loss_of_part(model: &Model, part: &Batch, total: f32) -> Result<(Tensor, 
 pub(crate) struct Forward<'a> {
     model: &'a Model,
     attention: Batched,
-    /// Hidden states (B, D) of the last column so far; what a thought is made of.
-    last: Option<Tensor>,
+    /// What a thought is made of.
+    last: Option<LastColumn>,
+}
+
+/// The last column so far.
+struct LastColumn {
+    /// Hidden states (N, D) of the pass that it belongs to.
+    hidden: Tensor,
+    /// Which of these belongs to each sequence, (B,), where one does.
+    rows: Vec<Option<u32>>,
 }
 
 impl<'a> Forward<'a> {
@@ -106,46 +114,58 @@ impl<'a> Forward<'a> {
         Ok(self)
     }
 
-    /// Hidden states (B * W, D) of the next columns.
+    /// Hidden states (N, D) of what lies in the next columns.
     pub(crate) fn pass(&mut self, pass: &Pass) -> Result<Tensor> {
-        let x = self.inputs(&pass.inputs)?;
+        let x = self.inputs(pass)?;
+        self.attention.take(&pass.places, pass.columns.len())?;
         let kernels = Kernels::Differentiable;
         let hidden = self.model.forward(&x, &pass.positions, &mut self.attention, kernels)?;
-        let (sequences, width) = (self.attention.sequences(), pass.columns.len());
-        let by_sequence = hidden.reshape((sequences, width, ()))?;
-        self.last = Some(by_sequence.narrow(1, width - 1, 1)?.squeeze(1)?.contiguous()?);
+        let rows = pass.last_rows(self.attention.sequences());
+        self.last = Some(LastColumn { hidden: hidden.clone(), rows });
         Ok(hidden)
     }
 
-    /// Embeddings of tokens, and thoughts, (B * W, D).
-    fn inputs(&self, inputs: &[Input]) -> Result<Tensor> {
-        let tokens: Vec<u32> = inputs.iter().filter_map(|input| token(*input)).collect();
-        if tokens.len() == inputs.len() {
+    /// Embeddings of tokens, and thoughts, (N, D).
+    fn inputs(&self, pass: &Pass) -> Result<Tensor> {
+        let tokens: Vec<u32> = pass.inputs.iter().filter_map(|input| token(*input)).collect();
+        if tokens.len() == pass.inputs.len() {
             return self.model.embed(&tokens);
         }
-        let Some(last) = &self.last else {
-            candle_core::bail!("a thought needs a position before it")
-        };
-        let thoughts = self.model.thought(last, Kernels::Differentiable)?;
-        let (sequences, _) = thoughts.dims2()?;
-        let width = inputs.len() / sequences;
-        if tokens.is_empty() && width == 1 {
+        let thoughts = self.thoughts(pass)?;
+        if tokens.is_empty() {
             return Ok(thoughts);
         }
-        let mut next = sequences as u32;
-        let order: Vec<u32> = inputs
+        let (mut next_thought, mut next_token) = (0, thoughts.dim(0)? as u32);
+        let order: Vec<u32> = pass
+            .inputs
             .iter()
-            .enumerate()
-            .map(|(row, input)| match input {
-                Input::Thought => (row / width) as u32,
-                Input::Token(_) => {
-                    next += 1;
-                    next - 1
-                }
+            .map(|input| {
+                let next = match input {
+                    Input::Thought => &mut next_thought,
+                    Input::Token(_) => &mut next_token,
+                };
+                *next += 1;
+                *next - 1
             })
             .collect();
-        let both = Tensor::cat(&[thoughts, self.model.embed(&tokens)?], 0)?;
-        gather(&both, &order)
+        gather(&Tensor::cat(&[thoughts, self.model.embed(&tokens)?], 0)?, &order)
+    }
+
+    /// Those of a pass, in its order.
+    fn thoughts(&self, pass: &Pass) -> Result<Tensor> {
+        let rows = self.last.as_ref().and_then(|last| {
+            let thinking = pass.sequences().zip(&pass.inputs);
+            let thinking = thinking.filter(|(_, input)| token(**input).is_none());
+            let rows: Option<Vec<u32>> =
+                thinking.map(|(sequence, _)| last.rows[sequence]).collect();
+            Some((&last.hidden, rows?))
+        });
+        match rows {
+            Some((hidden, rows)) => {
+                self.model.thought(&gather(hidden, &rows)?, Kernels::Differentiable)
+            }
+            None => candle_core::bail!("a thought needs a position before it"),
+        }
     }
 }
 

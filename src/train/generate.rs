@@ -4,6 +4,7 @@
 use crate::latent::generate::most_likely;
 use crate::latent::program::Program;
 use crate::model::Model;
+use crate::model::gradients::gather::gather;
 use crate::train::batch::Pass;
 use crate::train::forward::Forward;
 use crate::train::sequence::Input;
@@ -37,7 +38,7 @@ pub fn generate_until(
     }
     let mut batch = Running::new(model, programs);
     let prompts: Vec<Vec<Input>> = programs.iter().map(|program| tokens(&program.prompt)).collect();
-    let mut last = batch.feed(&batch.padded(&prompts))?;
+    let mut last = batch.feed(&prompts)?;
     batch.forward = batch.forward.fork(1, vec![0; programs.len()])?;
     for _ in 0..first.latent_steps {
         last = batch.feed(&vec![vec![Input::Thought]; programs.len()])?;
@@ -71,7 +72,7 @@ struct Running<'a> {
     padding: Vec<usize>,
     columns: usize,
     /// The model's last position.
-    last: usize,
+    last: u32,
 }
 
 impl<'a> Running<'a> {
@@ -79,36 +80,27 @@ impl<'a> Running<'a> {
         let longest = programs.iter().map(|program| program.prompt.len()).max().unwrap_or(0);
         let padding: Vec<usize> =
             programs.iter().map(|program| longest - program.prompt.len()).collect();
-        let last = model.config().max_positions.saturating_sub(1);
+        let last = model.config().max_positions.saturating_sub(1) as u32;
         Self { forward: Forward::new(model, padding.clone()), padding, columns: 0, last }
     }
 
-    fn padded(&self, inputs: &[Vec<Input>]) -> Vec<Vec<Input>> {
-        let pad = |(inputs, pad): (&Vec<Input>, &usize)| {
-            let padding = std::iter::repeat_n(Input::Token(0), *pad);
-            padding.chain(inputs.iter().copied()).collect()
-        };
-        inputs.iter().zip(&self.padding).map(pad).collect()
-    }
-
-    /// Hidden states (B, D) of the last of the new columns.
+    /// Hidden states (B, D) of the last of the new columns, up to which all have something.
     fn feed(&mut self, inputs: &[Vec<Input>]) -> Result<Tensor> {
-        let width = inputs.first().map_or(0, Vec::len);
-        let columns = self.columns..self.columns + width;
+        let width = inputs.iter().map(Vec::len).max().unwrap_or(0);
+        let mut pass = Pass { columns: self.columns..self.columns + width, ..Pass::default() };
+        for (index, inputs) in inputs.iter().enumerate() {
+            let before = pass.columns.end - inputs.len();
+            pass.add(index, inputs, before, before - self.padding[index]);
+        }
         // An answer that is complete is fed on until the others are, whatever comes of it.
-        let last = self.last;
-        let position = |pad: usize| {
-            columns.clone().map(move |column| column.saturating_sub(pad).min(last) as u32)
-        };
-        let pass = Pass {
-            inputs: inputs.concat(),
-            positions: self.padding.iter().flat_map(|&pad| position(pad)).collect(),
-            targets: Vec::new(),
-            columns: columns.clone(),
-        };
+        pass.positions.iter_mut().for_each(|position| *position = (*position).min(self.last));
         self.columns += width;
         let hidden = self.forward.pass(&pass)?;
-        hidden.reshape((inputs.len(), width, ()))?.narrow(1, width - 1, 1)?.squeeze(1)?.contiguous()
+        let rows: Option<Vec<u32>> = pass.last_rows(inputs.len()).into_iter().collect();
+        match rows {
+            Some(rows) => gather(&hidden, &rows),
+            None => candle_core::bail!("a program has an empty prompt"),
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Causal attention of a batch that grows pass by pass, its keys and values cached with their gradients: what training
-//! runs on, and what generates while training. Rows of a pass lie as (B, W): W new columns of each of B sequences.
-//! Padding is on the left only. Knows no request and no thought.
+//! runs on, and what generates while training. Rows of a pass lie in (B, W), W new columns of each of B sequences: all of
+//! them, or those that are at some places there. Padding on the left is not seen; on the right nobody looks. Knows no
+//! request and no thought.
 
 use crate::model::attention::Attention;
 use crate::model::gradients::attend::Attend;
 use crate::model::gradients::attend::attend;
+use crate::model::gradients::spread::Places;
 use candle_core::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 ///
 /// ```text
 /// new(pads)        B sequences, nothing cached
+/// take(places)     where the rows of the next pass lie, if they are not all
 /// forward ...      every forward pass appends its W columns
 /// fork(F, pads)    what is cached becomes a prefix that F sequences share each: B * F sequences from here on
 /// forward ...
@@ -22,6 +25,8 @@ pub struct Batched {
     prefix: Columns,
     own: Columns,
     fan: usize,
+    /// Of the rows of a pass in (B, W); `None` where they are all that there are.
+    places: Option<Places>,
 }
 
 /// Keys and values of some columns.
@@ -56,7 +61,7 @@ impl Batched {
     /// For `padding.len()` sequences that begin with so many columns of padding each.
     pub fn new(padding: Vec<usize>) -> Self {
         let prefix = Columns::new(vec![0; padding.len()]);
-        Self { prefix, own: Columns::new(padding), fan: 1 }
+        Self { prefix, own: Columns::new(padding), fan: 1, places: None }
     }
 
     /// Makes what is cached a prefix of `fan` sequences each, which begin with so many columns of padding, (B * fan,).
@@ -68,23 +73,43 @@ impl Batched {
         if !self.prefix.layers.is_empty() || padding.len() != fan * self.own.from.len() {
             candle_core::bail!("a batch is forked once, into `fan` sequences for each");
         }
-        Ok(Self { prefix: self.own, own: Columns::new(padding), fan })
+        Ok(Self { prefix: self.own, own: Columns::new(padding), fan, places: None })
     }
 
     /// B: the number of sequences.
     pub fn sequences(&self) -> usize {
         self.own.from.len()
     }
+
+    /// Where the rows of the passes from here on lie in (B, W), in order.
+    ///
+    /// # Errors
+    /// If a place is not there, or taken twice.
+    pub fn take(&mut self, places: &[u32], width: usize) -> Result<()> {
+        let count = self.sequences() * width;
+        let spread = (places.len() < count).then(|| Places::new(places, count));
+        self.places = spread.transpose()?;
+        Ok(())
+    }
+
+    /// Rows (N, D) in their places, (B * W, D).
+    fn spread(&self, rows: &Tensor) -> Result<Tensor> {
+        match &self.places {
+            Some(places) => places.spread(rows),
+            None => Ok(rows.clone()),
+        }
+    }
 }
 
 impl Attention for Batched {
     fn attend(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
-        let (rows, heads, size) = q.dims3()?;
+        let (_, heads, size) = q.dims3()?;
         let (_, kv_heads, _) = k.dims3()?;
+        let q = self.spread(&q.flatten_from(1)?)?;
+        let kv = self.spread(&Tensor::cat(&[k, v], 1)?.flatten_from(1)?)?;
         let sequences = self.sequences();
-        let width = rows / sequences;
-        let kv = Tensor::cat(&[k, v], 1)?.reshape((sequences, width, 2 * kv_heads, size))?;
-        self.own.append(layer, kv)?;
+        let width = q.dim(0)? / sequences;
+        self.own.append(layer, kv.reshape((sequences, width, 2 * kv_heads, size))?)?;
         let prefixes = self.prefix.from.len();
         let sizes = Attend {
             prefixes,
@@ -99,14 +124,18 @@ impl Attention for Batched {
             own_from: Arc::clone(&self.own.from),
         };
         let own = &self.own.layers[layer];
-        match self.prefix.layers.get(layer) {
-            Some(prefix) => attend(q, prefix, own, sizes),
+        let mixed = match self.prefix.layers.get(layer) {
+            Some(prefix) => attend(&q, prefix, own, sizes),
             // A GPU has no memory of no size.
-            None if !q.device().is_cpu() => attend(q, own, own, sizes),
+            None if !q.device().is_cpu() => attend(&q, own, own, sizes),
             None => {
                 let nothing = Tensor::zeros((prefixes, 0), q.dtype(), q.device())?;
-                attend(q, &nothing, own, sizes)
+                attend(&q, &nothing, own, sizes)
             }
+        }?;
+        match &self.places {
+            Some(places) => places.collect(&mixed),
+            None => Ok(mixed),
         }
     }
 }

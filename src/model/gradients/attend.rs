@@ -236,7 +236,7 @@ impl Part<'_> {
         for head in 0..self.sizes.heads {
             self.probabilities(head, &mut scores);
             let place = self.head_rows(head);
-            if self.sizes.prefix_columns > 0 {
+            if self.prefix_columns() > 0 {
                 let values = (self.prefix, self.prefix_place(head, Which::Values));
                 multiply((out, place), 0.0, (&scores, self.prefix_scores()), values, 1.0);
             }
@@ -244,7 +244,7 @@ impl Part<'_> {
                 let (p, values) =
                     (self.own_scores(sequence), self.own_place(head, sequence, Which::Values));
                 let place = self.sequence_rows(head, sequence);
-                let keep = if self.sizes.prefix_columns > 0 { 1.0 } else { 0.0 };
+                let keep = if self.prefix_columns() > 0 { 1.0 } else { 0.0 };
                 multiply((out, place), keep, (&scores, p), (self.own, values), 1.0);
             }
         }
@@ -260,7 +260,7 @@ impl Part<'_> {
                 softmax_gradient(p, ds);
             }
             let scale = self.scale();
-            if self.sizes.prefix_columns > 0 {
+            if self.prefix_columns() > 0 {
                 let (scores, rows) = (self.prefix_scores(), self.head_rows(head));
                 let keys = self.prefix_place(head, Which::Keys);
                 let values = self.prefix_place(head, Which::Values);
@@ -290,7 +290,7 @@ impl Part<'_> {
 
     /// Each row of one head times each key or value that lies in its columns, (F W, T0 + T1).
     fn products(&self, head: usize, (rows, which): (&[f32], Which), scale: f32, out: &mut [f32]) {
-        if self.sizes.prefix_columns > 0 {
+        if self.prefix_columns() > 0 {
             let (place, with) = (self.head_rows(head), self.prefix_place(head, which).t());
             multiply((out, self.prefix_scores()), 0.0, (rows, place), (self.prefix, with), scale);
         }
@@ -301,8 +301,8 @@ impl Part<'_> {
         }
     }
 
-    /// The columns that a row sees: those of the prefix, and its own up to itself. Padding sees itself alone, so that it
-    /// has a result.
+    /// The columns that a row sees: those of the prefix, and its own up to itself. Padding sees itself alone; what comes of
+    /// it is not computed, and stays zero where there is no prefix.
     fn visible(&self, row: usize) -> [Range<usize>; 2] {
         let Attend { width, prefix_columns, own_columns, .. } = *self.sizes;
         let (sequence, at) = (row / width, own_columns - width + row % width);
@@ -322,37 +322,56 @@ impl Part<'_> {
         self.sizes.prefix_columns + self.sizes.own_columns
     }
 
+    /// Columns of the prefix that are not padding.
+    fn prefix_columns(&self) -> usize {
+        self.sizes.prefix_columns - self.prefix_from
+    }
+
+    /// The first of a sequence's own columns that is not padding, and the first such of its rows: as many columns and rows
+    /// as there are if all are.
+    fn begins(&self, sequence: usize) -> (usize, usize) {
+        let Attend { width, own_columns, .. } = *self.sizes;
+        let from = self.own_from[sequence].min(own_columns);
+        (from, from.saturating_sub(own_columns - width))
+    }
+
     /// All rows of one head in q and out.
     fn head_rows(&self, head: usize) -> Strided {
         let Attend { heads, size, .. } = *self.sizes;
         Strided::rows(head * size, self.rows(), size, heads * size)
     }
 
+    /// Those of one sequence, without padding.
     fn sequence_rows(&self, head: usize, sequence: usize) -> Strided {
         let Attend { heads, size, width, .. } = *self.sizes;
-        Strided::rows(sequence * width * heads * size + head * size, width, size, heads * size)
+        let (_, row) = self.begins(sequence);
+        let start = (sequence * width + row) * heads * size + head * size;
+        Strided::rows(start, width - row, size, heads * size)
     }
 
     fn prefix_scores(&self) -> Strided {
-        Strided::rows(0, self.rows(), self.sizes.prefix_columns, self.columns())
+        Strided::rows(self.prefix_from, self.rows(), self.prefix_columns(), self.columns())
     }
 
     fn own_scores(&self, sequence: usize) -> Strided {
         let Attend { width, prefix_columns, own_columns, .. } = *self.sizes;
-        let start = sequence * width * self.columns() + prefix_columns;
-        Strided::rows(start, width, own_columns, self.columns())
+        let (column, row) = self.begins(sequence);
+        let start = (sequence * width + row) * self.columns() + prefix_columns + column;
+        Strided::rows(start, width - row, own_columns - column, self.columns())
     }
 
     fn prefix_place(&self, head: usize, which: Which) -> Strided {
-        let Attend { prefix_columns, size, .. } = *self.sizes;
-        Strided::rows(self.kv_offset(head, which), prefix_columns, size, self.sizes.kv_stride())
+        let (size, stride) = (self.sizes.size, self.sizes.kv_stride());
+        let start = self.prefix_from * stride + self.kv_offset(head, which);
+        Strided::rows(start, self.prefix_columns(), size, stride)
     }
 
     fn own_place(&self, head: usize, sequence: usize, which: Which) -> Strided {
         let Attend { own_columns, size, .. } = *self.sizes;
         let stride = self.sizes.kv_stride();
-        let start = sequence * own_columns * stride + self.kv_offset(head, which);
-        Strided::rows(start, own_columns, size, stride)
+        let (column, _) = self.begins(sequence);
+        let start = (sequence * own_columns + column) * stride + self.kv_offset(head, which);
+        Strided::rows(start, own_columns - column, size, stride)
     }
 
     /// Where a head's key or value begins within a column: query head h reads key head h / (H / G).

@@ -10,6 +10,7 @@ mod device;
 pub mod gather;
 pub mod norm;
 pub mod rope;
+pub mod spread;
 
 use candle_core::CpuStorage;
 use candle_core::DType;

@@ -12,7 +12,9 @@ use crate::model::gradients::cross_entropy::cross_entropy;
 use crate::model::gradients::gather::gather;
 use crate::model::gradients::norm;
 use crate::model::gradients::rope;
+use crate::model::gradients::spread::Places;
 use candle_core::D;
+use candle_core::DType;
 use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
@@ -175,6 +177,35 @@ fn sequences_that_share_a_prefix_do_not_see_each_other() {
         mixed.reshape((4, 7, ()))?.narrow(1, 4, 3)
     };
     same(&[prefix, own], shared, separate);
+}
+
+#[test]
+fn moved_rows_are_the_chain() {
+    let places = Places::new(&[4, 1, 3], 6).unwrap();
+    let ids = Tensor::new(&[4u32, 1, 3], &device()).unwrap();
+    let nothing = Tensor::zeros((6, 8), DType::F32, &device()).unwrap();
+    same(&[var(&[3, 8])], |x| places.spread(&x[0]), |x| nothing.index_add(&ids, &x[0], 0));
+    same(&[var(&[6, 8])], |x| places.collect(&x[0]), |x| x[0].index_select(&ids, 0));
+    assert!(places.spread(&var(&[4, 8])).is_err());
+    assert!(places.collect(&var(&[5, 8])).is_err());
+    assert!(Places::new(&[1, 1], 3).is_err());
+    assert!(Places::new(&[3], 3).is_err());
+}
+
+#[test]
+fn rows_in_their_places_are_a_sequence_alone() {
+    let x = var(&[5, 2, 6]);
+    let alone = |x: &[Var]| Batched::new(vec![0]).attend(0, &x[0], &x[0], &x[0]);
+    // Gaps of two columns on either side, a whole sequence before it, and one that begins in the last column.
+    let beside = |x: &[Var]| {
+        let other = |rows| Tensor::randn(0.0f32, 9.0, (rows, 2, 6), &device());
+        let rows = Tensor::cat(&[other(9)?, x[0].as_tensor().clone(), other(1)?], 0)?;
+        let places: Vec<u32> = (0..9).chain(11..16).chain([26]).collect();
+        let mut attention = Batched::new(vec![0, 2, 8]);
+        attention.take(&places, 9)?;
+        attention.attend(0, &rows, &rows, &rows)?.narrow(0, 9, 5)
+    };
+    same(&[x], beside, alone);
 }
 
 #[test]
