@@ -23,22 +23,22 @@ need_coconut() {
     export COCONUT
 }
 
+# FOLDER MODULES PACKAGES...: the Python of a virtual environment in CACHE that has them.
+python_with() {
+    local python="$CACHE/$1/bin/python"
+    [ -x "$python" ] || python3 -m venv "$CACHE/$1"
+    "$python" -c "import $2" 2>/dev/null || "$python" -m pip install --quiet "${@:3}" >&2
+    echo "$python"
+}
+
 need_torch() {
-    if [ -z "${PYTHON:-}" ]; then
-        PYTHON="$CACHE/venv/bin/python"
-        [ -x "$PYTHON" ] || python3 -m venv "$CACHE/venv"
-        "$PYTHON" -c 'import torch, transformers, tokenizers, safetensors' 2>/dev/null ||
-            "$PYTHON" -m pip install --quiet torch transformers tokenizers safetensors numpy
-    fi
+    [ -n "${PYTHON:-}" ] ||
+        PYTHON=$(python_with venv 'torch, transformers, tokenizers, safetensors' torch transformers tokenizers safetensors numpy)
     export PYTHON
 }
 
 need_pictures() {
-    if [ -z "${PICTURES:-}" ]; then
-        PICTURES="$CACHE/pictures/bin/python"
-        [ -x "$PICTURES" ] || python3 -m venv "$CACHE/pictures"
-        "$PICTURES" -c 'import matplotlib' 2>/dev/null || "$PICTURES" -m pip install --quiet matplotlib
-    fi
+    [ -n "${PICTURES:-}" ] || PICTURES=$(python_with pictures matplotlib matplotlib)
     export PICTURES
 }
 
