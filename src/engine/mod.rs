@@ -55,6 +55,8 @@ pub mod config;
 mod cursor;
 #[cfg(test)]
 mod expected_tests;
+#[cfg(test)]
+pub(crate) mod gated;
 pub mod inside;
 mod limits;
 mod live;

@@ -63,6 +63,8 @@ mod error;
 mod extract;
 mod held;
 mod keys;
+#[cfg(test)]
+mod leaving_tests;
 mod linger;
 mod models;
 mod object;
