@@ -6,7 +6,9 @@
 #
 #   SEEDS="0 1 2"       added to that of the start and of each row: a row that goes on from another one has a seed of its
 #                       own, since the same seed draws the same graphs
-#   ONLY="coconut cot"  only these rows: any recipe there is
+#   ONLY="coconut cot"  only these rows: any recipe there is. Those with `-full` in their names are asked the questions in
+#                       data/prosqa/valid.json, on graphs as published: the authors' where somebody put them there, 300 of
+#                       our own otherwise
 #   DEVICE=cuda         what trains; all rows of a seed go side by side     [cpu: two at a time]
 #   ASKING=N            rows that are asked side by side, where nobody looks at the milliseconds    [1]
 #   COCONUT=FILE        the program    [built with cargo build --release]
@@ -32,8 +34,7 @@ made told.jsonl react --from "$DATA/train.json" --facts question --jsonl
 made tool-valid.json react --from "$DATA/valid.json"
 made told-valid.json react --from "$DATA/valid.json" --facts question
 made tokenizer.json tokenizer prosqa-react
-# Graphs as published: the authors' validation set where somebody put it there.
-case " $ROWS " in *"-full "*) made ../prosqa/valid.json prosqa --count 300 --seed 2 ;; esac
+case "$ROWS" in *-full*) made ../prosqa/valid.json prosqa --count 300 --seed 2 ;; esac
 
 # ===== training =====
 
