@@ -8,7 +8,6 @@ use crate::support::distance;
 use crate::wire::Event;
 use crate::wire::MODEL;
 use crate::wire::Wire;
-use crate::wire::asking;
 use crate::wire::json_request;
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -24,7 +23,6 @@ use serde_json::json;
 use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
-use tower::ServiceExt as _;
 
 const QUESTION: &str = "Every lempus is a yerpus. Is Bob a lempus?";
 
