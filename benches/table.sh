@@ -17,7 +17,7 @@
 need_coconut
 DEVICE=${DEVICE:-cpu}
 SEEDS=${SEEDS:-0 1 2}
-ROWS=${ONLY:-standard-nodes cot-two-hops act-nodes react-nodes react-told-nodes icot-two-hops coconut-nodes
+ROWS=${ONLY:-standard-nodes standard-nodes-longer cot-two-hops act-nodes react-nodes react-told-nodes icot-two-hops coconut-nodes
     no-curriculum-nodes no-thought-nodes pause-nodes taught-nodes}
 DATA=data/table
 OUT=runs/table
